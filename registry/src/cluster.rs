@@ -1,0 +1,55 @@
+//! What a node holds of its cluster: one handle per trait, all of one back end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use signalbox_protocol::NodeId;
+
+use crate::row::Generation;
+use crate::{Bus, Directory, Lease, Presence};
+
+/// The node that this process is: its id for life, its generation as leases come and go.
+#[derive(Debug)]
+pub struct ThisNode {
+    id: NodeId,
+    generation: AtomicU32,
+}
+
+impl ThisNode {
+    /// A node that has held no lease yet (generation 0).
+    pub fn new(id: NodeId) -> Arc<Self> {
+        Arc::new(Self { id, generation: AtomicU32::new(0) })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &NodeId {
+        &self.id
+    }
+
+    /// The generation of its latest lease; 0 before the first.
+    pub fn generation(&self) -> Generation {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Steps to the next generation and returns it. Only the task that keeps the lease calls this.
+    pub fn next_generation(&self) -> Generation {
+        self.generation.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+/// One node's view of what the nodes share.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// The node that looks.
+    pub node: Arc<ThisNode>,
+    /// Which connections exist.
+    pub directory: Arc<dyn Directory>,
+    /// Who is in a group.
+    pub presence: Arc<dyn Presence>,
+    /// How frames reach other nodes.
+    pub bus: Arc<dyn Bus>,
+    /// Which nodes are alive.
+    pub lease: Arc<dyn Lease>,
+    /// Whether the back end can be reached now; the memory back end always can.
+    pub reachable: tokio::sync::watch::Receiver<bool>,
+}

@@ -1,0 +1,90 @@
+//! Which connections exist, and on which nodes.
+
+use async_trait::async_trait;
+use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
+use smallvec::SmallVec;
+
+use crate::{Error, Row};
+
+/// The nodes that hold somebody; nearly always one.
+pub type NodeSet = SmallVec<[NodeId; 2]>;
+
+/// Most sockets of one session; one more closes the oldest (`wire.md`, close code 4409).
+pub const SESSION_CONNECTIONS_MAX: usize = 16;
+
+/// What came of a registration.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// No other live connection of this agent existed.
+    pub first_of_agent: bool,
+    /// The session's oldest connections beyond [`SESSION_CONNECTIONS_MAX`]: whoever registered closes them.
+    /// Their rows stand until their own nodes unregister them.
+    pub evicted: Vec<Row>,
+}
+
+/// What came of an unregistration.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unregistered {
+    /// A row of this connection in this generation was there, and was removed.
+    pub removed: bool,
+    /// It was there, and no live connection of this agent is left.
+    pub last_of_agent: bool,
+}
+
+/// Narrows a session's connections.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Filter<'a> {
+    /// Only agents of this type.
+    pub agent_type: Option<&'a str>,
+    /// Only connections of this pillar.
+    pub pillar: Option<&'a str>,
+}
+
+impl Filter<'_> {
+    /// Whether `row` passes.
+    pub fn admits(&self, row: &Row) -> bool {
+        self.agent_type.is_none_or(|wanted| row.agent.agent_type() == wanted)
+            && self.pillar.is_none_or(|wanted| row.pillar.as_deref() == Some(wanted))
+    }
+}
+
+/// The directory of live connections. Every answer leaves out the rows of nodes whose lease is over,
+/// from the moment it is over. Every method has a deadline of its own and touches only the tenant it names.
+#[async_trait]
+pub trait Directory: Send + Sync + std::fmt::Debug {
+    /// Stores `row` and its indexes, in the order owner check, agent record, indexes. A session that
+    /// the client named is claimed for `subject`, and stays its own for 10 minutes after its last socket.
+    ///
+    /// # Errors
+    /// [`Error::SessionTaken`]: nothing was stored. [`Error::OutcomeUnknown`]: unregister it again.
+    async fn register(&self, row: &Row, subject: &str) -> Result<Registered, Error>;
+
+    /// Removes `row` and its indexes by compare-and-delete: only what was written for this connection
+    /// in this generation.
+    async fn unregister(&self, row: &Row) -> Result<Unregistered, Error>;
+
+    /// Writes the rows again (all of this node), with their activity, and extends every time to live that
+    /// hangs on them. One batch; harmless to repeat. A row that was lost comes back.
+    async fn refresh(&self, rows: &[Row]) -> Result<(), Error>;
+
+    /// Replaces the namespaces that `row` is in. `row.namespaces` tells what was stored before.
+    async fn set_namespaces(&self, row: &Row, namespaces: &[String]) -> Result<(), Error>;
+
+    /// The connection, if it is of this tenant and alive (the reverse look-up from a `ws_id`).
+    async fn get(&self, tenant: &Tenant, connection_id: &ConnectionId) -> Result<Option<Row>, Error>;
+
+    /// A session's live connections, oldest first. Also answers for made-up sessions.
+    async fn by_session(
+        &self,
+        tenant: &Tenant,
+        session_id: &SessionId,
+        filter: Filter<'_>,
+    ) -> Result<Vec<Row>, Error>;
+
+    /// An agent's live connections, oldest first.
+    async fn by_agent(&self, tenant: &Tenant, agent: &Agent) -> Result<Vec<Row>, Error>;
+
+    /// The live nodes that hold the point topic `topic` (`session:`, `connection:`, or any agent's).
+    /// The hot look-up of the router: one round trip, none for `connection:`.
+    async fn nodes_of(&self, tenant: &Tenant, topic: &Topic) -> Result<NodeSet, Error>;
+}

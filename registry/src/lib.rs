@@ -1,0 +1,25 @@
+//! What the nodes of a cluster share, and nothing else.
+//!
+//! [`directory`]: which connections exist and where. [`presence`]: who is in a group.
+//! [`bus`]: how a node hands frames to other nodes. [`lease`]: which nodes are alive.
+//! Each is a small trait with two back ends, `memory` (one process, any number of nodes in it) and
+//! `redis`, and one conformance suite runs on both (`registry/tests/conformance`).
+//!
+//! This crate must never know a WebSocket, an HTTP request, or what a frame's bytes mean:
+//! it carries them.
+
+pub mod bus;
+pub mod cluster;
+pub mod directory;
+pub mod error;
+pub mod lease;
+pub mod presence;
+pub mod row;
+
+pub use bus::{Bus, BusListener, Destination, Parcel};
+pub use cluster::{Cluster, ThisNode};
+pub use directory::Directory;
+pub use error::Error;
+pub use lease::{Lease, NodeCard};
+pub use presence::Presence;
+pub use row::Row;
