@@ -1,5 +1,7 @@
 //! Which connections exist, and on which nodes.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 use smallvec::SmallVec;
@@ -11,6 +13,8 @@ pub type NodeSet = SmallVec<[NodeId; 2]>;
 
 /// Most sockets of one session; one more closes the oldest (`wire.md`, close code 4409).
 pub const SESSION_CONNECTIONS_MAX: usize = 16;
+/// How long a named session stays its owner's after its last socket.
+pub const SESSION_KEPT: Duration = Duration::from_secs(600);
 
 /// What came of a registration.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -87,4 +91,35 @@ pub trait Directory: Send + Sync + std::fmt::Debug {
     /// The live nodes that hold the point topic `topic` (`session:`, `connection:`, or any agent's).
     /// The hot look-up of the router: one round trip, none for `connection:`.
     async fn nodes_of(&self, tenant: &Tenant, topic: &Topic) -> Result<NodeSet, Error>;
+}
+
+/// What a point topic names.
+pub(crate) enum PointTopic {
+    Connection(ConnectionId),
+    Session(SessionId),
+    Agent(Agent),
+    /// Its id is too long for what its kind says.
+    Nobody,
+}
+
+impl PointTopic {
+    pub(crate) fn of(topic: &Topic) -> Self {
+        match topic.kind() {
+            "connection" => ConnectionId::try_new(topic.id()).map_or(Self::Nobody, Self::Connection),
+            "session" => SessionId::try_new(topic.id()).map_or(Self::Nobody, Self::Session),
+            _ => Self::Agent(Agent::from_topic(topic.clone())),
+        }
+    }
+}
+
+/// Which of a session's live connections, oldest first, have to go for `newcomer`, which itself stays.
+pub(crate) fn evicted(mut rows: Vec<Row>, newcomer: &ConnectionId) -> Vec<Row> {
+    rows.retain(|row| row.connection_id != *newcomer);
+    rows.truncate((rows.len() + 1).saturating_sub(SESSION_CONNECTIONS_MAX));
+    rows
+}
+
+/// Whether an agent's coming and going is announced to the fleet.
+pub(crate) fn is_service(agent: &Agent) -> bool {
+    agent.agent_type() == "service"
 }

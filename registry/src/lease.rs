@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use signalbox_protocol::{Agent, NodeId, Tenant};
+use thiserror::Error as ThisError;
 
 use crate::Error;
 use crate::row::Generation;
@@ -51,10 +52,20 @@ pub struct Swept {
     pub departed_services: Vec<(Tenant, Agent)>,
 }
 
+/// Why a lease was refused: this generation, or a later one of the node, has had its lease already.
+#[derive(Debug, ThisError, Clone, Copy, PartialEq, Eq)]
+#[error("generation {0} is over: the node takes the next one")]
+pub struct GenerationOver(pub Generation);
+
 /// Proof of life of the nodes.
 #[async_trait]
 pub trait Lease: Send + Sync + std::fmt::Debug {
-    /// Begins the lease of `card.generation`.
+    /// Begins the lease of `card.generation`, and ends those of the node's earlier generations. A caller
+    /// takes [`next_generation`](crate::ThisNode::next_generation) before each attempt: a generation
+    /// whose lease is over stays over.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with [`GenerationOver`] for a generation that is over.
     async fn acquire(&self, card: &NodeCard) -> Result<(), Error>;
 
     /// Extends the lease and stores the card, but only if the lease is still alive.

@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod directory;
 pub mod error;
 pub mod lease;
+pub mod memory;
 pub mod presence;
 pub mod row;
 
@@ -21,5 +22,6 @@ pub use cluster::{Cluster, ThisNode};
 pub use directory::Directory;
 pub use error::Error;
 pub use lease::{Lease, NodeCard};
+pub use memory::MemoryCluster;
 pub use presence::Presence;
 pub use row::Row;

@@ -33,3 +33,10 @@ pub struct Row {
     /// When it last sent something, in milliseconds since 1970; written with the periodic refresh.
     pub last_activity_ms: u64,
 }
+
+/// The order in which a session's and an agent's connections are told: oldest first.
+pub(crate) fn oldest_first(rows: &mut [Row]) {
+    rows.sort_unstable_by(|a, b| {
+        (a.connected_at_ms, &a.connection_id).cmp(&(b.connected_at_ms, &b.connection_id))
+    });
+}

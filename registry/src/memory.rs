@@ -1,0 +1,63 @@
+//! The back end of a process that stands alone: everything the nodes share lives in this process.
+//!
+//! An embedded node is a cluster of one; tests join several nodes to one [`MemoryCluster`]. No task runs
+//! here: whoever calls does the work. Time is tokio's, so that a paused clock lets leases end.
+
+mod bus;
+mod directory;
+mod lease;
+mod presence;
+mod table;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::{Cluster, ThisNode};
+use bus::{Exchange, MemoryBus};
+use table::Shared;
+
+/// What the nodes of one process share.
+#[derive(Debug)]
+pub struct MemoryCluster {
+    /// Rows and leases, under one lock: an answer sees both at one moment.
+    shared: Mutex<Shared>,
+    /// Who can be posted to.
+    exchange: Arc<Exchange>,
+    /// Always true; kept so that receivers of it stay open.
+    reachable: watch::Sender<bool>,
+}
+
+impl MemoryCluster {
+    /// A cluster without nodes.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            shared: Mutex::default(),
+            exchange: Arc::default(),
+            reachable: watch::Sender::new(true),
+        })
+    }
+
+    /// Lets `node` take part. Its rows are seen once it holds a lease.
+    pub fn join(self: &Arc<Self>, node: Arc<ThisNode>) -> Cluster {
+        let bus = MemoryBus::join(&self.exchange, node.id().clone());
+        Cluster {
+            node,
+            directory: Arc::clone(self) as _,
+            presence: Arc::clone(self) as _,
+            bus,
+            lease: Arc::clone(self) as _,
+            reachable: self.reachable.subscribe(),
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        lock(&self.shared)
+    }
+}
+
+/// Locks; a panic of another holder leaves tables that are still whole, since nothing in here calls out
+/// while it holds one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
