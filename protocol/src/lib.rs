@@ -8,11 +8,29 @@
 //! whoever needs one of those passes its result in.
 
 pub mod agent;
+pub mod catalogue;
+pub mod close;
+pub mod conflation;
+pub mod control;
+pub mod envelope;
+pub mod error;
 pub mod ids;
+mod json;
+pub mod limits;
+pub mod message_type;
+pub mod target;
 pub mod tenant;
+pub mod timestamp;
 pub mod topic;
+pub mod vocabulary;
 
 pub use agent::Agent;
+pub use close::CloseCode;
+pub use conflation::conflation_key;
+pub use envelope::{Incoming, Malformed, Received};
+pub use error::{ErrorCode, Fault};
 pub use ids::{ConnectionId, NodeId, SessionId};
+pub use target::{Target, Topics};
 pub use tenant::Tenant;
 pub use topic::{InvalidTopic, Topic};
+pub use vocabulary::Vocabulary;
