@@ -65,8 +65,21 @@ macro_rules! id_type {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                Self::try_new(&text).map_err(serde::de::Error::custom)
+                struct IdVisitor;
+
+                impl serde::de::Visitor<'_> for IdVisitor {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str(concat!("a ", $what, " as a string"))
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        $name::try_new(text).map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(IdVisitor)
             }
         }
     };

@@ -148,11 +148,11 @@ mod tests {
             (r#""route""#, "a topic is kind:id"),
             (r#""route:\u0000""#, "a topic is kind:id"),
             (r#""""#, "a topic is kind:id"),
-            (r#""\ud800""#, "surrogate"),
+            (r#""\ud800""#, "hex escape"),
             ("[]", "empty"),
             (r#"["route:1", "x"]"#, "a topic is kind:id"),
-            (r#"["route:1", 5]"#, "expected a string"),
-            (r#"[["route:1"]]"#, "expected a string"),
+            (r#"["route:1", 5]"#, "expected a topic as a string"),
+            (r#"[["route:1"]]"#, "expected a topic as a string"),
             (&many(TARGETS_MAX + 1), "at most 64 topics"),
         ] {
             let fault = parse(json).unwrap_err();

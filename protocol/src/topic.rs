@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
@@ -107,8 +108,21 @@ impl Serialize for Topic {
 
 impl<'de> Deserialize<'de> for Topic {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::try_new(&text).map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(TopicVisitor)
+    }
+}
+
+struct TopicVisitor;
+
+impl Visitor<'_> for TopicVisitor {
+    type Value = Topic;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a topic as a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Topic, E> {
+        Topic::try_new(text).map_err(E::custom)
     }
 }
 

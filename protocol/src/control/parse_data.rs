@@ -51,7 +51,7 @@ fn field_at(text: &str, error: &serde_json::Error) -> Option<String> {
     let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
     let holds_it = |value: &RawValue| {
         let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
-        start < failed_at && failed_at <= start + value.get().len()
+        (start..=start + value.get().len()).contains(&failed_at)
     };
     let (mut field, _) = fields.into_iter().find(|(_, value)| holds_it(value))?;
     json::shorten(&mut field);

@@ -162,7 +162,7 @@ impl<'a> Visitor<'a> for &mut Fields<'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(field) = map.next_key_seed(FieldName)? {
+        while let Some(field) = map.next_key_seed(Name(Field::of))? {
             let Some(field) = field else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -176,33 +176,32 @@ impl<'a> Visitor<'a> for &mut Fields<'a> {
     }
 }
 
-/// Reads a field's name without keeping it.
-struct FieldName;
+/// Reads a field's name as what the function makes of it, without keeping a copy.
+struct Name<F>(F);
 
-impl<'a> DeserializeSeed<'a> for FieldName {
-    type Value = Option<Field>;
+impl<'a, T, F: Fn(&str) -> T> DeserializeSeed<'a> for Name<F> {
+    type Value = T;
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<T, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for FieldName {
-    type Value = Option<Field>;
+impl<T, F: Fn(&str) -> T> Visitor<'_> for Name<F> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field's name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Field::of(name))
+    fn visit_str<E>(self, name: &str) -> Result<T, E> {
+        Ok(self.0(name))
     }
 }
 
 /// What is wrong with a text in which no object could be read.
 fn not_an_object(text: &str, error: &serde_json::Error) -> Fault {
-    let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
-    if error.is_data() && is_json {
+    if serde_json::from_str::<IgnoredAny>(text).is_ok() {
         Fault::new(
             ErrorCode::InvalidEnvelope,
             "a message has to be a JSON object with at least the field type",
@@ -263,8 +262,8 @@ impl<'a> Visitor<'a> for AckVisitor {
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<bool, A::Error> {
         let mut found = None;
-        while let Some(name) = map.next_key::<Cow<'a, str>>()? {
-            if name != "ack" {
+        while let Some(is_ack) = map.next_key_seed(Name(|name: &str| name == "ack"))? {
+            if !is_ack {
                 map.next_value::<IgnoredAny>()?;
             } else if found.replace(map.next_value::<Option<bool>>()?.unwrap_or(false)).is_some() {
                 return Err(serde::de::Error::custom("ack occurs twice"));
