@@ -1,0 +1,141 @@
+//! Every setting of a node, in one typed value.
+//!
+//! Defaults, then the TOML file, then `SIGNALBOX_*`, then flags: [`load`] merges them, checks the
+//! result and reports everything that is wrong with it at once, each problem with the place that it
+//! came from. What must stay true: a [`Config`] that [`load`] returned is safe to run with, and no
+//! password ever leaves it by `Debug`, `Display` or serialization.
+//!
+//! A new setting is a field here or in [`sections`], its default, and a row of [`SETTINGS`].
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
+
+pub mod layers;
+pub mod load;
+mod nearest;
+pub mod redis_url;
+pub mod render;
+mod rules;
+pub mod sections;
+pub mod settings;
+pub mod units;
+
+pub use layers::{FlagValue, Origin, Sources};
+pub use load::{BadConfig, Loaded, Problem, load};
+pub use redis_url::RedisUrl;
+pub use sections::{
+    Bus, Catalogue, Close, Connection, Flood, Handshake, Heartbeat, Log, LogFormat, Malformed, Message, Node,
+    Outbox, Redis, RouteCache, Runtime, Stop,
+};
+pub use settings::{SETTINGS, Setting, Unit};
+
+/// Every setting of a node. [`SETTINGS`] tells unit, range and reason of each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where WebSocket and HTTP are served.
+    pub listen: SocketAddr,
+    /// Lets identities come from the query on an address that others can reach.
+    pub allow_anonymous: bool,
+    /// Namespaces besides the built-in ones.
+    pub namespaces: Vec<String>,
+    /// The agent types that clients may have; each is a kind of point topics.
+    pub agent_types: Vec<String>,
+    /// This node, as others see it.
+    pub node: Node,
+    /// What the nodes share it through.
+    pub redis: Redis,
+    /// What a handshake may cost.
+    pub handshake: Handshake,
+    /// When a silent client counts as gone.
+    pub heartbeat: Heartbeat,
+    /// What one message may be.
+    pub message: Message,
+    /// What one connection may have.
+    pub connection: Connection,
+    /// What may wait to be written to one connection.
+    pub outbox: Outbox,
+    /// How much that is no envelope is borne.
+    pub malformed: Malformed,
+    /// How many frames that complete no message are borne.
+    pub flood: Flood,
+    /// How a connection is closed.
+    pub close: Close,
+    /// Which types are known.
+    pub catalogue: Catalogue,
+    /// What is remembered of the directory.
+    pub route_cache: RouteCache,
+    /// What may wait to be published.
+    pub bus: Bus,
+    /// How the node stops.
+    pub stop: Stop,
+    /// What is logged, and how.
+    pub log: Log,
+    /// The threads that everything runs on.
+    pub runtime: Runtime,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+            allow_anonymous: false,
+            namespaces: Vec::new(),
+            agent_types: Vocabulary::default().agent_types().to_vec(),
+            node: Node::default(),
+            redis: Redis::default(),
+            handshake: Handshake::default(),
+            heartbeat: Heartbeat::default(),
+            message: Message::default(),
+            connection: Connection::default(),
+            outbox: Outbox::default(),
+            malformed: Malformed::default(),
+            flood: Flood::default(),
+            close: Close::default(),
+            catalogue: Catalogue::default(),
+            route_cache: RouteCache::default(),
+            bus: Bus::default(),
+            stop: Stop::default(),
+            log: Log::default(),
+            runtime: Runtime::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Whether only this machine can reach the node.
+    pub fn listens_on_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
+    }
+
+    /// Whether a client may say by the query who it is.
+    pub fn anonymous_allowed(&self) -> bool {
+        self.allow_anonymous || self.listens_on_loopback()
+    }
+
+    /// The address told to others; `bound` is what the listener got, which differs from
+    /// [`Config::listen`] for port 0.
+    pub fn advertised(&self, bound: SocketAddr) -> String {
+        self.node.advertise.clone().unwrap_or_else(|| bound.to_string())
+    }
+
+    /// The agent types and namespaces of this configuration; the built-in namespaces come first.
+    ///
+    /// # Errors
+    /// What is wrong with the words; never for a configuration that [`load`] returned.
+    pub fn vocabulary(&self) -> Result<Vocabulary, InvalidVocabulary> {
+        let mut namespaces = Vocabulary::default().namespaces().to_vec();
+        namespaces.extend_from_slice(&self.namespaces);
+        Vocabulary::try_new(self.agent_types.clone(), namespaces)
+    }
+
+    /// Threads of the runtime, at least one.
+    pub fn worker_threads(&self) -> usize {
+        match self.runtime.worker_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What must hold between settings: each value may be fine and the combination still unsafe.
+
+use std::collections::BTreeSet;
+
+use signalbox_protocol::vocabulary::WordProblem;
+use tracing_subscriber::EnvFilter;
+
+use super::Config;
+use super::layers::Origin;
+use super::load::{Loaded, Problem};
+
+/// A rule between settings. `keys` are those that it reads; the first is the one to change.
+struct Rule {
+    keys: &'static [&'static str],
+    holds: fn(&Config) -> bool,
+    otherwise: &'static str,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        keys: &["listen", "allow_anonymous"],
+        holds: |config| config.anonymous_allowed(),
+        otherwise: "can be reached from other machines, and without token keys anyone could say by the query \
+                    who they are: listen on 127.0.0.1 or [::1], or give --allow-anonymous if everyone who can \
+                    reach it is trusted",
+    },
+    Rule {
+        keys: &["heartbeat.timeout", "heartbeat.interval"],
+        holds: |config| config.heartbeat.timeout > config.heartbeat.interval,
+        otherwise: "must exceed heartbeat.interval, or clients are closed before they are pinged",
+    },
+    Rule {
+        keys: &["bus.total_bytes_max", "bus.destination_bytes_max"],
+        holds: |config| config.bus.total_bytes_max >= config.bus.destination_bytes_max,
+        otherwise: "must be at least bus.destination_bytes_max",
+    },
+    Rule {
+        keys: &["bus.destination_bytes_max", "message.bytes_max"],
+        holds: |config| config.bus.destination_bytes_max >= config.message.bytes_max,
+        otherwise: "must be at least message.bytes_max, or a large message could never be published",
+    },
+    Rule {
+        keys: &["stop.timeout", "stop.balancer_wait"],
+        holds: |config| config.stop.timeout > config.stop.balancer_wait,
+        otherwise: "must exceed stop.balancer_wait, or no client is closed in good order",
+    },
+    Rule {
+        keys: &["redis.prefix"],
+        holds: |config| is_prefix(&config.redis.prefix),
+        otherwise: "must be 1 to 64 characters of A-Z a-z 0-9 . _ -",
+    },
+    Rule {
+        keys: &["node.advertise"],
+        holds: |config| config.node.advertise.as_deref().is_none_or(is_address_text),
+        otherwise: "must be 1 to 255 printable ASCII characters without spaces, such as 10.0.0.7:8080",
+    },
+    Rule {
+        keys: &["log.filter"],
+        holds: |config| EnvFilter::try_new(&config.log.filter).is_ok(),
+        otherwise: "must be a log filter, such as `info` or `info,signalbox_gateway=debug`",
+    },
+];
+
+/// The rules that `loaded` breaks, passing over those that read a key of `wrong_keys`, whose value
+/// is not the one that was meant.
+pub(super) fn broken(loaded: &Loaded, wrong_keys: &BTreeSet<String>) -> Vec<Problem> {
+    let readable = |keys: &[&str]| keys.iter().all(|key| !wrong_keys.contains(*key));
+    let mut problems: Vec<Problem> = RULES
+        .iter()
+        .filter(|rule| readable(rule.keys) && !(rule.holds)(&loaded.config))
+        .map(|rule| broken_rule(rule, loaded))
+        .collect();
+    problems.extend(word_problems(loaded).filter(|problem| readable(&[&problem.key])));
+    problems
+}
+
+fn broken_rule(rule: &Rule, loaded: &Loaded) -> Problem {
+    let set_by = |key: &&&str| loaded.origin(key) != &Origin::Default;
+    let blamed = rule.keys.iter().find(set_by).unwrap_or(&rule.keys[0]);
+    let values: Vec<String> = rule
+        .keys
+        .iter()
+        .map(|key| format!("{key} = {}", super::render::value_of(&loaded.config, key)))
+        .collect();
+    let what = format!("{} ({})", rule.otherwise, values.join(", "));
+    Problem::new(rule.keys[0], loaded.origin(blamed), what)
+}
+
+fn word_problems(loaded: &Loaded) -> impl Iterator<Item = Problem> + '_ {
+    let problems = loaded.config.vocabulary().err().map(|invalid| invalid.problems).unwrap_or_default();
+    problems.into_iter().map(|problem| {
+        let key = match &problem {
+            WordProblem::NoAgentType | WordProblem::NotAKind(_) | WordProblem::Reserved(_) => "agent_types",
+            WordProblem::Repeated(word) if repeats(&loaded.config.agent_types, word) => "agent_types",
+            WordProblem::NotAnId(_) | WordProblem::Repeated(_) => "namespaces",
+        };
+        Problem::new(key, loaded.origin(key), format!("is wrong: {problem}"))
+    })
+}
+
+fn repeats(words: &[String], word: &str) -> bool {
+    words.iter().filter(|listed| *listed == word).count() > 1
+}
+
+/// No braces: they would decide the hash slot of every key.
+fn is_prefix(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn is_address_text(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -1,0 +1,300 @@
+//! The sections of [`Config`](super::Config): typed values and their defaults, nothing else.
+//! Units and reasons stand in [`SETTINGS`](super::SETTINGS).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use signalbox_protocol::limits;
+
+use super::RedisUrl;
+use super::units::{bytes, period};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// This node, as others see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// The address told to others; the listening address when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
+}
+
+/// What the nodes share it through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// Which Redis; absent means embedded: one node, in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<RedisUrl>,
+    /// What every key and channel begins with.
+    pub prefix: String,
+    /// How long one command or script may take.
+    #[serde(with = "period")]
+    pub command_timeout: Duration,
+    /// How long connecting may take.
+    #[serde(with = "period")]
+    pub connect_timeout: Duration,
+    /// Multiplexed connections of the hot path.
+    pub links: usize,
+    /// Connections for what needs one of its own.
+    pub pool_size: usize,
+    /// How long a row outlives the last refresh by its node.
+    #[serde(with = "period")]
+    pub row_ttl: Duration,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            url: None,
+            prefix: "sb".to_owned(),
+            command_timeout: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(1),
+            links: 2,
+            pool_size: 4,
+            row_ttl: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What a handshake may cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Handshake {
+    /// From accepting the socket to having read the request's head.
+    #[serde(with = "period")]
+    pub timeout: Duration,
+    /// Bytes of a request's head.
+    #[serde(with = "bytes")]
+    pub header_bytes_max: usize,
+    /// Header fields of a request.
+    pub headers_max: usize,
+}
+
+impl Default for Handshake {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(10), header_bytes_max: 16 * KIB, headers_max: 64 }
+    }
+}
+
+/// When a silent client counts as gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Heartbeat {
+    /// Silence after which the node pings.
+    #[serde(with = "period")]
+    pub interval: Duration,
+    /// Silence after which the connection is closed with 4408.
+    #[serde(with = "period")]
+    pub timeout: Duration,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self { interval: limits::HEARTBEAT_INTERVAL, timeout: limits::HEARTBEAT_TIMEOUT }
+    }
+}
+
+/// What one message may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Message {
+    /// Bytes of one message; more closes with 1009.
+    #[serde(with = "bytes")]
+    pub bytes_max: usize,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self { bytes_max: limits::MESSAGE_BYTES_MAX }
+    }
+}
+
+/// What one connection may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Connection {
+    /// Topics that one connection may be subscribed to.
+    pub subscriptions_max: usize,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self { subscriptions_max: limits::SUBSCRIPTIONS_MAX }
+    }
+}
+
+/// What may wait to be written to one connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbox {
+    /// Bytes that may wait.
+    #[serde(with = "bytes")]
+    pub bytes_max: usize,
+    /// Messages that may wait.
+    pub messages_max: usize,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { bytes_max: limits::OUTBOX_BYTES_MAX, messages_max: limits::OUTBOX_MESSAGES_MAX }
+    }
+}
+
+/// How much that is no envelope is borne.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Malformed {
+    /// Malformed messages within the window that close with 4400.
+    pub messages_max: usize,
+    /// The window.
+    #[serde(with = "period")]
+    pub window: Duration,
+}
+
+impl Default for Malformed {
+    fn default() -> Self {
+        Self { messages_max: limits::MALFORMED_MAX, window: limits::MALFORMED_WINDOW }
+    }
+}
+
+/// How many frames that complete no message are borne.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flood {
+    /// Frames within the window that complete no message: fragments, pings, pongs. More closes with 4429.
+    pub frames_max: usize,
+    /// The window.
+    #[serde(with = "period")]
+    pub window: Duration,
+}
+
+impl Default for Flood {
+    fn default() -> Self {
+        Self { frames_max: 4096, window: Duration::from_secs(10) }
+    }
+}
+
+/// How a connection is closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Close {
+    /// How long the peer's close frame is waited for.
+    #[serde(with = "period")]
+    pub timeout: Duration,
+}
+
+impl Default for Close {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(5) }
+    }
+}
+
+/// Which types are known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Catalogue {
+    /// Whether types outside the catalogue travel as ephemeral events.
+    pub allow_unknown_types: bool,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self { allow_unknown_types: true }
+    }
+}
+
+/// What is remembered of the directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RouteCache {
+    /// How long a looked-up route is believed.
+    #[serde(with = "period")]
+    pub ttl: Duration,
+    /// Routes remembered.
+    pub entries_max: usize,
+}
+
+impl Default for RouteCache {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(1), entries_max: 65_536 }
+    }
+}
+
+/// What may wait to be published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bus {
+    /// Bytes that may wait for one destination.
+    #[serde(with = "bytes")]
+    pub destination_bytes_max: usize,
+    /// Bytes that may wait in all.
+    #[serde(with = "bytes")]
+    pub total_bytes_max: usize,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self { destination_bytes_max: 4 * MIB, total_bytes_max: 64 * MIB }
+    }
+}
+
+/// How the node stops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stop {
+    /// From not being ready to the first close: the load balancer's time to notice.
+    #[serde(with = "period")]
+    pub balancer_wait: Duration,
+    /// Connections closed with 1012 each second.
+    pub closes_per_second: u32,
+    /// The longest that a stop may take in all.
+    #[serde(with = "period")]
+    pub timeout: Duration,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self {
+            balancer_wait: Duration::from_secs(1),
+            closes_per_second: 500,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// Which events, in the syntax of `RUST_LOG`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The threads that everything runs on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Runtime {
+    /// Worker threads; 0 means one per core.
+    pub worker_threads: usize,
+}

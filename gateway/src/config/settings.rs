@@ -1,0 +1,302 @@
+//! The table of all settings: what each is for, its unit and its range.
+//!
+//! `signalbox config default` prints it, [`load`](super::load::load) checks ranges by it, and a test holds it to
+//! the fields of [`Config`](super::Config). Defaults are not repeated here: they are those of `Config`.
+
+use std::time::Duration;
+
+use super::units::{format_bytes, format_period, parse_bytes, parse_period};
+
+/// One setting, for the one who has to choose its value.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Where it stands, e.g. `outbox.bytes_max`.
+    pub key: &'static str,
+    /// What its value is measured in, and which values are allowed.
+    pub unit: Unit,
+    /// What it does, and why the default is what it is.
+    pub reason: &'static str,
+}
+
+/// What a setting's value is. Ranges include both ends.
+#[derive(Debug, Clone, Copy)]
+pub enum Unit {
+    /// An IP address and a port.
+    Address,
+    /// `true` or `false`.
+    Switch,
+    /// A list of names.
+    Names,
+    /// Text, with an example.
+    Text(&'static str),
+    /// Text that must not be shown, with an example.
+    Secret(&'static str),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number of something, from, to.
+    Count(&'static str, i64, i64),
+    /// A time, from, to.
+    Period(Duration, Duration),
+    /// A size, from, to.
+    Bytes(usize, usize),
+}
+
+impl Setting {
+    /// The environment variable that sets it.
+    pub fn variable(&self) -> String {
+        match self.key {
+            "redis.url" => "SIGNALBOX_REDIS".to_owned(),
+            key => format!("SIGNALBOX_{}", key.replace('.', "__").to_uppercase()),
+        }
+    }
+
+    /// The setting called `key`.
+    pub fn find(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+}
+
+impl Unit {
+    /// Unit and range in words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Address => "an IP address and a port".to_owned(),
+            Self::Switch => "true or false".to_owned(),
+            Self::Names => "a list of names".to_owned(),
+            Self::Text(_) => "text".to_owned(),
+            Self::Secret(_) => "text, never shown in full".to_owned(),
+            Self::Choice(words) => format!("one of: {}", words.join(", ")),
+            Self::Count(what, from, to) => format!("{what}, {from} to {to}"),
+            Self::Period(from, to) => format!("a time, {} to {}", format_period(*from), format_period(*to)),
+            Self::Bytes(from, to) => format!("a size, {} to {}", format_bytes(*from), format_bytes(*to)),
+        }
+    }
+
+    /// Whether `value`, which already has the right type, lies in the range.
+    pub fn allows(&self, value: &toml::Value) -> bool {
+        match self {
+            Self::Address
+            | Self::Switch
+            | Self::Names
+            | Self::Text(_)
+            | Self::Secret(_)
+            | Self::Choice(_) => true,
+            Self::Count(_, from, to) => value.as_integer().is_none_or(|count| (*from..=*to).contains(&count)),
+            Self::Period(from, to) => {
+                value.as_str().and_then(parse_period).is_none_or(|period| (*from..=*to).contains(&period))
+            }
+            Self::Bytes(from, to) => {
+                let written = value.as_str().and_then(parse_bytes);
+                let number = value.as_integer().and_then(|bytes| usize::try_from(bytes).ok());
+                written.or(number).is_none_or(|bytes| (*from..=*to).contains(&bytes))
+            }
+        }
+    }
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+const fn setting(key: &'static str, unit: Unit, reason: &'static str) -> Setting {
+    Setting { key, unit, reason }
+}
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+
+/// Every setting, in the order in which they are shown; those of a section stand together.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "listen",
+        Unit::Address,
+        "Where WebSocket and HTTP are served. The default can be reached from this machine only, so that \
+         a first try exposes nothing. Port 0 takes any free port.",
+    ),
+    setting(
+        "allow_anonymous",
+        Unit::Switch,
+        "Lets clients say by the query who they are on an address that others can reach. Without it such \
+         an address needs token keys; a loopback address never does.",
+    ),
+    setting(
+        "namespaces",
+        Unit::Names,
+        "Namespaces besides depot-reservoir, route-reservoir, vehicle-events and system-events. The same \
+         on every node of a cluster.",
+    ),
+    setting(
+        "agent_types",
+        Unit::Names,
+        "The agent types that clients may have. Each is also the kind of its agents' own topics, so a \
+         name must not mean another kind of topic. The same on every node of a cluster.",
+    ),
+    setting(
+        "node.advertise",
+        Unit::Text("10.0.0.7:8080"),
+        "The address of this node that is told to operators and other nodes. Without it the listening \
+         address is told, which says little when that is 0.0.0.0.",
+    ),
+    setting(
+        "redis.url",
+        Unit::Secret("redis://:password@127.0.0.1:6379/0"),
+        "What the nodes share their state through. Without it the node is embedded: alone, in memory. \
+         SIGNALBOX_REDIS_FILE names a file that holds the address, for mounted secrets.",
+    ),
+    setting(
+        "redis.prefix",
+        Unit::Text("sb"),
+        "What every key and channel begins with; another prefix is another cluster in the same Redis.",
+    ),
+    setting(
+        "redis.command_timeout",
+        Unit::Period(ms(50), s(4)),
+        "How long one command or script may take. A few thousand times what Redis needs, and well below \
+         the 5 s of a node's lease, so that one lost answer does not cost the lease.",
+    ),
+    setting(
+        "redis.connect_timeout",
+        Unit::Period(ms(50), s(30)),
+        "How long connecting may take. Short, since the next attempt may find a Redis that is back.",
+    ),
+    setting(
+        "redis.links",
+        Unit::Count("connections", 1, 64),
+        "Multiplexed connections that carry the hot path. Redis executes on one core, so more than a few \
+         gain nothing; two keep a large answer from delaying everything.",
+    ),
+    setting(
+        "redis.pool_size",
+        Unit::Count("connections", 1, 1024),
+        "Connections for commands that hold one for themselves.",
+    ),
+    setting(
+        "redis.row_ttl",
+        Unit::Period(s(30), s(86_400)),
+        "How long a connection's row outlives the last refresh by its node. Only a second net: a dead \
+         node's rows stop counting with its lease and are swept. Rows are refreshed twice in this time.",
+    ),
+    setting(
+        "handshake.timeout",
+        Unit::Period(ms(100), s(120)),
+        "From accepting a socket to having read the request's head; bounds what slow or silent peers hold.",
+    ),
+    setting(
+        "handshake.header_bytes_max",
+        Unit::Bytes(8 * KIB, MIB),
+        "Bytes of a request's head: a token and a browser's cookies fit. 8 KiB is the least the HTTP reader takes.",
+    ),
+    setting(
+        "handshake.headers_max",
+        Unit::Count("header fields", 16, 512),
+        "Header fields of a request. A browser sends about 20, a reverse proxy adds 5, a CDN 10 and a mesh \
+         with tracing another 10: 32 would refuse users for the path that they came by.",
+    ),
+    setting(
+        "heartbeat.interval",
+        Unit::Period(ms(100), s(600)),
+        "Silence after which a client is pinged. 25 s stays below the 30 s after which careless proxies and \
+         mobile networks forget a connection.",
+    ),
+    setting(
+        "heartbeat.timeout",
+        Unit::Period(ms(200), s(1800)),
+        "Silence after which a client counts as gone (4408). 60 s forgives one lost ping.",
+    ),
+    setting(
+        "message.bytes_max",
+        Unit::Bytes(KIB, 16 * MIB),
+        "Bytes of one message; a larger one closes with 1009.",
+    ),
+    setting(
+        "connection.subscriptions_max",
+        Unit::Count("topics", 1, 100_000),
+        "Topics that one connection may be subscribed to, besides its own.",
+    ),
+    setting(
+        "outbox.bytes_max",
+        Unit::Bytes(4 * KIB, GIB),
+        "Bytes that may wait for one slow reader; beyond it ephemeral messages conflate or drop, durable \
+         ones close with 4413. An empty outbox takes one message, however large.",
+    ),
+    setting(
+        "outbox.messages_max",
+        Unit::Count("messages", 16, 1_000_000),
+        "Messages that may wait for one slow reader; bounds the bookkeeping of many small ones.",
+    ),
+    setting(
+        "malformed.messages_max",
+        Unit::Count("messages", 1, 1_000_000),
+        "Malformed messages within malformed.window that close with 4400; each is answered before that.",
+    ),
+    setting("malformed.window", Unit::Period(ms(100), s(3600)), "The time in which they are counted."),
+    setting(
+        "flood.frames_max",
+        Unit::Count("frames", 64, 10_000_000),
+        "Frames within flood.window that complete no message: fragments, pings, pongs. More close the \
+         connection. A message of 1 MiB in fragments of 256 bytes fits; a flood of empty ones does not.",
+    ),
+    setting("flood.window", Unit::Period(ms(100), s(3600)), "The time in which they are counted."),
+    setting(
+        "close.timeout",
+        Unit::Period(ms(10), s(60)),
+        "How long the answer to a close frame is waited for before the socket is dropped.",
+    ),
+    setting(
+        "catalogue.allow_unknown_types",
+        Unit::Switch,
+        "Whether types outside the catalogue travel as ephemeral events. True, since a fleet has events \
+         that the gateway does not know; false answers them with unknown_type.",
+    ),
+    setting(
+        "route_cache.ttl",
+        Unit::Period(ms(0), s(1)),
+        "How long a looked-up route is believed. At most 1 s: that long may a client that moved to another \
+         node miss ephemeral messages. 0s looks up every time.",
+    ),
+    setting(
+        "route_cache.entries_max",
+        Unit::Count("routes", 0, 10_000_000),
+        "Routes remembered; about 200 bytes each.",
+    ),
+    setting(
+        "bus.destination_bytes_max",
+        Unit::Bytes(64 * KIB, GIB),
+        "Bytes that may wait to be published to one node or topic; beyond it ephemeral messages drop.",
+    ),
+    setting(
+        "bus.total_bytes_max",
+        Unit::Bytes(64 * KIB, 16 * GIB),
+        "Bytes that may wait to be published in all: what a stalled Redis can cost in memory.",
+    ),
+    setting(
+        "stop.balancer_wait",
+        Unit::Period(ms(0), s(300)),
+        "From turning unready to the first close: the load balancer's time to notice. Should exceed the \
+         interval of its health check.",
+    ),
+    setting(
+        "stop.closes_per_second",
+        Unit::Count("connections/s", 1, 1_000_000),
+        "Connections told to go elsewhere each second while stopping; the other nodes have to take them in.",
+    ),
+    setting(
+        "stop.timeout",
+        Unit::Period(ms(10), s(3600)),
+        "The longest that a stop may take; what is open then is dropped. Less than the grace period of \
+         whoever sends the SIGKILL (systemd 90 s, Kubernetes 30 s unless raised).",
+    ),
+    setting("log.format", Unit::Choice(&["text", "json"]), "Lines for people, or JSON objects for machines."),
+    setting(
+        "log.filter",
+        Unit::Text("info,signalbox_gateway=debug"),
+        "Which log events are written, in the syntax of RUST_LOG, which wins when set.",
+    ),
+    setting(
+        "runtime.worker_threads",
+        Unit::Count("threads", 0, 1024),
+        "Worker threads; 0 means one per core that the process may use.",
+    ),
+];
