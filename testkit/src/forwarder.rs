@@ -1,0 +1,165 @@
+//! A TCP path between a client and a server that can be made to fail in the ways that networks do.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Forwards connections on a port of its own to a target, until told otherwise. Ends when dropped.
+#[derive(Debug)]
+pub struct Forwarder {
+    port: u16,
+    path: Arc<Path>,
+}
+
+#[derive(Debug)]
+struct Path {
+    target: watch::Sender<SocketAddr>,
+    flowing: watch::Sender<bool>,
+    /// Ends the connections of now; replaced by a fresh one.
+    cut: watch::Sender<CancellationToken>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Forwarder {
+    /// Forwards to `target_port` on 127.0.0.1.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start(target_port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let path = Arc::new(Path {
+            target: watch::Sender::new(SocketAddr::from((Ipv4Addr::LOCALHOST, target_port))),
+            flowing: watch::Sender::new(true),
+            cut: watch::Sender::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        path.tasks.spawn(accept(listener, Arc::clone(&path)));
+        Self { port, path }
+    }
+
+    /// The port on 127.0.0.1 to connect to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a Redis behind it.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// From now on nothing is passed on, in either direction, and nothing is closed either. New
+    /// connections are accepted, and no more comes of them.
+    pub fn black_hole(&self) {
+        self.path.flowing.send_replace(false);
+    }
+
+    /// Passes on what waits, and all that comes.
+    pub fn heal(&self) {
+        self.path.flowing.send_replace(true);
+    }
+
+    /// New connections go to `target_port`; those that stand stay where they are.
+    pub fn replace_target(&self, target_port: u16) {
+        self.path.target.send_replace(SocketAddr::from((Ipv4Addr::LOCALHOST, target_port)));
+    }
+
+    /// Closes the connections that stand.
+    pub fn cut(&self) {
+        self.path.cut.send_replace(CancellationToken::new()).cancel();
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        self.path.stop.cancel();
+        self.cut();
+    }
+}
+
+async fn accept(listener: TcpListener, path: Arc<Path>) {
+    while let Some(Ok((client, _))) = path.stop.run_until_cancelled(listener.accept()).await {
+        let cut = path.cut.borrow().clone();
+        let connection = connect(client, Arc::clone(&path));
+        path.tasks.spawn(async move { cut.run_until_cancelled(connection).await });
+    }
+}
+
+async fn connect(client: TcpStream, path: Arc<Path>) {
+    let mut flowing = path.flowing.subscribe();
+    let (_, target) = (flowing.wait_for(|flowing| *flowing).await.is_ok(), *path.target.borrow());
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    for socket in [&client, &server] {
+        // Best effort: without it the forwarder only adds delay.
+        let _ = socket.set_nodelay(true);
+    }
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    tokio::select! {
+        () = pump(from_client, to_server, flowing.clone()) => {}
+        () = pump(from_server, to_client, flowing) => {}
+    }
+}
+
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flowing: watch::Receiver<bool>) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
+        if flowing.wait_for(|flowing| *flowing).await.is_err() || to.write_all(&buffer[..read]).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn echo_server(word: &'static [u8], tasks: &TaskTracker) -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tasks.spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let mut byte = [0];
+                while let Ok(1) = socket.read(&mut byte).await {
+                    socket.write_all(word).await.unwrap();
+                }
+            }
+        });
+        port
+    }
+
+    async fn ask(socket: &mut TcpStream) -> Option<u8> {
+        socket.write_all(b"?").await.ok()?;
+        let answer = tokio::time::timeout(Duration::from_millis(300), socket.read_u8()).await;
+        answer.ok()?.ok()
+    }
+
+    #[tokio::test]
+    async fn a_path_swallows_heals_moves_and_breaks() {
+        let tasks = TaskTracker::new();
+        let (a, b) = (echo_server(b"a", &tasks).await, echo_server(b"b", &tasks).await);
+        let path = Forwarder::start(a).await;
+        let mut old = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
+        assert_eq!(ask(&mut old).await, Some(b'a'));
+        path.black_hole();
+        assert_eq!(ask(&mut old).await, None);
+        path.heal();
+        assert_eq!(old.read_u8().await.unwrap(), b'a', "the answer that waited");
+        path.replace_target(b);
+        let mut new = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
+        assert_eq!((ask(&mut old).await, ask(&mut new).await), (Some(b'a'), Some(b'b')));
+        path.cut();
+        assert_eq!((ask(&mut old).await, ask(&mut new).await), (None, None));
+    }
+}

@@ -1,0 +1,170 @@
+//! A real `redis-server`, started for one test on a free port, with nothing saved.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::eventually;
+
+/// How long a server may take to answer its first command.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// A `redis-server` that belongs to whoever holds this; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    dir: TempDir,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Panics
+    /// When there is no `redis-server` on the path, or it does not start.
+    pub async fn start() -> Self {
+        for _ in 0..5 {
+            let mut server = Self::not_started();
+            if server.try_start().await {
+                return server;
+            }
+        }
+        panic!("no port stayed free long enough for a redis-server");
+    }
+
+    /// A server that is not running yet, with the port that it will have.
+    ///
+    /// # Panics
+    /// When there is no free port or no room for a temporary folder.
+    pub fn not_started() -> Self {
+        let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = probe.local_addr().expect("a bound socket has an address").port();
+        Self { port, dir: TempDir::new().expect("a temporary folder"), child: None }
+    }
+
+    /// Starts it, if it does not run, on its port and with nothing in it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_again(&mut self) {
+        if self.child.is_none() {
+            assert!(self.try_start().await, "redis-server could not start again on port {}", self.port);
+        }
+    }
+
+    /// Kills it, if it runs, and starts another on the same port with nothing in it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn restart_empty(&mut self) {
+        self.kill();
+        self.start_again().await;
+    }
+
+    /// Kills it as a crash would.
+    ///
+    /// # Panics
+    /// When its process can't be killed.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("our own child can be killed");
+            child.wait().expect("our own child can be waited for");
+        }
+    }
+
+    /// Stops its process where it is; connections stay open and nothing is answered.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a paused process go on.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL, `redis://127.0.0.1:PORT/`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Runs `redis-cli` with `args` and returns what it prints, without the last line's end.
+    ///
+    /// # Panics
+    /// When there is no `redis-cli`.
+    pub fn cli(&self, args: &[&str]) -> String {
+        let mut cli = Command::new("redis-cli");
+        cli.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]).args(args).stdin(Stdio::null());
+        let output = cli.output().expect("redis-cli is on the path");
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    fn signal(&self, signal: &str) {
+        let child = self.child.as_ref().expect("the server runs");
+        let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(status.expect("kill is on the path").success());
+    }
+
+    async fn try_start(&mut self) -> bool {
+        let mut child = spawn(self.port, self.dir.path());
+        let id = child.id();
+        let mut ended = false;
+        eventually("redis-server answers, or ends because its port was taken", STARTS_WITHIN, || {
+            ended = child.try_wait().expect("our own child can be asked").is_some();
+            // Another server that took the port would answer as well: ask who answers.
+            let up =
+                self.cli(&["info", "server"]).lines().any(|line| line.trim() == format!("process_id:{id}"));
+            std::future::ready(up || ended)
+        })
+        .await;
+        if !ended {
+            self.child = Some(child);
+        }
+        !ended
+    }
+}
+
+fn spawn(port: u16, dir: &Path) -> Child {
+    Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"])
+        .arg(dir)
+        .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is on the path")
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_answers_forgets_and_dies() {
+        let mut server = RedisServer::start().await;
+        assert_eq!(server.cli(&["set", "a", "1"]), "OK");
+        server.restart_empty().await;
+        assert_eq!(server.cli(&["get", "a"]), "");
+        server.kill();
+        assert_eq!(server.cli(&["ping"]), "");
+    }
+}
