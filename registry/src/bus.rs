@@ -3,6 +3,8 @@
 //! The bus coalesces: while one batch to a destination is under way, what comes next for it gathers and
 //! goes as the next batch. Batches to one destination arrive in the order in which they were queued.
 
+pub mod batch;
+
 use std::sync::Arc;
 use std::time::Duration;
 
