@@ -164,7 +164,7 @@ impl Default for Malformed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flood {
-    /// Frames within the window that complete no message: fragments, pings, pongs. More closes with 4429.
+    /// Frames within the window that complete no message: fragments, pings, pongs. More close with 1008.
     pub frames_max: usize,
     /// The window.
     #[serde(with = "period")]

@@ -235,8 +235,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "flood.frames_max",
         Unit::Count("frames", 64, 10_000_000),
-        "Frames within flood.window that complete no message: fragments, pings, pongs. More close the \
-         connection. A message of 1 MiB in fragments of 256 bytes fits; a flood of empty ones does not.",
+        "Frames within flood.window that complete no message: fragments, pings, pongs. More close with \
+         1008. A message of 1 MiB in fragments of 256 bytes fits; a flood of empty ones does not.",
     ),
     setting("flood.window", Unit::Period(ms(100), s(3600)), "The time in which they are counted."),
     setting(
