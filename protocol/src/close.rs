@@ -19,7 +19,7 @@ pub enum CloseCode {
     UnsupportedData = 1003,
     /// The client sent a text frame that is not UTF-8. Repair the client.
     InvalidPayload = 1007,
-    /// The client abused the connection, e.g. with a flood of empty frames. Repair the client.
+    /// The client broke a rule that has no code of its own. Repair the client.
     PolicyViolation = 1008,
     /// The client sent a message longer than `message_bytes_max` of its welcome. Send smaller ones.
     MessageTooBig = 1009,
@@ -41,7 +41,8 @@ pub enum CloseCode {
     Replaced = 4409,
     /// The client read too slowly and its outbox overflowed. Reconnect and read faster, or subscribe to less.
     SlowConsumer = 4413,
-    /// The client sent more than its rate allows. Reconnect later and send less.
+    /// The client sent more than its rate allows, or a flood of frames that complete no message.
+    /// Reconnect later and send less.
     RateLimited = 4429,
 }
 

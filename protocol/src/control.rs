@@ -175,7 +175,7 @@ pub struct NodeStats {
 }
 
 /// Counts of all live nodes together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterStats {
     /// Live nodes.
     pub nodes: u64,
