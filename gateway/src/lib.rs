@@ -1,1 +1,30 @@
-//! signalbox-gateway
+//! The Signalbox node: sockets, HTTP, routing, and the life of one process of the cluster.
+//!
+//! A message's whole way: [`ws::socket`] reads it, `protocol` parses its head, [`ws::dispatch`] decides what it
+//! is, [`router`] where it goes, [`hub`] queues one shared frame on local sockets and the registry's bus
+//! carries it to other nodes, whose router hands it to their hub. No other path exists.
+//!
+//! This crate must never know Redis: it knows the registry's traits. `redis` appears in [`gateway`] alone, where
+//! the back end is chosen.
+
+pub mod announce;
+
+pub mod config;
+pub mod gateway;
+pub mod http;
+pub mod hub;
+pub mod identity;
+pub mod keeper;
+pub mod metrics;
+pub mod node;
+pub mod roster;
+pub mod router;
+pub mod server;
+pub mod stamps;
+pub mod stats;
+pub mod stop;
+#[cfg(test)]
+mod testing;
+pub mod ws;
+
+pub use gateway::{Gateway, StartError, serve};

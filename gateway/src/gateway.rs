@@ -1,0 +1,238 @@
+//! Builds a node from its configuration, runs it, and stops it in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::select_all;
+use signalbox_protocol::NodeId;
+use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
+use signalbox_registry::memory::MemoryCluster;
+use signalbox_registry::{Cluster, ThisNode};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::node::{Node, Settings, StopSettings};
+use crate::router::RouteBounds;
+use crate::stamps::unguessable;
+use crate::stop::StopPhase;
+use crate::ws::outbox::Bounds;
+use crate::ws::reader::ReadLimits;
+use crate::{keeper, server};
+
+/// Hexadecimal characters of a node id.
+const NODE_ID_CHARS: usize = 10;
+/// Closes are paced in steps of this length.
+const CLOSE_STEP: Duration = Duration::from_millis(20);
+/// How long releasing the lease may hold up the end.
+const RELEASE_WAIT: Duration = Duration::from_secs(2);
+
+/// Why a node could not start, or ended by itself.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address can't be listened on.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The registry's settings make no sense.
+    #[error("the registry can't be used")]
+    Registry(#[from] signalbox_registry::Error),
+    /// The lists of agent types and namespaces make no sense.
+    #[error("agent types or namespaces can't be used")]
+    Vocabulary(#[from] InvalidVocabulary),
+    /// A background task that must run as long as the node ended; the node was stopped in order.
+    #[error("a background task of the node ended by itself")]
+    Halted,
+}
+
+/// A node that is bound to its address and not yet running.
+#[derive(Debug)]
+pub struct Gateway {
+    node: Arc<Node>,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    /// A node of its own cluster: Redis if the configuration names one, else in memory.
+    ///
+    /// # Errors
+    /// [`StartError`]; a Redis that is away is none: the node joins when it comes.
+    pub fn build(config: &Config) -> Result<Self, StartError> {
+        let tasks = TaskTracker::new();
+        let this = ThisNode::new(fresh_node_id());
+        let halt = CancellationToken::new();
+        let cluster = MemoryCluster::new().join(this);
+        Self::build_in(config, cluster, tasks, halt)
+    }
+
+    /// A node of a cluster that exists already; for several nodes in one process.
+    ///
+    /// # Errors
+    /// As [`Gateway::build`].
+    pub fn build_in(
+        config: &Config,
+        cluster: Cluster,
+        tasks: TaskTracker,
+        halt: CancellationToken,
+    ) -> Result<Self, StartError> {
+        let listen = |source| StartError::Listen { address: config.listen, source };
+        let listener = server::bind(config.listen).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let vocabulary = Vocabulary::try_new(config.agent_types.clone(), all_namespaces(config))?;
+        let node = Node::new(settings(config, address), vocabulary, cluster, tasks, halt);
+        Ok(Self { node, listener, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The node, for whoever wants to look inside while it runs.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Runs until `stop` resolves, then stops in order.
+    ///
+    /// # Errors
+    /// [`StartError::Halted`] when a background task ended: there is no half-life.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        let node = self.node;
+        let refuse = CancellationToken::new();
+        let mut essential = keeper::spawn(&node);
+        essential.push(node.tasks.spawn(server::run(Arc::clone(&node), self.listener, refuse.clone())));
+        let result = tokio::select! {
+            () = stop => Ok(()),
+            (ended, _, _) = select_all(essential) => {
+                tracing::error!(?ended, "a background task ended; the node stops");
+                Err(StartError::Halted)
+            }
+        };
+        shut_down(&node, &refuse).await;
+        result
+    }
+}
+
+/// The order of stopping; see [`StopPhase`].
+async fn shut_down(node: &Arc<Node>, refuse: &CancellationToken) {
+    let pace = node.settings.stop;
+    let deadline = Instant::now() + pace.timeout;
+    node.enter(StopPhase::NotReady);
+    if !node.settings.embedded && !node.hub.is_empty() {
+        sleep(pace.balancer_wait).await;
+    }
+    node.enter(StopPhase::Refusing);
+    refuse.cancel();
+    node.enter(StopPhase::Closing);
+    close_all(node, pace, deadline).await;
+    if !node.hub.is_empty() {
+        node.enter(StopPhase::Cutting);
+    }
+    node.enter(StopPhase::Releasing);
+    let release = node.cluster.lease.release(node.cluster.node.id(), node.cluster.node.generation());
+    if !matches!(timeout(RELEASE_WAIT, release).await, Ok(Ok(()))) {
+        tracing::warn!("the lease was not released; it ends by itself");
+    }
+    node.halt.cancel();
+    node.tasks.close();
+    if timeout(RELEASE_WAIT, node.tasks.wait()).await.is_err() {
+        tracing::warn!(tasks = node.tasks.len(), "tasks cut off");
+    }
+    node.enter(StopPhase::Stopped);
+}
+
+/// Closes every connection with 1012 at the set pace, and waits until the last has left or time is up.
+async fn close_all(node: &Node, pace: StopSettings, deadline: Instant) {
+    let per_step = (f64::from(pace.closes_per_second) * CLOSE_STEP.as_secs_f64()).ceil().max(1.0) as usize;
+    let mut step = interval(CLOSE_STEP);
+    // A handshake that was under way may still add a connection, so look again until none is left.
+    while !node.hub.is_empty() && Instant::now() < deadline {
+        step.tick().await;
+        let mut left = per_step;
+        node.hub.for_each(|connection| {
+            if left > 0 && connection.outbox().closing().is_none() {
+                connection.outbox().close(CloseCode::ServiceRestart);
+                left -= 1;
+            }
+        });
+    }
+}
+
+/// Runs a node of this configuration until SIGTERM or SIGINT. `ready` is told the address once it is bound.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
+    let gateway = Gateway::build(&config)?;
+    let address = gateway.address();
+    tracing::info!(%address, node = %gateway.node().cluster.node.id(), "listening");
+    ready(address);
+    gateway.run(stop_signal()).await
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("SIGINT"),
+    }
+}
+
+fn fresh_node_id() -> NodeId {
+    NodeId::try_new(&unguessable(NODE_ID_CHARS)).expect("hexadecimal digits are node id characters")
+}
+
+fn all_namespaces(config: &Config) -> Vec<String> {
+    let built_in = Vocabulary::default();
+    built_in.namespaces().iter().chain(&config.namespaces).cloned().collect()
+}
+
+pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
+    // The reader counts by the second.
+    let flood_seconds = config.flood.window.as_secs().max(1) as usize;
+    Settings {
+        address: config.advertised(bound),
+        heartbeat_interval: config.heartbeat.interval,
+        heartbeat_timeout: config.heartbeat.timeout,
+        read: ReadLimits {
+            message_bytes_max: config.message.bytes_max,
+            idle_frames_max: config.flood.frames_max.div_ceil(flood_seconds),
+        },
+        outbox: Bounds { messages_max: config.outbox.messages_max, bytes_max: config.outbox.bytes_max },
+        subscriptions_max: config.connection.subscriptions_max,
+        malformed_max: config.malformed.messages_max,
+        malformed_window: config.malformed.window,
+        close_timeout: config.close.timeout,
+        unknown_types: config.catalogue.allow_unknown_types,
+        row_ttl: config.redis.row_ttl,
+        routes: RouteBounds {
+            time_to_live: config.route_cache.ttl,
+            entries_max: config.route_cache.entries_max,
+        },
+        anonymous: config.anonymous_allowed(),
+        embedded: config.redis.url.is_none(),
+        handshake_timeout: config.handshake.timeout,
+        header_bytes_max: config.handshake.header_bytes_max,
+        headers_max: config.handshake.headers_max,
+        stop: StopSettings {
+            balancer_wait: config.stop.balancer_wait,
+            closes_per_second: config.stop.closes_per_second,
+            timeout: config.stop.timeout,
+        },
+    }
+}

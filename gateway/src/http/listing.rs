@@ -1,0 +1,149 @@
+//! The server API's lists: connections by any index, and topics.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+use signalbox_protocol::error::ErrorCode;
+use signalbox_protocol::{Agent, SessionId, Tenant, Topic};
+use signalbox_registry::Row;
+use signalbox_registry::directory::Filter;
+
+use super::api::{ConnectionView, List, OnBehalf, query, registry_problem};
+use super::problem::Problem;
+use crate::node::Node;
+
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+/// What `GET /api/connections` may be asked for.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    session: Option<String>,
+    agent: Option<String>,
+    agent_type: Option<String>,
+    pillar: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /api/connections`: by session, by agent, by agent type, by pillar, or all of the tenant; the narrowest
+/// index answers and the other fields filter.
+pub(super) async fn connections(
+    State(node): State<Arc<Node>>,
+    Query(on_behalf): Query<OnBehalf>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Json<List<ConnectionView>>, Problem> {
+    let tenant = on_behalf.tenant(&node)?;
+    let wanted = query(wanted)?;
+    let (rows, cursor) = match (&wanted.session, &wanted.agent) {
+        (None, None) => by_group(&node, &tenant, &wanted).await?,
+        _ => (by_name(&node, &tenant, &wanted).await?, None),
+    };
+    Ok(Json(List { items: rows.into_iter().map(ConnectionView::from).collect(), cursor }))
+}
+
+async fn by_name(node: &Node, tenant: &Tenant, wanted: &Wanted) -> Result<Vec<Row>, Problem> {
+    let filter = Filter { agent_type: wanted.agent_type.as_deref(), pillar: wanted.pillar.as_deref() };
+    let directory = &node.cluster.directory;
+    let agent = wanted.agent.as_deref().map(agent).transpose()?;
+    let rows = match (&wanted.session, &agent) {
+        (Some(session), _) => {
+            let session = SessionId::try_new(session).map_err(|error| invalid("session", &error))?;
+            directory.by_session(tenant, &session, filter).await
+        }
+        (None, Some(agent)) => directory.by_agent(tenant, agent).await,
+        (None, None) => return Ok(Vec::new()),
+    };
+    let mut rows = rows.map_err(|error| registry_problem(&error))?;
+    rows.retain(|row| filter.admits(row) && agent.as_ref().is_none_or(|agent| row.agent == *agent));
+    Ok(rows)
+}
+
+fn agent(text: &str) -> Result<Agent, Problem> {
+    Topic::try_new(text).map(Agent::from_topic).map_err(|error| invalid("agent", &error))
+}
+
+fn invalid(field: &str, error: &dyn std::error::Error) -> Problem {
+    Problem::of(ErrorCode::InvalidData, format!("{field}: {error}"))
+}
+
+/// Pages through the groups that answer the question, one after the other. A page may be short of `limit`
+/// where a filter left rows out; the end is where there is no cursor.
+async fn by_group(
+    node: &Node,
+    tenant: &Tenant,
+    wanted: &Wanted,
+) -> Result<(Vec<Row>, Option<String>), Problem> {
+    let groups = groups(node, wanted)?;
+    let limit = wanted.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let filter = Filter { agent_type: wanted.agent_type.as_deref(), pillar: wanted.pillar.as_deref() };
+    // A cursor of this list is the group's place, a dot, and the group's own cursor.
+    let (mut place, mut inner) = match wanted.cursor.as_deref() {
+        None => (0, None),
+        Some(cursor) => {
+            let parsed = cursor.split_once('.').and_then(|(place, inner)| Some((place.parse().ok()?, inner)));
+            let (place, inner): (usize, &str) = parsed
+                .ok_or_else(|| Problem::of(ErrorCode::InvalidData, "cursor: not one that this list gave"))?;
+            (place, (!inner.is_empty()).then(|| inner.to_owned()))
+        }
+    };
+    let mut rows = Vec::new();
+    while let Some(group) = groups.get(place) {
+        let left = limit - rows.len();
+        let page = node.cluster.presence.members(tenant, group, inner.as_deref(), left).await;
+        let page = page.map_err(|error| registry_problem(&error))?;
+        rows.extend(page.rows.into_iter().filter(|row| filter.admits(row)));
+        inner = page.cursor;
+        if inner.is_none() {
+            place += 1;
+        }
+        if rows.len() >= limit {
+            break;
+        }
+    }
+    let more = place < groups.len();
+    Ok((rows, more.then(|| format!("{place}.{}", inner.unwrap_or_default()))))
+}
+
+fn groups(node: &Node, wanted: &Wanted) -> Result<Vec<Topic>, Problem> {
+    if let Some(pillar) = &wanted.pillar {
+        return Ok(vec![Topic::of("pillar", pillar).map_err(|error| invalid("pillar", &error))?]);
+    }
+    let agent_types = match &wanted.agent_type {
+        Some(agent_type) => std::slice::from_ref(agent_type),
+        None => node.vocabulary.agent_types(),
+    };
+    let groups = agent_types.iter().map(|agent_type| Topic::of("agent_type", agent_type));
+    groups.collect::<Result<_, _>>().map_err(|error| invalid("agent_type", &error))
+}
+
+/// A group topic that somebody follows.
+#[derive(Debug, Serialize)]
+pub(super) struct TopicView {
+    topic: Topic,
+    /// Connections of the asked node that follow it.
+    local_connections: usize,
+    /// Nodes of the cluster that follow it.
+    nodes: u64,
+}
+
+/// `GET /api/topics`: what the cluster follows, and how much of that is here.
+pub(super) async fn topics(
+    State(node): State<Arc<Node>>,
+    Query(on_behalf): Query<OnBehalf>,
+) -> Result<Json<List<TopicView>>, Problem> {
+    let tenant = on_behalf.tenant(&node)?;
+    let followed: Vec<(Topic, u64)> =
+        node.cluster.bus.topics().into_iter().filter(|t| t.0 == tenant).map(|t| (t.1, 1)).collect();
+    let local: std::collections::HashMap<Topic, usize> = node.hub.topics(&tenant).into_iter().collect();
+    let view = |(topic, nodes): (Topic, u64)| {
+        let local_connections = local.get(&topic).copied().unwrap_or_default();
+        TopicView { topic, local_connections, nodes }
+    };
+    let mut items: Vec<_> = followed.into_iter().map(view).collect();
+    items.sort_by(|a, b| a.topic.cmp(&b.topic));
+    Ok(Json(List { items, cursor: None }))
+}

@@ -1,0 +1,190 @@
+//! The sockets of this node, and who of them follows which topic.
+//!
+//! Shared by every task; no call here waits. A connection is in the hub from before it is registered in the
+//! directory until before it is unregistered. Removal is by the very connection, never by its name alone.
+
+mod connection;
+mod members;
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use signalbox_protocol::{ConnectionId, Tenant, Topic};
+
+pub use self::connection::{Connection, Profile};
+use self::members::Members;
+use crate::metrics::Metrics;
+use crate::ws::outbox::{Keep, Pushed};
+
+/// A topic of one tenant: the tenant is part of the key, so nothing crosses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TopicKey {
+    /// The customer.
+    pub tenant: Tenant,
+    /// The topic.
+    pub topic: Topic,
+}
+
+impl TopicKey {
+    /// The key of `topic` of `tenant`; costs two counters.
+    pub fn new(tenant: &Tenant, topic: &Topic) -> Self {
+        Self { tenant: tenant.clone(), topic: topic.clone() }
+    }
+}
+
+/// A frame on its way to local sockets.
+#[derive(Debug, Clone)]
+pub struct Delivery<'a> {
+    /// The customer.
+    pub tenant: &'a Tenant,
+    /// Whom it is for.
+    pub topic: &'a Topic,
+    /// The conflation key, hashed; 0 where nothing conflates.
+    pub conflation: u64,
+    /// The frame.
+    pub frame: &'a Bytes,
+    /// The connection that sent it and gets no echo; its number on this node.
+    pub except: Option<u64>,
+}
+
+/// All connections of this node.
+#[derive(Debug, Default)]
+pub struct Hub {
+    connections: DashMap<ConnectionId, std::sync::Arc<Connection>>,
+    topics: DashMap<TopicKey, Members>,
+    metrics: Metrics,
+}
+
+type Shared = std::sync::Arc<Connection>;
+
+impl Hub {
+    /// An empty hub that counts in `metrics`.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
+    /// Takes a connection in; it follows no topic yet but its own `connection:`.
+    pub fn insert(&self, connection: &Shared) {
+        self.connections.insert(connection.id().clone(), Shared::clone(connection));
+    }
+
+    /// Takes the connection out, with all its topics. Returns the topics it followed.
+    pub fn remove(&self, connection: &Shared) -> Vec<Topic> {
+        self.connections.remove_if(connection.id(), |_, held| Shared::ptr_eq(held, connection));
+        let topics = connection.take_topics();
+        for topic in &topics {
+            self.drop_member(connection, topic);
+        }
+        topics
+    }
+
+    /// Lets the connection follow a topic; false if it already did.
+    pub fn join(&self, connection: &Shared, topic: &Topic) -> bool {
+        let key = TopicKey::new(&connection.profile().tenant, topic);
+        let mut entry = self.topics.entry(key).or_default();
+        // The map's own copy of the topic is what the connection keeps, so that its text exists once.
+        let shared = entry.key().topic.clone();
+        if !connection.add_topic(shared) {
+            return false;
+        }
+        entry.add(Shared::clone(connection));
+        true
+    }
+
+    /// Ends that; false if it did not follow the topic.
+    pub fn part(&self, connection: &Shared, topic: &Topic) -> bool {
+        let followed = connection.drop_topic(topic);
+        if followed {
+            self.drop_member(connection, topic);
+        }
+        followed
+    }
+
+    fn drop_member(&self, connection: &Shared, topic: &Topic) {
+        let key = TopicKey::new(&connection.profile().tenant, topic);
+        self.topics.remove_if_mut(&key, |_, members| {
+            members.remove(connection.number());
+            members.is_empty()
+        });
+    }
+
+    /// Queues the frame on every local socket that follows the topic. Returns how many follow it.
+    pub fn deliver(&self, delivery: &Delivery<'_>) -> usize {
+        if delivery.topic.kind() == "connection" {
+            return self.deliver_to_connection(delivery);
+        }
+        let key = TopicKey::new(delivery.tenant, delivery.topic);
+        let Some(members) = self.topics.get(&key) else { return 0 };
+        members.iter().for_each(|connection| self.queue(connection, delivery));
+        members.len()
+    }
+
+    fn deliver_to_connection(&self, delivery: &Delivery<'_>) -> usize {
+        let connection = ConnectionId::try_new(delivery.topic.id()).ok().and_then(|id| self.get(&id));
+        match connection.filter(|connection| connection.profile().tenant == *delivery.tenant) {
+            Some(connection) => {
+                self.queue(&connection, delivery);
+                1
+            }
+            None => 0,
+        }
+    }
+
+    fn queue(&self, connection: &Connection, delivery: &Delivery<'_>) {
+        if delivery.except == Some(connection.number()) {
+            return;
+        }
+        let keep = Keep::Ephemeral { conflation: delivery.conflation };
+        match connection.outbox().push(delivery.frame.clone(), keep) {
+            Pushed::Queued | Pushed::Closing | Pushed::Overflow => {}
+            Pushed::Conflated => self.metrics.dropped_conflated.inc(),
+            Pushed::Displaced(count) => self.metrics.dropped_overflow.inc_by(u64::from(count)),
+            Pushed::Dropped => self.metrics.dropped_overflow.inc(),
+        }
+    }
+
+    /// The connection of that id.
+    pub fn get(&self, id: &ConnectionId) -> Option<Shared> {
+        self.connections.get(id).map(|held| Shared::clone(&held))
+    }
+
+    /// Whether this very connection is still here.
+    pub fn holds(&self, connection: &Shared) -> bool {
+        self.connections.get(connection.id()).is_some_and(|held| Shared::ptr_eq(&held, connection))
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// Calls `visit` with each connection. No lock is held on the topics; short work only.
+    pub fn for_each(&self, mut visit: impl FnMut(&Shared)) {
+        self.connections.iter().for_each(|held| visit(&held));
+    }
+
+    /// All connections, as they are now.
+    pub fn snapshot(&self) -> Vec<Shared> {
+        let mut all = Vec::with_capacity(self.len());
+        self.for_each(|connection| all.push(Shared::clone(connection)));
+        all
+    }
+
+    /// The tenant's topics that somebody here follows, with how many do, in no order.
+    pub fn topics(&self, tenant: &Tenant) -> Vec<(Topic, usize)> {
+        let of_tenant = self.topics.iter().filter(|entry| entry.key().tenant == *tenant);
+        of_tenant.map(|entry| (entry.key().topic.clone(), entry.value().len())).collect()
+    }
+
+    /// How many topics somebody here follows.
+    pub fn topics_len(&self) -> usize {
+        self.topics.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The hub's promises: the right sockets get the frame, tenants never meet, removal is by identity.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use signalbox_protocol::{Agent, NodeId};
+
+use super::*;
+use crate::testing::{tenant, topic};
+use crate::ws::outbox::Bounds;
+
+const BOUNDS: Bounds = Bounds { messages_max: 100, bytes_max: 1 << 20 };
+
+fn connection(number: u64, of: &str) -> Arc<Connection> {
+    let profile = Profile {
+        tenant: tenant(of),
+        agent: Agent::of("vehicle", &format!("V{number}")).unwrap(),
+        subject: None,
+        session: topic(&format!("session:s{number}")),
+        session_named: false,
+        pillar: None,
+        namespace: None,
+        connected_at_ms: 0,
+    };
+    Arc::new(Connection::new(&NodeId::try_new("n").unwrap(), number, profile, BOUNDS))
+}
+
+fn hub_with(connections: &[&Arc<Connection>]) -> Hub {
+    let hub = Hub::new(Metrics::new());
+    connections.iter().for_each(|connection| hub.insert(connection));
+    hub
+}
+
+fn deliver(hub: &Hub, of: &str, to: &str, except: Option<u64>) -> usize {
+    let frame = Bytes::from_static(b"\x81\x02{}");
+    hub.deliver(&Delivery { tenant: &tenant(of), topic: &topic(to), conflation: 0, frame: &frame, except })
+}
+
+fn got(connection: &Connection) -> usize {
+    connection.outbox().take(&mut Vec::new(), usize::MAX, usize::MAX).messages
+}
+
+#[test]
+fn a_frame_reaches_all_followers_but_its_sender() {
+    let all: Vec<_> = (0..5).map(|number| connection(number, "t")).collect();
+    let hub = hub_with(&all.iter().collect::<Vec<_>>());
+    for member in &all[..4] {
+        assert!(hub.join(member, &topic("route:1")));
+    }
+    assert!(!hub.join(&all[0], &topic("route:1")), "joined once only");
+    assert_eq!(deliver(&hub, "t", "route:1", Some(2)), 4);
+    assert_eq!(all.iter().map(|member| got(member)).collect::<Vec<_>>(), [1, 1, 0, 1, 0]);
+}
+
+#[test]
+fn a_topic_of_another_tenant_is_another_topic() {
+    let (mine, yours) = (connection(1, "a"), connection(2, "b"));
+    let hub = hub_with(&[&mine, &yours]);
+    hub.join(&mine, &topic("route:1"));
+    hub.join(&yours, &topic("route:1"));
+    assert_eq!(deliver(&hub, "a", "route:1", None), 1);
+    assert_eq!((got(&mine), got(&yours)), (1, 0));
+    assert_eq!(deliver(&hub, "a", &format!("connection:{}", yours.id()), None), 0);
+    assert_eq!(deliver(&hub, "b", &format!("connection:{}", yours.id()), None), 1);
+}
+
+#[test]
+fn who_leaves_is_gone_from_every_topic_and_leaves_no_entry_behind() {
+    let (first, second) = (connection(1, "t"), connection(2, "t"));
+    let hub = hub_with(&[&first, &second]);
+    for name in ["route:1", "route:2"] {
+        hub.join(&first, &topic(name));
+    }
+    hub.join(&second, &topic("route:2"));
+    assert!(hub.part(&first, &topic("route:1")));
+    assert!(!hub.part(&first, &topic("route:1")));
+    assert_eq!(hub.remove(&first), [topic("route:2")]);
+    assert_eq!(hub.topics(&tenant("t")), [(topic("route:2"), 1)]);
+    hub.remove(&second);
+    assert_eq!((hub.len(), hub.topics_len()), (0, 0));
+}
+
+#[test]
+fn a_late_removal_does_not_take_the_newer_connection_of_that_name() {
+    let (old, new) = (connection(1, "t"), connection(1, "t"));
+    let hub = hub_with(&[&old, &new]);
+    hub.remove(&old);
+    assert!(hub.holds(&new));
+}
+
+#[test]
+fn a_large_group_shrinks_and_stays_whole() {
+    let all: Vec<_> = (0..500).map(|number| connection(number, "t")).collect();
+    let hub = hub_with(&all.iter().collect::<Vec<_>>());
+    all.iter().for_each(|member| drop(hub.join(member, &topic("agent_type:vehicle"))));
+    all[10..].iter().for_each(|member| drop(hub.remove(member)));
+    assert_eq!(deliver(&hub, "t", "agent_type:vehicle", None), 10);
+    assert!(all[..10].iter().all(|member| got(member) == 1));
+}

@@ -1,0 +1,27 @@
+//! The node's background tasks: its lease, its rows, the rows of the dead, its clients' heartbeats.
+//!
+//! Four long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
+//! a Redis that is away delays the lease and the rows, never the heartbeats.
+
+mod heartbeat;
+mod lease;
+mod rows;
+mod sweeper;
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+#[cfg(test)]
+pub(crate) use self::lease::card;
+use crate::node::Node;
+
+/// Starts them. None of them ends before the node halts.
+pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
+    vec![
+        node.tasks.spawn(heartbeat::run(Arc::clone(node))),
+        node.tasks.spawn(lease::run(Arc::clone(node))),
+        node.tasks.spawn(rows::run(Arc::clone(node))),
+        node.tasks.spawn(sweeper::run(Arc::clone(node))),
+    ]
+}

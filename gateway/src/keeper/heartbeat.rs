@@ -1,0 +1,53 @@
+//! One look a second at every connection: pings the silent, closes the dead. So no connection needs a timer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use signalbox_protocol::close::CloseCode;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::hub::Connection;
+use crate::node::Node;
+
+pub(super) async fn run(node: Arc<Node>) {
+    let mut tick = interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while node.halt.run_until_cancelled(tick.tick()).await.is_some() {
+        let pulse = Pulse {
+            now: node.uptime.seconds(),
+            interval: seconds(node.settings.heartbeat_interval),
+            timeout: seconds(node.settings.heartbeat_timeout),
+        };
+        node.hub.for_each(|connection| pulse.feel(connection));
+        node.router.routes().sweep();
+    }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+/// What is compared with each connection's last sign of life; all in seconds of the node's uptime.
+#[derive(Debug, Clone, Copy)]
+struct Pulse {
+    now: u32,
+    interval: u32,
+    timeout: u32,
+}
+
+impl Pulse {
+    fn feel(self, connection: &Connection) {
+        let heard_at = connection.traffic.heard_at.load(Relaxed);
+        let silent = self.now.saturating_sub(heard_at);
+        if silent >= self.timeout {
+            connection.outbox().close(CloseCode::HeartbeatMissed);
+        } else if silent >= self.interval {
+            let last_sign = connection.traffic.pinged_at.load(Relaxed).max(heard_at);
+            if self.now.saturating_sub(last_sign) >= self.interval {
+                connection.traffic.pinged_at.store(self.now, Relaxed);
+                connection.outbox().ping();
+            }
+        }
+    }
+}

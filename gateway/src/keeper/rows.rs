@@ -1,0 +1,67 @@
+//! Keeps this node's rows in the directory: refreshes each before it expires, writes all of them anew in a new
+//! generation, and removes those that could not be removed in time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::hub::Connection;
+use crate::node::Node;
+use crate::roster;
+
+/// Rows per batch.
+const BATCH_ROWS: usize = 256;
+/// Late removals per second: far more than leave in ordinary times.
+const LATE_PER_SECOND: usize = 512;
+
+pub(super) async fn run(node: Arc<Node>) {
+    // Each row is refreshed when half its time to live is over; a share of them comes up each second.
+    let turns = (node.settings.row_ttl.as_secs() / 2).max(1);
+    let mut tick = interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut turn = 0;
+    while node.halt.run_until_cancelled(tick.tick()).await.is_some() {
+        if !*node.cluster.reachable.borrow() {
+            continue;
+        }
+        turn = (turn + 1) % turns;
+        let mut due = Vec::new();
+        node.hub.for_each(|connection| {
+            if connection.number() % turns == turn {
+                due.push(Arc::clone(connection));
+            }
+        });
+        write(&node, &due).await;
+        remove_late(&node).await;
+    }
+}
+
+/// Writes every connection's row in the current generation.
+pub(super) async fn rewrite_all(node: Arc<Node>) {
+    let all = node.hub.snapshot();
+    tracing::info!(rows = all.len(), "writing all rows in the new generation");
+    write(&node, &all).await;
+}
+
+async fn write(node: &Arc<Node>, connections: &[Arc<Connection>]) {
+    for batch in connections.chunks(BATCH_ROWS) {
+        let rows: Vec<_> = batch.iter().map(|connection| roster::current_row(node, connection)).collect();
+        if let Err(error) = node.cluster.directory.refresh(&rows).await {
+            tracing::warn!(%error, rows = rows.len(), "rows not refreshed; the next turn tries again");
+        }
+        // Whoever left while its row was being written left a row behind: remove it again.
+        for (connection, row) in batch.iter().zip(rows) {
+            if !node.hub.holds(connection) {
+                roster::unregister(node, row).await;
+            }
+        }
+    }
+}
+
+async fn remove_late(node: &Arc<Node>) {
+    for row in node.late_leavers.take(LATE_PER_SECOND) {
+        node.metrics.late_unregisters.inc();
+        roster::unregister(node, row).await;
+    }
+}

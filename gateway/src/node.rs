@@ -1,0 +1,189 @@
+//! The node: what every connection, HTTP request and background task of this process holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use signalbox_protocol::vocabulary::Vocabulary;
+use signalbox_registry::{Cluster, NodeCard};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::hub::Hub;
+use crate::metrics::{Metrics, Readings};
+use crate::roster::LateLeavers;
+use crate::router::{RouteBounds, RouteCache, Router};
+use crate::stamps::{Uptime, now_ms};
+use crate::stats::Rates;
+use crate::stop::StopPhase;
+use crate::ws::outbox::Bounds;
+use crate::ws::reader::ReadLimits;
+
+/// What the node's parts need of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where other nodes and operators find it, `host:port`.
+    pub address: String,
+    /// A silent client is pinged after this long.
+    pub heartbeat_interval: Duration,
+    /// A client that was silent this long is closed with 4408.
+    pub heartbeat_timeout: Duration,
+    /// Bounds of what a client may send.
+    pub read: ReadLimits,
+    /// Bounds of what waits for a client.
+    pub outbox: Bounds,
+    /// Topics that a connection may join with `system:subscribe`.
+    pub subscriptions_max: usize,
+    /// This many malformed messages within the window close a connection.
+    pub malformed_max: usize,
+    /// That window.
+    pub malformed_window: Duration,
+    /// How long a closing connection waits for its peer.
+    pub close_timeout: Duration,
+    /// Whether types outside the catalogue pass as ephemeral events.
+    pub unknown_types: bool,
+    /// How long a directory row lives without a refresh.
+    pub row_ttl: Duration,
+    /// Bounds of the route cache.
+    pub routes: RouteBounds,
+    /// Whether identities may come from the query.
+    pub anonymous: bool,
+    /// Whether the node runs alone, in memory.
+    pub embedded: bool,
+    /// How long a handshake may take, from the first byte to the upgrade.
+    pub handshake_timeout: Duration,
+    /// Bytes of a request's head.
+    pub header_bytes_max: usize,
+    /// Headers of a request.
+    pub headers_max: usize,
+    /// How the node stops.
+    pub stop: StopSettings,
+}
+
+/// The paces of a graceful stop.
+#[derive(Debug, Clone, Copy)]
+pub struct StopSettings {
+    /// How long the load balancer is given to notice.
+    pub balancer_wait: Duration,
+    /// Connections closed per second.
+    pub closes_per_second: u32,
+    /// How long the whole may take.
+    pub timeout: Duration,
+}
+
+/// One running node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its settings.
+    pub settings: Settings,
+    /// The agent types and namespaces it knows.
+    pub vocabulary: Arc<Vocabulary>,
+    /// Its sockets.
+    pub hub: Arc<Hub>,
+    /// Its router.
+    pub router: Arc<Router>,
+    /// Its view of what the nodes share.
+    pub cluster: Cluster,
+    /// Its counters.
+    pub metrics: Metrics,
+    /// How long it has run.
+    pub uptime: Uptime,
+    /// When it started, milliseconds since 1970.
+    pub started_at_ms: u64,
+    /// The live nodes, as of the last renewal of the lease.
+    pub peers: ArcSwap<Vec<NodeCard>>,
+    /// Whether the lease was held at the last look.
+    pub lease_held: AtomicBool,
+    /// Messages per second of late.
+    pub rates: Rates,
+    /// Connections whose rows still have to be removed.
+    pub late_leavers: LateLeavers,
+    /// Where the stop has got to.
+    pub phase: watch::Sender<StopPhase>,
+    /// Every task of the node runs under this tracker.
+    pub tasks: TaskTracker,
+    /// Cancelled when the background tasks shall end.
+    pub halt: CancellationToken,
+    numbers: AtomicU64,
+}
+
+impl Node {
+    /// A node over `cluster`, with no connection yet. Starts nothing, but takes the bus's parcels from now on.
+    pub fn new(
+        settings: Settings,
+        vocabulary: Vocabulary,
+        cluster: Cluster,
+        tasks: TaskTracker,
+        halt: CancellationToken,
+    ) -> Arc<Self> {
+        let metrics = Metrics::new();
+        let vocabulary = Arc::new(vocabulary);
+        let hub = Arc::new(Hub::new(metrics.clone()));
+        let routes = RouteCache::new(settings.routes);
+        let router =
+            Router::new(Arc::clone(&hub), cluster.clone(), routes, Arc::clone(&vocabulary), metrics.clone());
+        let router = Arc::new(router);
+        cluster.bus.attach(Arc::clone(&router) as _);
+        Arc::new(Self {
+            settings,
+            vocabulary,
+            hub,
+            router,
+            cluster,
+            metrics,
+            uptime: Uptime::start(),
+            started_at_ms: now_ms(),
+            peers: ArcSwap::default(),
+            lease_held: AtomicBool::new(false),
+            rates: Rates::default(),
+            late_leavers: LateLeavers::default(),
+            phase: watch::Sender::new(StopPhase::Serving),
+            tasks,
+            halt,
+            numbers: AtomicU64::new(0),
+        })
+    }
+
+    /// The number of the next connection.
+    pub fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Steps to a phase of the stop.
+    pub fn enter(&self, phase: StopPhase) {
+        tracing::info!(phase = phase.as_str(), connections = self.hub.len(), "stopping");
+        self.phase.send_replace(phase);
+    }
+
+    /// Each thing that readiness hangs on, with whether it is well.
+    pub fn checks(&self) -> [(&'static str, bool); 4] {
+        [
+            ("redis", *self.cluster.reachable.borrow()),
+            ("lease", self.lease_held.load(Ordering::Acquire)),
+            ("bus", self.cluster.bus.health().healthy),
+            ("serving", *self.phase.borrow() == StopPhase::Serving),
+        ]
+    }
+
+    /// Whether the node takes new connections and reaches the others.
+    pub fn is_ready(&self) -> bool {
+        self.checks().iter().all(|(_, well)| *well)
+    }
+
+    /// What the gauges show now.
+    pub fn readings(&self) -> Readings {
+        Readings {
+            connections: self.hub.len(),
+            topics: self.hub.topics_len(),
+            routes: self.router.routes().len(),
+            redis_up: *self.cluster.reachable.borrow(),
+            ready: self.is_ready(),
+            generation: self.cluster.node.generation(),
+            stop_phase: *self.phase.borrow() as i64,
+            bus: self.cluster.bus.counters(),
+            bus_health: self.cluster.bus.health(),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What other nodes sent: to local sockets, and nowhere else.
+
+use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
+use signalbox_registry::bus::{Break, BusListener};
+use signalbox_registry::{Destination, Parcel};
+
+use super::Router;
+use crate::hub::Delivery;
+
+impl BusListener for Router {
+    fn on_parcel(&self, from: &NodeId, parcel: Parcel) {
+        match parcel {
+            Parcel::Deliver { tenant, topic, conflation, frame } => {
+                let delivery =
+                    Delivery { tenant: &tenant, topic: &topic, conflation, frame: &frame, except: None };
+                let nobody = self.hub.deliver(&delivery) == 0;
+                if nobody && self.vocabulary.is_point_kind(topic.kind()) {
+                    self.tell_not_here(from, tenant, topic);
+                }
+            }
+            Parcel::Close { tenant, connection_id, code } => self.close(&tenant, &connection_id, code),
+            Parcel::NotHere { tenant, topic } => self.forget(&tenant, &topic),
+        }
+    }
+
+    fn on_break(&self, what: Break) {
+        // Group messages of that moment may be lost; the durable log (a later release) will repair them here.
+        tracing::warn!(?what, "the bus may have skipped messages");
+    }
+}
+
+impl Router {
+    fn tell_not_here(&self, from: &NodeId, tenant: Tenant, topic: Topic) {
+        self.metrics.dropped_unroutable.inc();
+        let told = self.cluster.bus.post(&Destination::Node(from.clone()), Parcel::NotHere { tenant, topic });
+        if let Err(error) = told {
+            tracing::debug!(%error, "stale route not reported; it ends with its time to live");
+        }
+    }
+
+    fn close(&self, tenant: &Tenant, connection_id: &ConnectionId, code: u16) {
+        let Some(connection) = self.hub.get(connection_id) else { return };
+        if connection.profile().tenant == *tenant {
+            connection.outbox().close(CloseCode::from_u16(code).unwrap_or(CloseCode::Normal));
+        }
+    }
+}

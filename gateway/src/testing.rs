@@ -1,0 +1,150 @@
+//! What unit tests of this crate share: nodes over the memory back end, and a WebSocket client on a pipe.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use signalbox_protocol::vocabulary::Vocabulary;
+use signalbox_protocol::{NodeId, Tenant, Topic};
+use signalbox_registry::ThisNode;
+use signalbox_registry::memory::MemoryCluster;
+use tokio::io::DuplexStream;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::gateway::settings;
+use crate::hub::Connection;
+use crate::identity::{self, Identity, Policy};
+use crate::node::{Node, Settings};
+use crate::roster;
+use crate::ws::socket::Socket;
+
+/// Longer than anything here may take, by the paused clock of most tests.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) fn tenant(name: &str) -> Tenant {
+    Tenant::try_new(name).unwrap()
+}
+
+pub(crate) fn topic(text: &str) -> Topic {
+    Topic::try_new(text).unwrap()
+}
+
+pub(crate) fn default_settings() -> Settings {
+    let config = Config::default();
+    settings(&config, config.listen)
+}
+
+/// A node of `cluster` with its lease begun and its background tasks not started.
+pub(crate) async fn node_in(cluster: &Arc<MemoryCluster>, name: &str, settings: Settings) -> Arc<Node> {
+    let this = ThisNode::new(NodeId::try_new(name).unwrap());
+    let shared = cluster.join(this);
+    let node =
+        Node::new(settings, Vocabulary::default(), shared, TaskTracker::new(), CancellationToken::new());
+    node.cluster.node.next_generation();
+    node.cluster.lease.acquire(&crate::keeper::card(&node)).await.unwrap();
+    node.lease_held.store(true, Ordering::Release);
+    node
+}
+
+/// A node alone.
+pub(crate) async fn lone_node() -> Arc<Node> {
+    node_in(&MemoryCluster::new(), "n1", default_settings()).await
+}
+
+pub(crate) fn identity_of(query: &str) -> Identity {
+    let policy = Policy { anonymous: true, vocabulary: &Vocabulary::default() };
+    identity::identify(query, "made-up", &policy).unwrap()
+}
+
+/// A registered connection without a socket.
+pub(crate) async fn join(node: &Arc<Node>, query: &str) -> Arc<Connection> {
+    roster::join(node, identity_of(query), None).await.unwrap()
+}
+
+/// What waits in a connection's outbox, as JSON.
+pub(crate) fn queued(connection: &Connection) -> Vec<Value> {
+    let mut batch = Vec::new();
+    connection.outbox().take(&mut batch, usize::MAX, usize::MAX);
+    batch.iter().map(|frame| payload(frame)).collect()
+}
+
+fn payload(frame: &[u8]) -> Value {
+    let header = match frame[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    serde_json::from_slice(&frame[header..]).unwrap()
+}
+
+/// A client at the other end of a pipe whose near end is a connection of `node`.
+#[derive(Debug)]
+pub(crate) struct Client {
+    ws: WebSocketStream<DuplexStream>,
+    pub(crate) connection: Arc<Connection>,
+}
+
+impl Client {
+    pub(crate) async fn connect(node: &Arc<Node>, query: &str) -> Self {
+        Self::connect_through(node, query, 64 * 1_024).await
+    }
+
+    /// The pipe holds `pipe_bytes` each way: what a kernel would buffer.
+    pub(crate) async fn connect_through(node: &Arc<Node>, query: &str, pipe_bytes: usize) -> Self {
+        let (near, far) = tokio::io::duplex(pipe_bytes);
+        let connection = join(node, query).await;
+        node.tasks.spawn(Socket::new(near, Arc::clone(node), Arc::clone(&connection), &[]).run());
+        let ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
+        Self { ws, connection }
+    }
+
+    pub(crate) async fn send(&mut self, envelope: Value) {
+        self.send_raw(Message::text(envelope.to_string())).await;
+    }
+
+    pub(crate) async fn send_raw(&mut self, message: Message) {
+        timeout(PATIENCE, self.ws.send(message)).await.unwrap().unwrap();
+    }
+
+    /// Bytes past the WebSocket layer.
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        use tokio::io::AsyncWriteExt;
+        timeout(PATIENCE, self.ws.get_mut().write_all(bytes)).await.unwrap().unwrap();
+    }
+
+    pub(crate) async fn next_raw(&mut self) -> Option<Message> {
+        timeout(PATIENCE, self.ws.next())
+            .await
+            .expect("something comes in time")
+            .map(|message| message.unwrap())
+    }
+
+    /// The next envelope; pings and pongs are passed over.
+    pub(crate) async fn next(&mut self) -> Value {
+        loop {
+            match self.next_raw().await.expect("the connection is open") {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    /// Reads until the close frame; its code.
+    pub(crate) async fn close_code(&mut self) -> u16 {
+        loop {
+            match self.next_raw().await.expect("a close frame comes first") {
+                Message::Close(frame) => return frame.expect("with a code").code.into(),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! WebSockets: the way in (`upgrade`), the one task per connection (`socket`), what it makes of a message
+//! (`dispatch`, `commands`), and the queue through which everybody else reaches it (`outbox`).
+
+pub mod answer;
+pub mod commands;
+pub mod dispatch;
+pub mod frame;
+pub mod outbox;
+pub mod reader;
+pub mod socket;
+pub mod upgrade;
+mod writing;

@@ -1,0 +1,69 @@
+//! `system:health_check` and `system:stats`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use signalbox_protocol::control::{
+    ConnectionState, ConnectionStats, HealthCheck, NodeStatus, RedisStatus, Stats,
+};
+use signalbox_protocol::envelope::Incoming;
+
+use crate::hub::Connection;
+use crate::node::Node;
+use crate::stop::StopPhase;
+use crate::ws::answer;
+use crate::ws::dispatch::{Step, correlation_id};
+use crate::{stamps, stats};
+
+pub(super) fn health_check(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'_>) -> Step {
+    let health = health(node);
+    answer::push(connection, answer::reply("system:health_check", correlation_id(incoming), &health));
+    Step::Done
+}
+
+/// How the node is, for `system:health_check` and `/health`.
+pub(crate) fn health(node: &Node) -> HealthCheck {
+    let serving = *node.phase.borrow() == StopPhase::Serving;
+    let status = match (serving, node.is_ready()) {
+        (false, _) => NodeStatus::Draining,
+        (true, true) => NodeStatus::Ok,
+        (true, false) => NodeStatus::Degraded,
+    };
+    let reaches = *node.cluster.reachable.borrow() && node.cluster.bus.health().healthy;
+    let redis = match (node.settings.embedded, reaches) {
+        (true, _) => RedisStatus::Embedded,
+        (false, true) => RedisStatus::Up,
+        (false, false) => RedisStatus::Down,
+    };
+    HealthCheck {
+        status,
+        node_id: node.cluster.node.id().clone(),
+        uptime_seconds: node.uptime.seconds().into(),
+        redis,
+        connections: node.hub.len() as u64,
+    }
+}
+
+pub(super) fn stats(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'_>) -> Step {
+    let stats = Stats {
+        connection: of_connection(node, connection),
+        node: stats::of_node(node),
+        cluster: stats::of_cluster(node),
+    };
+    answer::push(connection, answer::reply("system:stats", correlation_id(incoming), &stats));
+    Step::Done
+}
+
+fn of_connection(node: &Node, connection: &Connection) -> ConnectionStats {
+    let traffic = &connection.traffic;
+    let serving = *node.phase.borrow() == StopPhase::Serving;
+    ConnectionStats {
+        messages_in: traffic.messages_in.load(Relaxed).into(),
+        messages_out: traffic.messages_out.load(Relaxed).into(),
+        bytes_in: traffic.bytes_in.load(Relaxed),
+        bytes_out: traffic.bytes_out.load(Relaxed),
+        errors: traffic.errors.load(Relaxed).into(),
+        uptime_seconds: stamps::now_ms().saturating_sub(connection.profile().connected_at_ms) / 1_000,
+        state: if serving { ConnectionState::Open } else { ConnectionState::Draining },
+    }
+}

@@ -1,0 +1,140 @@
+//! `system:subscribe` and `system:unsubscribe`: all topics or none.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use signalbox_protocol::Topic;
+use signalbox_protocol::control::{TopicsAck, TopicsRequest, parse_data};
+use signalbox_protocol::envelope::Incoming;
+use signalbox_protocol::error::{ErrorCode, Fault};
+use signalbox_registry::Row;
+
+use super::is_own;
+use crate::hub::Connection;
+use crate::node::Node;
+use crate::roster::current_row;
+use crate::router::fault;
+use crate::ws::answer;
+use crate::ws::dispatch::{Outcome, Step, correlation_id, is_known};
+
+pub(super) fn subscribe(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    incoming: &Incoming<'_>,
+) -> Result<Step, Fault> {
+    let request: TopicsRequest = parse_data(incoming.data)?;
+    let fresh = fresh_topics(node, connection, request.topics)?;
+    let ack = answer::reply("system:ack", correlation_id(incoming), &acknowledged(&fresh.asked));
+    if fresh.topics.is_empty() {
+        answer::push(connection, ack);
+        return Ok(Step::Done);
+    }
+    let correlation = correlation_id(incoming).map(str::to_owned);
+    let (node, connection) = (Arc::clone(node), Arc::clone(connection));
+    Ok(Step::Wait(Box::pin(async move {
+        match follow(&node, &connection, &fresh.topics).await {
+            Ok(()) => Outcome::Joined { fresh: fresh.topics, ack },
+            Err(fault) => Outcome::Failed(fault, correlation),
+        }
+    })))
+}
+
+struct Fresh {
+    asked: Vec<Topic>,
+    topics: Vec<Topic>,
+}
+
+/// Checks every topic, and picks those that the connection does not follow yet.
+fn fresh_topics(node: &Node, connection: &Connection, mut asked: Vec<Topic>) -> Result<Fresh, Fault> {
+    asked.sort_unstable();
+    asked.dedup();
+    for topic in &asked {
+        is_known(node, topic)?;
+        if node.vocabulary.is_point_kind(topic.kind()) && !is_own(connection, topic) {
+            let text = format!("{topic} is another client's: only group topics can be joined");
+            return Err(Fault::new(ErrorCode::Forbidden, text));
+        }
+    }
+    let topics: Vec<Topic> = asked
+        .iter()
+        .filter(|topic| !is_own(connection, topic) && !connection.follows(topic))
+        .cloned()
+        .collect();
+    if connection.joined_len() + topics.len() > node.settings.subscriptions_max {
+        let text = format!("a connection joins at most {} topics", node.settings.subscriptions_max);
+        return Err(Fault::new(ErrorCode::TooLarge, text));
+    }
+    Ok(Fresh { asked, topics })
+}
+
+/// Follows all topics on the bus, or none.
+async fn follow(node: &Node, connection: &Connection, topics: &[Topic]) -> Result<(), Fault> {
+    let tenant = &connection.profile().tenant;
+    let results = join_all(topics.iter().map(|topic| node.cluster.bus.subscribe(tenant, topic))).await;
+    let mut failure =
+        results.iter().zip(topics).find_map(|(result, topic)| Some(fault(result.as_ref().err()?, topic)));
+    if failure.is_none() && topics.iter().any(|topic| topic.kind() == "namespace") {
+        let before = connection.namespaces();
+        let added =
+            topics.iter().filter(|topic| topic.kind() == "namespace").map(|topic| topic.id().to_owned());
+        let after = before.iter().cloned().chain(added).collect();
+        failure = store_namespaces(node, connection, before, after).await.err();
+    }
+    let Some(failure) = failure else { return Ok(()) };
+    let joined = results.iter().zip(topics).filter(|(result, _)| result.is_ok());
+    joined.for_each(|(_, topic)| node.cluster.bus.unsubscribe(tenant, topic));
+    Err(failure)
+}
+
+/// Tells the directory which namespaces the connection is in, for presence.
+async fn store_namespaces(
+    node: &Node,
+    connection: &Connection,
+    before: Vec<String>,
+    mut after: Vec<String>,
+) -> Result<(), Fault> {
+    after.sort_unstable();
+    let row = Row { namespaces: before, ..current_row(node, connection) };
+    let stored = node.cluster.directory.set_namespaces(&row, &after).await;
+    stored.map_err(|error| fault(&error, connection.profile().agent.topic()))
+}
+
+/// Leaves what the connection joined. Own topics stay: refused. Topics that it does not follow are left already.
+pub(super) fn unsubscribe(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    incoming: &Incoming<'_>,
+) -> Result<Step, Fault> {
+    let request: TopicsRequest = parse_data(incoming.data)?;
+    if let Some(own) = request.topics.iter().find(|topic| is_own(connection, topic)) {
+        return Err(Fault::new(
+            ErrorCode::Forbidden,
+            format!("{own} is the connection's own: it can't be left"),
+        ));
+    }
+    let before = connection.namespaces();
+    for topic in &request.topics {
+        if node.hub.part(connection, topic) {
+            node.cluster.bus.unsubscribe(&connection.profile().tenant, topic);
+        }
+    }
+    let ack = answer::reply("system:ack", correlation_id(incoming), &acknowledged(&request.topics));
+    let after = connection.namespaces();
+    if before == after {
+        answer::push(connection, ack);
+        return Ok(Step::Done);
+    }
+    let (node, connection) = (Arc::clone(node), Arc::clone(connection));
+    Ok(Step::Wait(Box::pin(async move {
+        if let Err(fault) = store_namespaces(&node, &connection, before, after).await {
+            // The topic is left all the same; its index keeps the row until the connection ends.
+            tracing::debug!(%fault, "namespace index not updated");
+        }
+        Outcome::Reply(ack)
+    })))
+}
+
+/// Where a subscriber starts in each topic. No topic has a log yet.
+fn acknowledged(topics: &[Topic]) -> TopicsAck {
+    TopicsAck { topics: topics.iter().map(|topic| (topic.clone(), answer::without_log())).collect() }
+}

@@ -1,0 +1,229 @@
+//! What is made of one text message: an event is routed, a command is answered, nonsense is refused.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use signalbox_protocol::catalogue::{self, Entry, Kind};
+use signalbox_protocol::conflation::conflation_key;
+use signalbox_protocol::control::{Positions, SendAck};
+use signalbox_protocol::envelope::{Incoming, Stamp, Target, write_event};
+use signalbox_protocol::error::{ErrorCode, Fault};
+use signalbox_protocol::{Agent, Tenant, Topic};
+use smallvec::{SmallVec, smallvec};
+
+use super::{answer, commands, frame::TextFrame};
+use crate::hub::Connection;
+use crate::node::Node;
+use crate::router::{Message, Routed};
+use crate::stamps::{MessageId, now_ms};
+
+/// Bytes that the node may add to a message: id, timestamp, source and the names of all fields.
+const STAMP_BYTES: usize = 256;
+
+/// What came of a message.
+pub enum Step {
+    /// All is done, and whatever there is to answer is in the outbox.
+    Done,
+    /// The same, and the message was malformed: too many of these close the connection.
+    Malformed,
+    /// An answer is awaited; the client's next message is not read before.
+    Wait(BoxFuture<'static, Outcome>),
+}
+
+impl std::fmt::Debug for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Done => "Done",
+            Self::Malformed => "Malformed",
+            Self::Wait(_) => "Wait",
+        })
+    }
+}
+
+/// What an awaited answer turned out to be; the connection's task acts on it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nobody asked for an answer.
+    Nothing,
+    /// Send this.
+    Reply(Bytes),
+    /// Say what went wrong.
+    Failed(Fault, Option<String>),
+    /// These topics are followed on the bus now: acknowledge, then let them in.
+    Joined {
+        /// Topics to let in.
+        fresh: Vec<Topic>,
+        /// The acknowledgement.
+        ack: Bytes,
+    },
+}
+
+/// Who says something, and where it goes if nothing else is said.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender<'a> {
+    /// The customer.
+    pub tenant: &'a Tenant,
+    /// Stamped as the source.
+    pub agent: &'a Agent,
+    /// The namespace that the connection joined by its path.
+    pub namespace: Option<&'a str>,
+    /// The connection's number, if it is one.
+    pub connection: Option<u64>,
+}
+
+/// Handles one text message of a connection.
+pub fn handle(node: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Step {
+    let incoming = match Incoming::parse(text) {
+        Ok(incoming) => incoming,
+        Err(malformed) => {
+            let correlation_id = malformed.correlation_id.as_deref();
+            answer::fail(connection, &node.metrics, &malformed.fault, correlation_id);
+            return Step::Malformed;
+        }
+    };
+    let entry = catalogue::of(&incoming.message_type);
+    let step = match entry.kind {
+        Kind::Command => commands::run(node, connection, &incoming),
+        Kind::Event { .. } | Kind::Reply => event(node, connection, &incoming, &entry),
+    };
+    step.unwrap_or_else(|fault| {
+        answer::fail(connection, &node.metrics, &fault, correlation_id(&incoming));
+        if is_malformed(fault.code) { Step::Malformed } else { Step::Done }
+    })
+}
+
+fn is_malformed(code: ErrorCode) -> bool {
+    use ErrorCode::{InvalidData, InvalidEnvelope, InvalidJson, InvalidTarget, InvalidType};
+    matches!(code, InvalidData | InvalidEnvelope | InvalidJson | InvalidTarget | InvalidType)
+}
+
+/// A reply's `correlationId`: the request's, or its id if it had none.
+pub(super) fn correlation_id<'a>(incoming: &'a Incoming<'_>) -> Option<&'a str> {
+    incoming.correlation_id.as_deref().or(incoming.id.as_deref())
+}
+
+fn event(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    incoming: &Incoming<'_>,
+    entry: &Entry,
+) -> Result<Step, Fault> {
+    let profile = connection.profile();
+    let sender = Sender {
+        tenant: &profile.tenant,
+        agent: &profile.agent,
+        namespace: profile.namespace.as_deref(),
+        connection: Some(connection.number()),
+    };
+    let prepared = prepare(node, &sender, incoming, entry)?;
+    let confirm = prepared.message.confirm;
+    let Routed::Pending(rest) = node.router.send(prepared.message) else { return Ok(Step::Done) };
+    let correlation = correlation_id(incoming).map(str::to_owned);
+    let ack_id = prepared.acknowledged.then_some(prepared.id);
+    Ok(Step::Wait(Box::pin(async move {
+        match (rest.await, ack_id) {
+            (Ok(()), Some(id)) => Outcome::Reply(acknowledge(id, correlation.as_deref())),
+            (Err(fault), _) if confirm => Outcome::Failed(fault, correlation),
+            (Ok(()) | Err(_), _) => Outcome::Nothing,
+        }
+    })))
+}
+
+fn acknowledge(id: String, correlation_id: Option<&str>) -> Bytes {
+    let correlation_id = correlation_id.unwrap_or(&id).to_owned();
+    answer::reply("system:ack", Some(&correlation_id), &SendAck { id, positions: Positions::new() })
+}
+
+/// A checked and encoded event.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What the router takes.
+    pub message: Message,
+    /// The id it goes under.
+    pub id: String,
+    /// Whether the sender gets a `system:ack`.
+    pub acknowledged: bool,
+}
+
+/// Checks that this sender may send this event there, and encodes it once for all receivers.
+///
+/// # Errors
+/// The [`Fault`] to answer with; nothing was sent.
+pub fn prepare(
+    node: &Node,
+    sender: &Sender<'_>,
+    incoming: &Incoming<'_>,
+    entry: &Entry,
+) -> Result<Prepared, Fault> {
+    let message_type = &*incoming.message_type;
+    if !node.settings.unknown_types && catalogue::lookup(message_type).is_none() {
+        let text = format!("{message_type} is not in the catalogue, and this node passes no other types");
+        return Err(Fault::new(ErrorCode::UnknownType, text));
+    }
+    if !entry.may_send(sender.agent.agent_type()) {
+        let text = format!("a {} may not send {message_type}", sender.agent.agent_type());
+        return Err(Fault::new(ErrorCode::Forbidden, text));
+    }
+    let to = address(node, sender, incoming, entry)?;
+    let fresh = MessageId::fresh();
+    let id = incoming.id.as_deref().unwrap_or(fresh.as_str());
+    let data_bytes = incoming.data.map_or(2, |data| data.get().len());
+    let more_bytes = incoming.metadata.map_or(2, |metadata| metadata.get().len())
+        + incoming.target_raw.map_or(4, |target| target.get().len());
+    let mut frame = TextFrame::with_capacity(data_bytes + more_bytes + STAMP_BYTES);
+    let stamp = Stamp { id, timestamp_ms: now_ms(), source: sender.agent.as_str() };
+    write_event(frame.body(), incoming, &stamp);
+    let acknowledged = incoming.ack || entry.is_durable();
+    let message = Message {
+        tenant: sender.tenant.clone(),
+        to,
+        frame: frame.finish(),
+        except: sender.connection,
+        confirm: acknowledged || incoming.correlation_id.is_some(),
+    };
+    Ok(Prepared { message, id: id.to_owned(), acknowledged })
+}
+
+/// The topics that a message goes to, each with its conflation key.
+fn address(
+    node: &Node,
+    sender: &Sender<'_>,
+    incoming: &Incoming<'_>,
+    entry: &Entry,
+) -> Result<SmallVec<[(Topic, u64); 1]>, Fault> {
+    let key = |topic: &Topic| match entry.conflates() {
+        true => conflation_key(&incoming.message_type, topic.as_str(), sender.agent.as_str()),
+        false => 0,
+    };
+    match &incoming.target {
+        Target::Topics(topics) => {
+            topics.iter().try_for_each(|topic| is_known(node, topic))?;
+            Ok(topics.iter().map(|topic| (topic.clone(), key(topic))).collect())
+        }
+        Target::Default => {
+            let namespace = sender.namespace.or_else(|| entry.default_namespace()).ok_or_else(|| {
+                let text =
+                    format!("{} has no single namespace of its own: name a target", incoming.message_type);
+                Fault::new(ErrorCode::InvalidTarget, text)
+            })?;
+            let topic =
+                Topic::of("namespace", namespace).expect("namespaces have the characters of topic ids");
+            Ok(smallvec![(topic.clone(), key(&topic))])
+        }
+    }
+}
+
+/// Namespaces and agent types are closed lists: a typo in one is told and not sent into the void.
+pub(super) fn is_known(node: &Node, topic: &Topic) -> Result<(), Fault> {
+    let known = match topic.kind() {
+        "namespace" => node.vocabulary.is_namespace(topic.id()),
+        "agent_type" => node.vocabulary.is_agent_type(topic.id()),
+        _ => true,
+    };
+    if known {
+        Ok(())
+    } else {
+        Err(Fault::new(ErrorCode::InvalidTarget, format!("{topic}: there is no such {}", topic.kind())))
+    }
+}

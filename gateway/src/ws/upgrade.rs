@@ -1,0 +1,258 @@
+//! The way in: a GET becomes a WebSocket, is told who it is, and is registered.
+//!
+//! What can be refused by an HTTP status is refused before the upgrade; identity failures come after it, as a
+//! close code, because browsers cannot read a status.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, Response, StatusCode, Version, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::control::Welcome;
+use signalbox_protocol::error::{ErrorCode, Fault};
+use signalbox_registry::Error;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::socket::Socket;
+use super::{answer, frame};
+use crate::http::problem::Problem;
+use crate::hub::Connection;
+use crate::identity::{self, Identity, Policy};
+use crate::node::Node;
+use crate::roster;
+use crate::stamps::unguessable;
+use crate::stop::StopPhase;
+
+/// The subprotocol; echoed if offered, not needed.
+const SUBPROTOCOL: &str = "signalbox.v1.json";
+/// Hexadecimal characters of a made-up agent id.
+const AGENT_ID_CHARS: usize = 16;
+
+/// How a handshake ended, for the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeResult {
+    /// Registered and welcomed.
+    Accepted,
+    /// Not a WebSocket handshake, or a bad query.
+    Malformed,
+    /// No such namespace.
+    UnknownNamespace,
+    /// No identity, or another subject's session.
+    Forbidden,
+    /// The node is stopping, or can't register anybody now.
+    Unavailable,
+    /// The peer went before it was done.
+    Aborted,
+}
+
+impl HandshakeResult {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Accepted,
+        Self::Malformed,
+        Self::UnknownNamespace,
+        Self::Forbidden,
+        Self::Unavailable,
+        Self::Aborted,
+    ];
+
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Malformed => "malformed",
+            Self::UnknownNamespace => "unknown_namespace",
+            Self::Forbidden => "forbidden",
+            Self::Unavailable => "unavailable",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+/// Answers `GET /ws` and `GET /ws/{namespace}`.
+pub fn upgrade(node: &Arc<Node>, mut request: Request<Body>, namespace: Option<&str>) -> Response<Body> {
+    match check(node, &request, namespace) {
+        Ok(accepted) => {
+            let on_upgrade = hyper::upgrade::on(&mut request);
+            let admission = Admission { identity: accepted.identity, namespace: namespace.map(Into::into) };
+            node.tasks.spawn(admit(Arc::clone(node), on_upgrade, admission));
+            accepted.response
+        }
+        Err((result, problem)) => {
+            count(node, result);
+            problem.into_response()
+        }
+    }
+}
+
+struct Accepted {
+    /// Who it is, or the code to close with once the browser can see it.
+    identity: Result<Identity, CloseCode>,
+    response: Response<Body>,
+}
+
+/// Everything that can be refused by a status, cheapest first.
+fn check(
+    node: &Node,
+    request: &Request<Body>,
+    namespace: Option<&str>,
+) -> Result<Accepted, (HandshakeResult, Problem)> {
+    let malformed = |problem| (HandshakeResult::Malformed, problem);
+    let key = websocket_key(request).map_err(malformed)?;
+    if *node.phase.borrow() >= StopPhase::Refusing {
+        let problem = Problem::of(ErrorCode::Unavailable, "this node is stopping: connect to another");
+        return Err((HandshakeResult::Unavailable, problem));
+    }
+    if let Some(unknown) = namespace.filter(|name| !node.vocabulary.is_namespace(name)) {
+        let problem = Problem::of(ErrorCode::NotFound, format!("there is no namespace {unknown:?}"));
+        return Err((HandshakeResult::UnknownNamespace, problem));
+    }
+    let policy = Policy { anonymous: node.settings.anonymous, vocabulary: &node.vocabulary };
+    let query = request.uri().query().unwrap_or_default();
+    let identity = match identity::identify(query, &unguessable(AGENT_ID_CHARS), &policy) {
+        Ok(identity) => Ok(identity),
+        Err(refused) => Err(refused.close_code().ok_or_else(|| {
+            let problem = Problem::of(ErrorCode::InvalidData, refused.to_string());
+            malformed(problem.with_status(StatusCode::BAD_REQUEST))
+        })?),
+    };
+    if !can_register(node) {
+        let problem = Problem::of(ErrorCode::Unavailable, "the registry can't be reached now: try again");
+        return Err((HandshakeResult::Unavailable, problem));
+    }
+    Ok(Accepted { identity, response: switching_protocols(request.headers(), key) })
+}
+
+/// Whether a registration can succeed: Redis is there, and the node's lease vouches for its rows.
+fn can_register(node: &Node) -> bool {
+    *node.cluster.reachable.borrow() && node.lease_held.load(std::sync::atomic::Ordering::Acquire)
+}
+
+fn websocket_key(request: &Request<Body>) -> Result<&[u8], Problem> {
+    let headers = request.headers();
+    let refuse = |text: &'static str| Problem::of(ErrorCode::InvalidEnvelope, text);
+    let asks =
+        has_token(headers, header::CONNECTION, "upgrade") && has_token(headers, header::UPGRADE, "websocket");
+    if !asks || request.version() < Version::HTTP_11 {
+        return Err(refuse(
+            "this is a WebSocket endpoint: connect with a WebSocket client (HTTP/1.1, Upgrade: websocket)",
+        )
+        .with_status(StatusCode::UPGRADE_REQUIRED));
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(refuse("Sec-WebSocket-Version must be 13").with_status(StatusCode::UPGRADE_REQUIRED));
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(|key| key.as_bytes());
+    key.filter(|key| key.len() == 24).ok_or_else(|| refuse("Sec-WebSocket-Key must be 16 bytes in base64"))
+}
+
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+fn switching_protocols(headers: &HeaderMap, key: &[u8]) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answer = response.headers_mut();
+    answer.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
+    answer.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+    let accept = header::HeaderValue::from_str(&derive_accept_key(key)).expect("base64 is a header value");
+    answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if has_token(headers, header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+        answer.insert(header::SEC_WEBSOCKET_PROTOCOL, header::HeaderValue::from_static(SUBPROTOCOL));
+    }
+    response
+}
+
+struct Admission {
+    identity: Result<Identity, CloseCode>,
+    namespace: Option<Box<str>>,
+}
+
+/// Registers the connection once its socket is there, welcomes it, and hands it to a task of its own: this
+/// one's future is far larger than an idle connection should be.
+async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, admission: Admission) {
+    let Ok(Ok(upgraded)) = timeout(node.settings.handshake_timeout, on_upgrade).await else {
+        return count(&node, HandshakeResult::Aborted);
+    };
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        tracing::error!("an upgraded connection is not the TCP stream that was accepted");
+        return count(&node, HandshakeResult::Aborted);
+    };
+    let mut io = parts.io.into_inner();
+    let joined = match admission.identity {
+        Ok(identity) => {
+            roster::join(&node, identity, admission.namespace.as_deref()).await.map_err(|e| refusal(&e))
+        }
+        Err(code) => Err((HandshakeResult::Forbidden, code)),
+    };
+    match joined {
+        Ok(connection) => {
+            count(&node, HandshakeResult::Accepted);
+            connection.outbox().push_front(welcome(&node, &connection));
+            let socket = Socket::new(io, Arc::clone(&node), connection, &parts.read_buf);
+            node.tasks.spawn(socket.run());
+        }
+        Err((result, code)) => {
+            count(&node, result);
+            node.metrics.count_close(Some(code.as_u16()));
+            say_goodbye(&mut io, code, node.settings.close_timeout).await;
+        }
+    }
+}
+
+fn refusal(error: &Error) -> (HandshakeResult, CloseCode) {
+    match error {
+        Error::SessionTaken => (HandshakeResult::Forbidden, CloseCode::Forbidden),
+        other => {
+            tracing::warn!(error = %other, "connection not registered");
+            (HandshakeResult::Unavailable, CloseCode::TryAgainLater)
+        }
+    }
+}
+
+async fn say_goodbye(io: &mut (impl AsyncWrite + Unpin), code: CloseCode, within: std::time::Duration) {
+    let goodbye = async {
+        io.write_all(&frame::close(code)).await?;
+        io.shutdown().await
+    };
+    if !matches!(timeout(within, goodbye).await, Ok(Ok(()))) {
+        tracing::debug!("the peer was gone before it could be told why");
+    }
+}
+
+fn welcome(node: &Node, connection: &Connection) -> bytes::Bytes {
+    let profile = connection.profile();
+    let own = [&profile.session, profile.agent.topic()];
+    let data = Welcome {
+        connection_id: connection.id().clone(),
+        session_id: profile.session_id(),
+        node_id: node.cluster.node.id().clone(),
+        agent: profile.agent.clone(),
+        subject: profile.subject().to_owned(),
+        tenant: profile.tenant.to_string(),
+        namespaces: connection.namespaces(),
+        heartbeat_seconds: node.settings.heartbeat_interval.as_secs(),
+        timeout_seconds: node.settings.heartbeat_timeout.as_secs(),
+        message_bytes_max: node.settings.read.message_bytes_max as u64,
+        positions: own.into_iter().map(|topic| (topic.clone(), answer::without_log())).collect(),
+    };
+    answer::reply("system:welcome", None, &data)
+}
+
+fn count(node: &Node, result: HandshakeResult) {
+    node.metrics.handshakes.with_label_values(&[result.as_str()]).inc();
+}
+
+/// A refused handshake that names what was wrong with it.
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::of(fault.code, fault.message).with_details(fault.details)
+    }
+}
