@@ -315,7 +315,7 @@ fn every_syntax_error_of_the_file_has_its_line() {
     let mut missing = Given::nothing();
     missing.sources.file = Some("/nowhere/signalbox.toml".into());
     let problems = missing.problems();
-    assert!(problems[0].starts_with("flag --config /nowhere/signalbox.toml: cannot be read"), "{problems:?}");
+    assert!(problems[0].starts_with("/nowhere/signalbox.toml: cannot be read"), "{problems:?}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Layer {
     let text = match read_text(path) {
         Ok(text) => text,
         Err(error) => {
-            problems.push(Problem::new("", &Origin::Flag(format!("--config {}", path.display())), error));
+            problems.push(Problem::new("", &at(0), error));
             return Layer::new();
         }
     };

@@ -1,0 +1,122 @@
+//! The `signalbox` command line: what can be asked for, and which exit code an ending has.
+//!
+//! Everything that a command prints for its user goes to stdout, everything about how it went to
+//! stderr. A reader that goes away (`| head`) is no failure.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::BadConfig;
+
+mod api;
+mod config;
+mod connect;
+mod connections;
+mod line;
+mod logging;
+mod publish;
+mod serve;
+mod settings;
+mod table;
+mod topics;
+
+/// Signalbox: a cluster of WebSocket gateways for vehicles, passengers and services.
+///
+/// Without a command it serves: one node, in memory, on 127.0.0.1:8080.
+#[derive(Debug, Parser)]
+#[command(
+    name = "signalbox",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 fine, 1 failed while running, 2 usage, 64 bad configuration."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: settings::SettingArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node until SIGTERM or SIGINT
+    Serve(settings::SettingArgs),
+    /// Connect, print what arrives, send what is typed
+    Connect(connect::ConnectArgs),
+    /// Send one message through a node's HTTP API
+    Publish(publish::PublishArgs),
+    /// List the group topics that are followed
+    Topics(topics::TopicsArgs),
+    /// List connections
+    Connections(connections::ConnectionsArgs),
+    /// Explain the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+impl Cli {
+    /// Runs what was asked for, to its end.
+    pub fn run(self) -> ExitCode {
+        let result = match self.command {
+            None => serve::run(&self.settings),
+            Some(Command::Serve(settings)) => serve::run(&settings),
+            Some(Command::Connect(args)) => connect::run(&args),
+            Some(Command::Publish(args)) => publish::run(&args),
+            Some(Command::Topics(args)) => topics::run(&args),
+            Some(Command::Connections(args)) => connections::run(&args),
+            Some(Command::Config(command)) => config::run(&command),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failure::Running(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+            Err(failure) => {
+                // With stderr gone too, the exit code is all that can be told.
+                writeln!(io::stderr(), "{failure}").ok();
+                failure.exit_code()
+            }
+        }
+    }
+}
+
+/// Why a command ended badly, by exit code. Bad usage (2) is found and reported by clap.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    BadConfig(#[from] BadConfig),
+    #[error("bad configuration:\n  environment variable RUST_LOG: {0}")]
+    BadRustLog(tracing_subscriber::filter::ParseError),
+    #[error("error: {0:#}")]
+    Running(#[from] anyhow::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Running(_) => ExitCode::from(1),
+            Self::BadConfig(_) | Self::BadRustLog(_) => ExitCode::from(64),
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes `text` and a line's end to stdout.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", text.trim_end())?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// A runtime for a command that does one thing at a time.
+fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! A client of a node's HTTP API that asks one thing and leaves.
+//!
+//! What must stay true: every call ends within the time given, whatever the peer does.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Uri};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::small_runtime;
+use crate::config::units::{PERIOD_EXAMPLES, parse_period};
+
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// How much of an answer that is no problem document is quoted.
+const QUOTED_CHARS: usize = 200;
+
+/// Which node to ask, and how.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ApiArgs {
+    /// The node to ask
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = base)]
+    url: Uri,
+    /// The tenant to act for
+    #[arg(long, value_name = "TENANT", default_value = "default")]
+    tenant: String,
+    /// Give up after this time
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = period)]
+    timeout: Duration,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    pub(super) items: Vec<Map<String, Value>>,
+    pub(super) cursor: Option<String>,
+    /// Whatever else the answer holds beside the items.
+    #[serde(flatten)]
+    pub(super) rest: Map<String, Value>,
+}
+
+impl ApiArgs {
+    /// `GET path?query`.
+    pub(super) fn get<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<T> {
+        self.call(Method::GET, path, query, Bytes::new())
+    }
+
+    /// `POST path` with a JSON body.
+    pub(super) fn post<T: for<'de> Deserialize<'de>>(&self, path: &str, body: String) -> anyhow::Result<T> {
+        self.call(Method::POST, path, &[], body.into())
+    }
+
+    fn call<T: for<'de> Deserialize<'de>>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<T> {
+        let authority = self.url.authority().map(ToString::to_string).unwrap_or_default();
+        let mut target = format!("{path}?tenant={}", encoded(&self.tenant));
+        for (name, value) in query {
+            target.push_str(&format!("&{name}={}", encoded(value)));
+        }
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(HOST, authority)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))?;
+        let answer = small_runtime()?.block_on(async {
+            timeout(self.timeout, exchange(&self.url, request))
+                .await
+                .map_err(|_| anyhow!("no answer from {} within {:?}", self.url, self.timeout))?
+        })?;
+        serde_json::from_slice(&answer).context("the answer is not what this version expects")
+    }
+}
+
+async fn exchange(base: &Uri, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+    let host = base.host().unwrap_or_default().trim_matches(['[', ']']);
+    let stream = TcpStream::connect((host, base.port_u16().unwrap_or(80)))
+        .await
+        .with_context(|| format!("no node answers at {base}"))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async move {
+        let response = sender.send_request(request).await?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes();
+        if head.status.is_success() { Ok(body) } else { Err(refusal(head.status, &body)) }
+    };
+    // The connection ends when `exchange` drops the sender; its own error is the exchange's too.
+    let (answer, _) = tokio::join!(exchange, connection);
+    answer
+}
+
+/// What a node said instead of doing it: the `detail` of a problem document.
+fn refusal(status: hyper::StatusCode, body: &[u8]) -> anyhow::Error {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+        code: Option<String>,
+    }
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(Problem { detail, code: Some(code) }) => anyhow!("{detail} ({code})"),
+        Ok(Problem { detail, code: None }) => anyhow!("{detail}"),
+        Err(_) => {
+            let text: String = String::from_utf8_lossy(body).chars().take(QUOTED_CHARS).collect();
+            anyhow!("{status}: {}", text.escape_debug())
+        }
+    }
+}
+
+/// Percent-encodes all but the characters that never need it.
+pub(super) fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+fn base(text: &str) -> anyhow::Result<Uri> {
+    let uri: Uri = text.parse()?;
+    if uri.scheme_str() != Some("http") || uri.host().is_none() {
+        bail!("it has to be http://host:port");
+    }
+    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        bail!("it has to be http://host:port, without a path");
+    }
+    Ok(uri)
+}
+
+/// A time on the command line.
+pub(super) fn period(text: &str) -> Result<Duration, String> {
+    parse_period(text).ok_or_else(|| format!("it has to be {PERIOD_EXAMPLES}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_encoded() {
+        assert_eq!(encoded("vehicle:V+1 ü&~"), "vehicle%3AV%2B1%20%C3%BC%26~");
+    }
+
+    #[test]
+    fn only_plain_http_origins_are_nodes() {
+        for good in ["http://127.0.0.1:8080", "http://node/", "http://[::1]:8080"] {
+            assert!(base(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["127.0.0.1:8080", "https://node", "http://node/api", "http://node?x", "ws://node", "", "/"]
+        {
+            assert!(base(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_problem_is_told_by_its_detail() {
+        let told = |body: &str| refusal(hyper::StatusCode::CONFLICT, body.as_bytes()).to_string();
+        assert_eq!(told(r#"{"detail":"no such topic","code":"not_found"}"#), "no such topic (not_found)");
+        assert_eq!(told(r#"{"detail":"no"}"#), "no");
+        assert_eq!(told("<html>\u{1b}"), "409 Conflict: <html>\\u{1b}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What the command line takes, and what it refuses.
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("signalbox").chain(line.split_whitespace()))
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn commands_are_taken_as_documented() {
+    for line in [
+        "",
+        "--listen 127.0.0.1:0",
+        "serve",
+        "serve --listen 0.0.0.0:8080 --redis redis://:password@host:6379/0 --config signalbox.toml --allow-anonymous",
+        "serve --set outbox.bytes_max=2MiB --set log.format=json",
+        "connect ws://127.0.0.1:8080/ws",
+        "connect ws://127.0.0.1:8080/ws --as vehicle:V1 --linger 500ms",
+        "publish vehicle:status_change",
+        "publish vehicle:status_change {\"ok\":true} --target route:12,depot:4 --tenant acme --json",
+        "topics --url http://[::1]:9000 --timeout 1s",
+        "connections --session S --agent vehicle:V1 --agent-type vehicle --pillar airport --limit 5",
+        "config check --config signalbox.toml",
+        "config show --set stop.timeout=9s",
+        "config default",
+    ] {
+        parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+}
+
+#[test]
+fn bad_usage_is_refused_before_anything_runs() {
+    for line in [
+        "serv",
+        "--frobnicate",
+        "serve --set outbox.bytes_max",
+        "connect",
+        "connect http://127.0.0.1:8080/ws",
+        "connect ws://127.0.0.1:8080/ws --as vehicle",
+        "connect ws://127.0.0.1:8080/ws --as vehicle:a:b",
+        "connect ws://127.0.0.1:8080/ws --linger 5",
+        "publish",
+        "publish a:b {x}",
+        "publish a:b {} --target route",
+        "topics --url ws://127.0.0.1:8080",
+        "topics --timeout soon",
+        "connections --limit 0",
+        "config",
+        "config default --listen 127.0.0.1:1",
+    ] {
+        let refused = parse(line).expect_err(line);
+        assert_eq!(refused.exit_code(), 2, "{line}");
+    }
+    assert_eq!(parse("--help").unwrap_err().kind(), ErrorKind::DisplayHelp);
+    assert_eq!(parse("--version").unwrap_err().exit_code(), 0);
+}
+
+#[test]
+fn help_never_shows_what_is_not_there() {
+    let help = Cli::command().render_long_help().to_string();
+    for missing in ["token", "locks", "seed", "fleet", "doctor"] {
+        assert!(!help.contains(&format!("\n  {missing} ")), "{missing}");
+    }
+    assert!(help.contains("Exit codes: 0 fine"));
+}
