@@ -94,6 +94,7 @@ mod tests {
             (r#"{"topic": 5}"#, InvalidData, "topic", "data.topic: invalid type: integer `5`"),
             (r#"{"topic": "nowhere"}"#, InvalidTarget, "topic", "data.topic: a topic is kind:id"),
             (r#"{"topic": "route:1", "limit": -1}"#, InvalidData, "limit", "data.limit: invalid value"),
+            (r#"{"cursor": "x", "limit": -1, "topic": "route:1"}"#, InvalidData, "limit", "data.limit"),
             (r#"{"limit": "9", "topic": "route:1"}"#, InvalidData, "limit", "data.limit: invalid type"),
             ("{\n \"topic\": \"route:1\",\n \"cursor\":\n {}\n}", InvalidData, "cursor", "data.cursor"),
             (r#"{"topic": "route:1", "topic": "route:2"}"#, InvalidData, "data", "duplicate field"),
