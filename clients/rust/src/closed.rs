@@ -1,0 +1,130 @@
+//! Why a connection ended, and what to do about it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use signalbox_protocol::CloseCode;
+use signalbox_protocol::close::Advice;
+use thiserror::Error;
+use tokio_tungstenite::tungstenite::error::{Error as SocketError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+/// A connection that has ended.
+#[derive(Debug, Clone, Error)]
+#[error("the connection is closed: {cause}")]
+pub struct Closed {
+    /// Why it ended.
+    #[source]
+    pub cause: CloseCause,
+    /// What to do about it.
+    pub advice: Advice,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Error)]
+pub enum CloseCause {
+    /// The node sent a close frame.
+    #[error("the node said {code} {reason}")]
+    ByNode {
+        /// The number in the frame; 1005 if there was none.
+        code: u16,
+        /// The text in the frame.
+        reason: Arc<str>,
+    },
+    /// This side closed it.
+    #[error("closed by this client")]
+    ByClient,
+    /// The socket ended without a close frame; the error, if there was one.
+    #[error("the connection was lost")]
+    Lost(#[source] Option<Arc<io::Error>>),
+    /// The node sent nothing, not even a ping, for longer than its welcome promised.
+    #[error("nothing heard from the node for {0:?}")]
+    Silent(Duration),
+    /// The socket did not take what was to be written within this time.
+    #[error("the node did not read what was sent for {0:?}")]
+    Stalled(Duration),
+    /// The other side doesn't speak WebSocket as this one does, or sent more than the configured bound.
+    #[error("the node broke the WebSocket protocol")]
+    Violation(#[source] Arc<SocketError>),
+}
+
+impl Closed {
+    /// The node's close code, if it sent one and it is one of ours.
+    pub fn code(&self) -> Option<CloseCode> {
+        match self.cause {
+            CloseCause::ByNode { code, .. } => CloseCode::from_u16(code),
+            CloseCause::ByClient
+            | CloseCause::Lost(_)
+            | CloseCause::Silent(_)
+            | CloseCause::Stalled(_)
+            | CloseCause::Violation(_) => None,
+        }
+    }
+
+    pub(crate) fn by_frame(frame: Option<CloseFrame>) -> Self {
+        const NO_CODE: u16 = 1005;
+        let (code, reason) =
+            frame.map_or((NO_CODE, Arc::from("")), |frame| (frame.code.into(), frame.reason.as_str().into()));
+        CloseCause::ByNode { code, reason }.into()
+    }
+
+    pub(crate) fn by_error(error: SocketError) -> Self {
+        match error {
+            SocketError::ConnectionClosed
+            | SocketError::AlreadyClosed
+            | SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => CloseCause::Lost(None),
+            SocketError::Io(error) => CloseCause::Lost(Some(error.into())),
+            other => CloseCause::Violation(other.into()),
+        }
+        .into()
+    }
+}
+
+impl From<CloseCause> for Closed {
+    fn from(cause: CloseCause) -> Self {
+        let advice = match &cause {
+            // A code that is not one of ours comes from something between here and the node.
+            CloseCause::ByNode { code, .. } => {
+                CloseCode::from_u16(*code).map_or(Advice::Reconnect, CloseCode::advice)
+            }
+            CloseCause::Lost(_) | CloseCause::Silent(_) | CloseCause::Stalled(_) => Advice::Reconnect,
+            CloseCause::ByClient | CloseCause::Violation(_) => Advice::GiveUp,
+        };
+        Self { cause, advice }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_tungstenite::tungstenite::error::CapacityError;
+
+    #[test]
+    fn a_close_frame_carries_its_advice() {
+        for (code, advice) in [
+            (1012, Advice::Reconnect),
+            (4401, Advice::Reauthenticate),
+            (4409, Advice::GiveUp),
+            (1000, Advice::GiveUp),
+            (4999, Advice::Reconnect),
+        ] {
+            let frame = CloseFrame { code: code.into(), reason: "because".into() };
+            let closed = Closed::by_frame(Some(frame));
+            assert_eq!(closed.advice, advice, "{code}");
+            assert_eq!(closed.code().map_or(4999, CloseCode::as_u16), code);
+            assert!(closed.to_string().ends_with(&format!("the node said {code} because")));
+        }
+        assert_eq!(Closed::by_frame(None).advice, Advice::Reconnect);
+    }
+
+    #[test]
+    fn a_lost_connection_is_told_from_a_broken_protocol() {
+        let reset = SocketError::Io(io::ErrorKind::ConnectionReset.into());
+        assert!(matches!(Closed::by_error(reset).cause, CloseCause::Lost(Some(_))));
+        let cut = SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake);
+        assert!(matches!(Closed::by_error(cut).cause, CloseCause::Lost(None)));
+        let long = SocketError::Capacity(CapacityError::MessageTooLong { size: 2, max_size: 1 });
+        assert_eq!(Closed::by_error(long).advice, Advice::GiveUp);
+    }
+}

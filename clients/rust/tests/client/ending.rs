@@ -1,0 +1,86 @@
+//! How a connection ends, and who is told.
+
+use std::time::Duration;
+
+use signalbox_client::protocol::CloseCode;
+use signalbox_client::protocol::close::Advice;
+use signalbox_client::{ClientState, CloseCause, RecvError, RequestError, SendError};
+
+use crate::fake_node::{connected, soon};
+
+#[tokio::test]
+async fn everybody_is_told_why_the_node_closed() {
+    let (client, mut peer) = connected().await;
+    let mut events = client.on_any();
+    assert_eq!(client.stats().state, ClientState::Open);
+    let asking = client.request("a:b", (), "vehicle:V2", Duration::from_secs(5));
+    let closing = async {
+        peer.receive().await;
+        peer.close(1012, "restarting").await;
+    };
+    let (answer, ()) = tokio::join!(asking, closing);
+    let restarting = |closed: &signalbox_client::Closed| {
+        assert_eq!(closed.code(), Some(CloseCode::ServiceRestart));
+        assert_eq!(closed.advice, Advice::Reconnect);
+    };
+    let Err(RequestError::Closed(closed)) = answer else { panic!("{answer:?}") };
+    restarting(&closed);
+    restarting(&soon(client.closed()).await);
+    let Err(RecvError::Closed(closed)) = soon(events.recv()).await else { panic!("no end") };
+    restarting(&closed);
+    let Err(SendError::Closed(closed)) = client.emit("a:b", (), None).await else { panic!("sent") };
+    restarting(&closed);
+    let Some(Err(RecvError::Closed(closed))) = client.on("a:b").try_recv() else { panic!("no end") };
+    restarting(&closed);
+    assert_eq!(client.stats().state, ClientState::Closed);
+    assert_eq!(client.stats().uptime, client.stats().uptime, "the clock stops with the connection");
+}
+
+#[tokio::test]
+async fn a_cut_connection_is_lost() {
+    let (client, peer) = connected().await;
+    peer.cut();
+    let closed = soon(client.closed()).await;
+    assert!(matches!(closed.cause, CloseCause::Lost(_)), "{closed}");
+    assert_eq!((closed.code(), closed.advice), (None, Advice::Reconnect));
+}
+
+#[tokio::test]
+async fn closing_sends_what_is_queued_first() {
+    let (client, mut peer) = connected().await;
+    for number in 0..1_000 {
+        soon(client.emit("a:b", number, None)).await.unwrap();
+    }
+    let reading = async {
+        for number in 0..1_000 {
+            assert_eq!(peer.receive().await["data"], number);
+        }
+        assert_eq!(peer.receive_close().await, 1000);
+        peer
+    };
+    let (closed, _peer) = tokio::join!(soon(client.close()), reading);
+    assert!(matches!(closed.cause, CloseCause::ByClient), "{closed}");
+    assert!(matches!(soon(client.close()).await.cause, CloseCause::ByClient));
+    assert!(matches!(client.emit("a:b", (), None).await, Err(SendError::Closed(_))));
+}
+
+#[tokio::test]
+async fn the_last_handle_that_is_dropped_closes() {
+    let (client, mut peer) = connected().await;
+    let mut events = client.on_any();
+    let other = client.clone();
+    drop(client);
+    other.emit("a:b", (), None).await.unwrap();
+    assert_eq!(peer.receive().await["type"], "a:b");
+    drop(other);
+    assert_eq!(peer.receive_close().await, 1000);
+    peer.cut();
+    assert!(matches!(soon(events.recv()).await, Err(RecvError::Closed(_))));
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_a_node_that_does_not_answer() {
+    let (client, _peer) = connected().await;
+    // The peer's socket stays open, and nobody reads it.
+    soon(client.close()).await;
+}

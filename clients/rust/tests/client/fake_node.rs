@@ -1,0 +1,115 @@
+//! A node that says and hears exactly what a test wants. Every step has a deadline.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use signalbox_client::{Client, ClientConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::{WebSocketStream, accept_async};
+
+/// Where clients connect to.
+pub(crate) struct FakeNode {
+    listener: TcpListener,
+}
+
+/// The node's end of one connection.
+pub(crate) struct Peer {
+    socket: WebSocketStream<TcpStream>,
+}
+
+/// Waits for `step`, which must not take long.
+pub(crate) async fn soon<T>(step: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(5), step).await.expect("it happens within 5 s")
+}
+
+impl FakeNode {
+    pub(crate) async fn start() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port") }
+    }
+
+    pub(crate) fn config(&self) -> ClientConfig {
+        let address = self.listener.local_addr().expect("it is bound");
+        ClientConfig::new(format!("ws://{address}/ws"))
+    }
+
+    /// A TCP connection on which nothing was said yet.
+    pub(crate) async fn accept_tcp(&self) -> TcpStream {
+        soon(self.listener.accept()).await.expect("a client connects").0
+    }
+
+    /// A WebSocket that was not welcomed yet.
+    pub(crate) async fn accept(&self) -> Peer {
+        let socket = soon(accept_async(self.accept_tcp().await)).await.expect("the client upgrades");
+        Peer { socket }
+    }
+
+    /// A client with this configuration, welcomed as `vehicle:V1`, and the node's end of it.
+    pub(crate) async fn welcome(&self, config: ClientConfig) -> (Client, Peer) {
+        let accepting = async {
+            let mut peer = self.accept().await;
+            peer.send(welcome()).await;
+            peer
+        };
+        let (client, peer) = tokio::join!(soon(Client::connect(config)), accepting);
+        (client.expect("it was welcomed"), peer)
+    }
+}
+
+/// A welcomed client and the node's end of it.
+pub(crate) async fn connected() -> (Client, Peer) {
+    let node = FakeNode::start().await;
+    node.welcome(node.config()).await
+}
+
+impl Peer {
+    /// Sends a message; what every message has is filled in.
+    pub(crate) async fn send(&mut self, message: Value) {
+        let mut whole = json!({"id": "0192", "timestamp": "2026-01-01T08:00:00.000Z",
+            "source": "service:gateway", "data": {}, "target": null, "correlationId": null, "metadata": {}});
+        let fields = message.as_object().expect("a message is an object").clone();
+        whole.as_object_mut().expect("a message is an object").extend(fields);
+        self.send_frame(Message::text(whole.to_string())).await;
+    }
+
+    pub(crate) async fn send_frame(&mut self, frame: Message) {
+        soon(self.socket.send(frame)).await.expect("the client is connected");
+    }
+
+    /// The next message from the client.
+    pub(crate) async fn receive(&mut self) -> Value {
+        let frame =
+            soon(self.socket.next()).await.expect("the client is connected").expect("it speaks WebSocket");
+        serde_json::from_str(frame.to_text().expect("it sends text")).expect("it sends JSON")
+    }
+
+    /// The close frame that the client sends next; the number in it.
+    pub(crate) async fn receive_close(&mut self) -> u16 {
+        match soon(self.socket.next()).await {
+            Some(Ok(Message::Close(Some(frame)))) => frame.code.into(),
+            other => panic!("no close frame but {other:?}"),
+        }
+    }
+
+    pub(crate) async fn close(&mut self, code: u16, reason: &'static str) {
+        self.send_frame(Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))).await;
+        while soon(self.socket.next()).await.is_some_and(|frame| frame.is_ok()) {}
+    }
+
+    /// Hangs up without a word.
+    pub(crate) fn cut(self) {
+        drop(self.socket);
+    }
+}
+
+pub(crate) fn welcome() -> Value {
+    json!({"type": "system:welcome", "data": {
+        "connection_id": "n1-0", "session_id": "S", "node_id": "n1", "agent": "vehicle:V1",
+        "subject": "vehicle:V1", "tenant": "default", "namespaces": ["vehicle-events"],
+        "heartbeat_seconds": 25, "timeout_seconds": 60, "message_bytes_max": 2000,
+        "positions": {"vehicle:V1": {"epoch": "e", "offset": 7}}}})
+}
