@@ -1,0 +1,53 @@
+# What a developer runs, and all that CI runs: `make test`.
+
+SHELL := bash
+CARGO ?= cargo
+RUSTDOCFLAGS ?= -D warnings
+export RUSTDOCFLAGS
+
+.PHONY: help test lint fmt clippy lock tests docs needs run bench
+
+help:
+	@echo 'make run    one node on 127.0.0.1:8080, no Redis needed'
+	@echo 'make test   install what tests need, lint, run all tests, build the docs'
+	@echo 'make lint   formatting, clippy, lock file'
+	@echo 'make bench  latency, throughput and memory of a two-node cluster on this machine'
+
+# One after the other, whatever -j says: cargo holds a lock anyway, and the cheap checks should fail first.
+test:
+	$(MAKE) needs
+	$(MAKE) lint
+	$(MAKE) tests
+	$(MAKE) docs
+
+lint: lock fmt clippy
+
+# Licences, bans and dependency walls (deny.toml) are a test: tools/walls.
+tests:
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    set -x; $(CARGO) nextest run --workspace --no-fail-fast && $(CARGO) test --workspace --doc; \
+	else \
+	    set -x; $(CARGO) test --workspace --no-fail-fast; \
+	fi
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+lock:
+	@$(CARGO) metadata --locked --format-version 1 >/dev/null || \
+	    { echo 'Cargo.lock is not up to date: build once and commit it'; exit 1; }
+
+docs:
+	$(CARGO) doc --workspace --no-deps
+
+needs:
+	tools/needs
+
+run:
+	$(CARGO) run --release
+
+bench:
+	tools/bench
