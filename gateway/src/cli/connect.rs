@@ -5,21 +5,20 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
-use signalbox_client::{Client, ClientConfig};
+use serde_json::json;
+use signalbox_client::{Frame, Wire, WireConfig};
 use signalbox_protocol::Agent;
 use signalbox_protocol::topic::Topic;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::api::{encoded, period};
 use super::{Failure, line, say, small_runtime};
 
 /// Lines read ahead of what was sent.
 const LINES_AHEAD: usize = 16;
-/// How long a node may take to welcome, and to say goodbye.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct ConnectArgs {
@@ -40,23 +39,20 @@ pub(super) fn run(args: &ConnectArgs) -> Result<(), Failure> {
 
 async fn converse(args: &ConnectArgs) -> anyhow::Result<()> {
     let url = url_as(&args.url, args.agent.as_ref());
-    let client = timeout(PATIENCE, Client::connect(ClientConfig::new(&url)))
-        .await
-        .with_context(|| format!("no welcome from {} within {PATIENCE:?}", args.url))?
-        .with_context(|| format!("cannot connect to {}", args.url))?;
-    let mut arriving = client.on_any();
-    say(&serde_json::to_string(&client.welcome())?)?;
+    let (mut wire, welcome) = Wire::connect(&WireConfig::new(url)).await?;
+    say(&json!({ "type": "system:welcome", "data": welcome }).to_string())?;
     let mut lines = lines_of_stdin()?;
     let mut unsent = 0_usize;
     let mut end = None;
     loop {
         tokio::select! {
-            message = arriving.recv() => match message {
-                Some(message) => say(message.as_str())?,
-                None => bail!("the connection was closed"),
+            frame = wire.next() => match frame {
+                Ok(Frame::Text(text)) => say(&text)?,
+                Ok(Frame::Heartbeat | Frame::Binary(_)) => {}
+                Err(closed) => bail!("{closed}"),
             },
             line = lines.recv(), if end.is_none() => match line {
-                Some(line) => unsent += usize::from(!send(&client, &line?).await?),
+                Some(line) => unsent += usize::from(!send(&mut wire, &line?).await?),
                 None => end = Some(Instant::now() + args.linger),
             },
             () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break,
@@ -66,7 +62,7 @@ async fn converse(args: &ConnectArgs) -> anyhow::Result<()> {
             }
         }
     }
-    timeout(PATIENCE, client.close()).await.context("the node did not answer the close")?;
+    wire.close().await;
     if unsent > 0 && !io::stdin().is_terminal() {
         bail!("{unsent} of the lines could not be sent");
     }
@@ -74,11 +70,14 @@ async fn converse(args: &ConnectArgs) -> anyhow::Result<()> {
 }
 
 /// Sends what `line` stands for. Whoever typed something else is told so and may try again.
-async fn send(client: &Client, line: &str) -> anyhow::Result<bool> {
+async fn send(wire: &mut Wire, line: &str) -> anyhow::Result<bool> {
     match line::envelope(line) {
         Ok(None) => Ok(true),
         Ok(Some(envelope)) => {
-            client.send_raw(envelope).await?;
+            wire.queue(envelope).map_err(|closed| anyhow!("{closed}"))?;
+            if !wire.has_room() {
+                wire.flush().await.map_err(|closed| anyhow!("{closed}"))?;
+            }
             Ok(true)
         }
         Err(bad) => {

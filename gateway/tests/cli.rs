@@ -1,0 +1,229 @@
+//! The `signalbox` binary as its users meet it: what it prints, and how it exits.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The binary with nothing configured by the environment of the test.
+fn signalbox(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signalbox"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SIGNALBOX_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+async fn end_of(mut command: Command) -> Output {
+    timeout(PATIENCE, command.output()).await.expect("it ends").expect("the binary can be started")
+}
+
+async fn run(args: &[&str]) -> Output {
+    end_of(signalbox(args)).await
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it exits by itself")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+/// An embedded node on a free port.
+struct RunningNode {
+    child: Child,
+    address: String,
+    banner: Lines<BufReader<ChildStdout>>,
+}
+
+impl RunningNode {
+    async fn start() -> Self {
+        let mut child =
+            signalbox(&["--listen", "127.0.0.1:0"]).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut banner = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let address = timeout(PATIENCE, async {
+            loop {
+                let line = banner.next_line().await.expect("UTF-8").expect("a banner that tells the address");
+                if let Some((_, rest)) = line.split_once("ws://") {
+                    return rest.split('/').next().expect("split gives one").to_owned();
+                }
+            }
+        });
+        let address = address.await.expect("the banner comes");
+        Self { child, address, banner }
+    }
+
+    fn http(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    async fn terminate(mut self) -> i32 {
+        let id = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.expect("kill is there").success());
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("it stops").expect("its status");
+        drop(self.banner);
+        status.code().expect("it exits by itself")
+    }
+}
+
+#[tokio::test]
+async fn bad_usage_exits_with_2() {
+    for args in [&["frobnicate"][..], &["serve", "--frobnicate"], &["publish"], &["publish", "a:b", "{x}"]] {
+        let output = run(args).await;
+        assert_eq!(code(&output), 2, "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("--help"), "{}", stderr(&output));
+    }
+    assert_eq!(code(&run(&["--version"]).await), 0);
+}
+
+#[tokio::test]
+async fn a_bad_configuration_exits_with_64_and_tells_everything() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("signalbox.toml");
+    std::fs::write(&file, "[outbox]\nbyte_max = 1\n[heartbeat]\ninterval = \"soon\"\n").expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    for start in [&["serve"][..], &["config", "check"], &["config", "show"]] {
+        let args = [start, &["--config", file, "--redis", "http://:secret@host"]].concat();
+        let mut command = signalbox(&args);
+        command.env("SIGNALBOX_STOP__TIMEOUT", "1 fortnight");
+        let output = end_of(command).await;
+        let told = stderr(&output);
+        assert_eq!(code(&output), 64, "{told}");
+        for expected in [
+            "signalbox.toml:2: outbox.byte_max is no setting; did you mean outbox.bytes_max?",
+            "signalbox.toml:4: heartbeat.interval is wrong",
+            "environment variable SIGNALBOX_STOP__TIMEOUT: stop.timeout is wrong",
+            "flag --redis: redis.url is wrong",
+        ] {
+            assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+        }
+        assert!(!told.contains("secret") && output.stdout.is_empty(), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn without_keys_it_refuses_to_be_reached_by_others() {
+    let refused = run(&["serve", "--listen", "0.0.0.0:0"]).await;
+    assert_eq!(code(&refused), 64);
+    assert!(stderr(&refused).contains("--allow-anonymous"), "{}", stderr(&refused));
+    let allowed = run(&["config", "check", "--listen", "0.0.0.0:0", "--allow-anonymous"]).await;
+    assert_eq!(code(&allowed), 0, "{}", stderr(&allowed));
+}
+
+#[tokio::test]
+async fn a_bad_log_filter_exits_with_64() {
+    let mut command = signalbox(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("RUST_LOG", "info,=,=");
+    let output = end_of(command).await;
+    assert_eq!(code(&output), 64, "{}", stderr(&output));
+    assert!(stderr(&output).contains("RUST_LOG"));
+}
+
+#[tokio::test]
+async fn the_printed_default_is_a_configuration_file() {
+    let output = run(&["config", "default"]).await;
+    assert_eq!(code(&output), 0);
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("signalbox.toml");
+    std::fs::write(&file, stdout(&output)).expect("a file");
+    let checked = run(&["config", "check", "--config", file.to_str().expect("UTF-8")]).await;
+    assert_eq!(code(&checked), 0, "{}", stderr(&checked));
+    assert!(stdout(&checked).starts_with("the configuration is fine"), "{}", stdout(&checked));
+}
+
+#[tokio::test]
+async fn nobody_there_exits_with_1() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("its address");
+    drop(free);
+    let url = format!("http://{address}");
+    let output = run(&["topics", "--url", &url]).await;
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains(&format!("no node answers at {url}")), "{}", stderr(&output));
+    let output = run(&["connect", &format!("ws://{address}/ws")]).await;
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn a_node_that_never_answers_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("its address"));
+    let output = run(&["topics", "--url", &url, "--timeout", "200ms"]).await;
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("no answer from"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn an_address_in_use_exits_with_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let output = run(&["serve", "--listen", &address]).await;
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains(&address), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn a_node_is_asked_and_told_from_a_shell_and_stops_when_told() {
+    let node = RunningNode::start().await;
+    let url = node.http();
+
+    let none = run(&["connections", "--url", &url]).await;
+    assert_eq!((code(&none), stdout(&none).trim()), (0, "no connection"), "{}", stderr(&none));
+
+    let socket = format!("ws://{}/ws", node.address);
+    let mut listener = signalbox(&["connect", &socket, "--as", "passenger:P1"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut typed = listener.stdin.take().expect("a pipe");
+    let mut heard = BufReader::new(listener.stdout.take().expect("a pipe")).lines();
+    let mut next = async || {
+        let line = timeout(PATIENCE, heard.next_line()).await.expect("in time").expect("UTF-8");
+        line.expect("another line")
+    };
+    assert!(next().await.contains("passenger:P1"), "the welcome comes first");
+    typed.write_all(b"system:subscribe {\"topics\":[\"route:12\"]}\n").await.expect("it reads");
+    assert!(next().await.contains("system:ack"));
+
+    let topics = run(&["topics", "--url", &url]).await;
+    assert!(stdout(&topics).contains("route:12"), "{}{}", stdout(&topics), stderr(&topics));
+    let filtered = run(&["connections", "--url", &url, "--agent", "passenger:P1", "--json"]).await;
+    let listed: serde_json::Value = serde_json::from_str(&stdout(&filtered)).expect("JSON");
+    assert_eq!(listed["items"][0]["agent"], "passenger:P1", "{listed}");
+
+    let args = ["publish", "vehicle:status_change", "{\"ok\": 1.0}", "--target", "route:12", "--url", &url];
+    let published = run(&args).await;
+    assert_eq!((code(&published), stdout(&published).trim()), (0, "accepted 1"), "{}", stderr(&published));
+    let message = next().await;
+    assert!(message.contains("vehicle:status_change") && message.contains("{\"ok\": 1.0}"), "{message}");
+
+    let refused = run(&["publish", "Not A Type", "--target", "route:12", "--url", &url]).await;
+    assert_eq!(code(&refused), 1);
+    assert!(stderr(&refused).contains("invalid_type"), "{}", stderr(&refused));
+
+    drop(typed);
+    let status =
+        timeout(PATIENCE, listener.wait()).await.expect("it ends with its input").expect("its status");
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(node.terminate().await, 0);
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_early_is_no_failure() {
+    let mut child = signalbox(&["config", "default"]).spawn().expect("it starts");
+    drop(child.stdout.take());
+    let status = timeout(PATIENCE, child.wait()).await.expect("it ends").expect("its status");
+    assert_eq!(status.code(), Some(0));
+}
