@@ -4,6 +4,7 @@
 //! goes as the next batch. Batches to one destination arrive in the order in which they were queued.
 
 pub mod batch;
+pub(crate) mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;

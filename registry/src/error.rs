@@ -5,7 +5,8 @@ use thiserror::Error;
 /// What went wrong in the registry.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Nothing was changed and nothing was sent; trying again later is safe.
+    /// Nothing was changed and nothing was sent; trying again later is safe. Also what a question gets
+    /// whose answer was lost.
     #[error("the registry is unreachable")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
     /// The answer was lost or late: the command may have been carried out, or may still be.
@@ -26,7 +27,10 @@ pub enum Error {
         /// What it was.
         what: &'static str,
     },
-    /// Redis refused the command: a wrong password, no memory, a read-only replica.
+    /// Redis refused the command: not allowed, no memory.
     #[error("the registry refused a command")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The URL of Redis can't be used. Only the start answers this.
+    #[error("the URL of redis can't be used")]
+    Url(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

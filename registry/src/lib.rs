@@ -9,12 +9,17 @@
 //! it carries them.
 
 pub mod bus;
+mod changes;
 pub mod cluster;
 pub mod directory;
 pub mod error;
+mod keys;
 pub mod lease;
+mod lock;
 pub mod memory;
 pub mod presence;
+mod recent;
+pub mod redis;
 pub mod row;
 
 pub use bus::{Bus, BusListener, Destination, Parcel};

@@ -9,10 +9,12 @@ mod lease;
 mod presence;
 mod table;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
+use crate::changes::Changes;
+use crate::lock::lock;
 use crate::{Cluster, ThisNode};
 use bus::{Exchange, MemoryBus};
 use table::Shared;
@@ -22,6 +24,8 @@ use table::Shared;
 pub struct MemoryCluster {
     /// Rows and leases, under one lock: an answer sees both at one moment.
     shared: Mutex<Shared>,
+    /// What a refresh of older rows must not undo.
+    changes: Changes,
     /// Who can be posted to.
     exchange: Arc<Exchange>,
     /// Always true; kept so that receivers of it stay open.
@@ -33,6 +37,7 @@ impl MemoryCluster {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             shared: Mutex::default(),
+            changes: Changes::default(),
             exchange: Arc::default(),
             reachable: watch::Sender::new(true),
         })
@@ -54,10 +59,4 @@ impl MemoryCluster {
     fn shared(&self) -> MutexGuard<'_, Shared> {
         lock(&self.shared)
     }
-}
-
-/// Locks; a panic of another holder leaves tables that are still whole, since nothing in here calls out
-/// while it holds one.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,6 +10,7 @@ use crate::{Directory, Error, Row};
 #[async_trait]
 impl Directory for MemoryCluster {
     async fn register(&self, row: &Row, subject: &str) -> Result<Registered, Error> {
+        self.changes.begun(&row.connection_id);
         let mut shared = self.shared();
         if row.session_named && !shared.claim(row, subject) {
             return Err(Error::SessionTaken);
@@ -26,6 +27,7 @@ impl Directory for MemoryCluster {
     }
 
     async fn unregister(&self, row: &Row) -> Result<Unregistered, Error> {
+        self.changes.gone(&row.connection_id);
         let mut shared = self.shared();
         if row.session_named {
             shared.keep_session(row);
@@ -44,15 +46,16 @@ impl Directory for MemoryCluster {
     async fn refresh(&self, rows: &[Row]) -> Result<(), Error> {
         for row in rows {
             let mut shared = self.shared();
-            shared.put(row.clone());
-            if row.session_named {
-                shared.keep_session(row);
+            if let Some(row) = self.changes.apply(row) {
+                shared.keep_session(&row);
+                shared.put(row);
             }
         }
         Ok(())
     }
 
     async fn set_namespaces(&self, row: &Row, namespaces: &[String]) -> Result<(), Error> {
+        self.changes.moved(&row.connection_id, namespaces);
         let mut shared = self.shared();
         if shared.generation_of(&row.connection_id) == Some(row.generation) {
             shared.put(Row { namespaces: namespaces.to_vec(), ..row.clone() });

@@ -1,0 +1,212 @@
+//! Every name that Signalbox gives to a key or channel of Redis.
+//!
+//! Keys that one script touches share a hash tag (what stands in braces), so that they share a slot of Redis
+//! Cluster. A script takes its keys as one [`KeySet`], and a `KeySet` exists only for a [`Scope`]; a test
+//! computes the slots of every scope. Nothing from outside can end a tag early: names hold no braces.
+//! `T` tenant, `N` node, `G` generation:
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `sb:nodes` | zset | `N.G` -> end of that lease, ms of Redis' clock |
+//! | `sb:nodes:sweeper` | string | the token of whoever sweeps |
+//! | `sb:node:{N}` | hash | the node's card |
+//! | `sb:node:{N}:conns:G` | hash | the number of a connection -> its row: the reverse index |
+//! | `sb:{T:AGENT:ID}:conns` | hash | connection id -> its row: the record |
+//! | `sb:{T:session:S}:conns`, `:owner` | hash, string | a named session's rows; its subject |
+//! | `sb:{T:GROUP}:conns:N.G` | set | a group's members on one node |
+//!
+//! Channels: `sb:node:{N}` to one node, `sb:{T:TOPIC}` to whoever follows a group topic.
+
+use signalbox_protocol::{Agent, NodeId, SessionId, Tenant, Topic};
+
+use crate::row::Generation;
+
+/// What one script works on; everything of it lies in one slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope<'a> {
+    /// The leases.
+    Nodes,
+    /// The lock of the sweeper.
+    Sweeper,
+    /// An agent's record.
+    Agent(&'a Tenant, &'a Agent),
+    /// A named session: its rows and its owner.
+    Session(&'a Tenant, &'a SessionId),
+}
+
+/// The keys of one scope, in the order in which scripts expect them. Made by [`Keys::of`] alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeySet(Vec<String>);
+
+impl KeySet {
+    pub(crate) fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Names under one prefix.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// The keys that a script on `scope` touches.
+    pub(crate) fn of(&self, scope: Scope<'_>) -> KeySet {
+        KeySet(match scope {
+            Scope::Nodes => vec![self.nodes()],
+            Scope::Sweeper => vec![format!("{}:nodes:sweeper", self.prefix)],
+            Scope::Agent(tenant, agent) => vec![self.agent(tenant, agent)],
+            Scope::Session(tenant, session) => {
+                let session = format!("{}:{{{tenant}:session:{session}}}", self.prefix);
+                vec![format!("{session}:conns"), format!("{session}:owner")]
+            }
+        })
+    }
+
+    /// The leases of all nodes.
+    pub(crate) fn nodes(&self) -> String {
+        format!("{}:nodes", self.prefix)
+    }
+
+    /// A node's card; the channel to a node has the same name.
+    pub(crate) fn node(&self, node: &NodeId) -> String {
+        format!("{}:node:{{{node}}}", self.prefix)
+    }
+
+    /// A node's connections: the reverse index.
+    pub(crate) fn node_conns(&self, node: &NodeId, generation: Generation) -> String {
+        format!("{}:node:{{{node}}}:conns:{generation}", self.prefix)
+    }
+
+    /// An agent's record.
+    pub(crate) fn agent(&self, tenant: &Tenant, agent: &Agent) -> String {
+        format!("{}:{{{tenant}:{agent}}}:conns", self.prefix)
+    }
+
+    /// A named session's rows.
+    pub(crate) fn session(&self, tenant: &Tenant, session: &SessionId) -> String {
+        format!("{}:{{{tenant}:session:{session}}}:conns", self.prefix)
+    }
+
+    /// A group's members on one node.
+    pub(crate) fn group(
+        &self,
+        tenant: &Tenant,
+        group: &Topic,
+        node: &NodeId,
+        generation: Generation,
+    ) -> String {
+        format!("{}:{{{tenant}:{group}}}:conns:{node}.{generation}", self.prefix)
+    }
+
+    /// The channel of a group topic.
+    pub(crate) fn channel(&self, tenant: &Tenant, topic: &Topic) -> String {
+        format!("{}:{{{tenant}:{topic}}}", self.prefix)
+    }
+}
+
+/// How a lease is named in `sb:nodes`.
+pub(crate) fn lease_member(node: &NodeId, generation: Generation) -> String {
+    format!("{node}.{generation}")
+}
+
+/// Reads a lease's name back.
+pub(crate) fn parse_lease_member(member: &str) -> Option<(NodeId, Generation)> {
+    let (node, generation) = member.rsplit_once('.')?;
+    Some((NodeId::try_new(node).ok()?, generation.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use signalbox_protocol::ConnectionId;
+
+    use super::*;
+
+    /// The slot of a key in Redis Cluster: CRC16 (XMODEM) of its hash tag, or of all of it, modulo 16384.
+    fn slot(key: &str) -> u16 {
+        let tag = key
+            .split_once('{')
+            .and_then(|(_, rest)| rest.split_once('}'))
+            .map(|(tag, _)| tag)
+            .filter(|tag| !tag.is_empty())
+            .unwrap_or(key);
+        let crc = tag.bytes().fold(0_u16, |crc, byte| {
+            (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+            })
+        });
+        crc % 16_384
+    }
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        // From `CLUSTER KEYSLOT` of Redis 7.0.
+        for (key, expected) in [("123456789", 12_739), ("foo", 12_182), ("a{foo}b", 12_182), ("{}x", 10_595)]
+        {
+            assert_eq!(slot(key), expected, "{key}");
+        }
+    }
+
+    fn names() -> (Tenant, Agent, SessionId) {
+        let agent = Agent::of("vehicle", "V~1@2+3.x").unwrap();
+        (Tenant::try_new("acme.eu").unwrap(), agent, SessionId::try_new("s-1").unwrap())
+    }
+
+    #[test]
+    fn the_keys_of_every_scope_share_a_slot() {
+        let (tenant, agent, session) = names();
+        let scopes =
+            [Scope::Nodes, Scope::Sweeper, Scope::Agent(&tenant, &agent), Scope::Session(&tenant, &session)];
+        for scope in scopes {
+            // Adding a scope must add it to the list above.
+            match scope {
+                Scope::Nodes | Scope::Sweeper | Scope::Agent(..) | Scope::Session(..) => {}
+            }
+            let keys = Keys::new("sb").of(scope);
+            let slots: Vec<_> = keys.as_slice().iter().map(|key| slot(key)).collect();
+            assert!(slots.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?} {slots:?}");
+        }
+        assert_ne!(slot("sb:{a:b}"), slot("sb:{a:c}"), "the test can fail");
+    }
+
+    #[test]
+    fn no_name_can_hold_a_brace() {
+        for hostile in ["a}b", "{", "}", "a{b}c", "}:session:{x"] {
+            assert!(Tenant::try_new(hostile).is_err());
+            assert!(Agent::of("vehicle", hostile).is_err() && Agent::of(hostile, "1").is_err());
+            assert!(SessionId::try_new(hostile).is_err());
+            assert!(NodeId::try_new(hostile).is_err());
+            assert!(ConnectionId::try_new(hostile).is_err());
+            assert!(Topic::of("route", hostile).is_err() && Topic::of(hostile, "1").is_err());
+        }
+    }
+
+    #[test]
+    fn names_of_two_tenants_never_meet() {
+        let keys = Keys::new("sb");
+        let agent = Agent::of("vehicle", "1").unwrap();
+        let [a, b] = ["a", "a.vehicle"].map(|name| Tenant::try_new(name).unwrap());
+        assert_eq!(keys.agent(&a, &agent), "sb:{a:vehicle:1}:conns");
+        assert_ne!(keys.agent(&a, &agent), keys.agent(&b, &agent));
+        assert!(
+            Tenant::try_new("a:vehicle").is_err(),
+            "a tenant holds no colon, so it ends at the first one"
+        );
+    }
+
+    #[test]
+    fn a_lease_is_named_so_that_it_reads_back() {
+        for node in ["n1", "host.example", "a.7"] {
+            let node = NodeId::try_new(node).unwrap();
+            assert_eq!(parse_lease_member(&lease_member(&node, 12)), Some((node, 12)));
+        }
+        for bad in ["", "n1", "n1.", ".1", "n1.x", "n1.-1"] {
+            assert_eq!(parse_lease_member(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The back end of a cluster: one Redis that all nodes share.
+//!
+//! [`connect`] returns at once; connections are made and kept in the background, and Redis being away is a
+//! state of the node ([`Cluster::reachable`]), not an error of the start. What runs, each a task of the
+//! given tracker until `stop`: one supervisor per hot link (`link`), the driver of each open connection
+//! (`wire`), the keeper of the live view (`live`), the owner of the subscriptions (`subscriber`), the
+//! watch over Redis' identity (`identity`), and one short-lived flush per busy destination (`lanes`).
+
+mod bus;
+mod call;
+mod directory;
+mod enrol;
+mod fault;
+mod follow;
+mod identity;
+mod inlet;
+mod lanes;
+mod lease;
+mod link;
+mod live;
+mod presence;
+mod refresh;
+mod script;
+mod store;
+mod subscriber;
+mod sweep;
+mod text;
+mod wire;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{Cluster, Error, ThisNode};
+use bus::RedisBus;
+use directory::RedisDirectory;
+use follow::Followed;
+use inlet::Inlet;
+use lanes::Lanes;
+use lease::RedisLease;
+use presence::RedisPresence;
+use store::Store;
+use subscriber::Subscriber;
+use wire::Endpoint;
+
+/// Where Redis is, and the bounds of what is asked of it.
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// `redis://[user][:password@]host[:port][/db]`.
+    pub url: String,
+    /// What every key and channel begins with.
+    pub prefix: String,
+    /// Longest wait for an answer.
+    pub command_timeout: Duration,
+    /// Longest wait for a connection, log-in included.
+    pub connect_timeout: Duration,
+    /// Multiplexed connections that carry the hot path.
+    pub links: usize,
+    /// Connections for large answers and sweeps.
+    pub pool_connections: usize,
+    /// Time to live of rows that nobody refreshes; refresh them at least twice as often.
+    pub row_ttl: Duration,
+    /// Most bytes that wait for one destination of the bus.
+    pub bus_destination_bytes_max: usize,
+    /// Most bytes that wait for all of them.
+    pub bus_bytes_max: usize,
+}
+
+impl RedisConfig {
+    /// The defaults for a Redis at `url`.
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            prefix: "sb".to_owned(),
+            command_timeout: Duration::from_millis(500),
+            connect_timeout: Duration::from_secs(1),
+            links: 2,
+            pool_connections: 4,
+            row_ttl: Duration::from_secs(120),
+            bus_destination_bytes_max: 4 * 1024 * 1024,
+            bus_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl fmt::Debug for RedisConfig {
+    /// Leaves the URL out: it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// How often the bus forgets destinations that are not in use.
+const PRUNE_EVERY: Duration = Duration::from_secs(30);
+
+/// Takes part in the cluster that shares the Redis of `config`, as `node`.
+///
+/// # Errors
+/// [`Error::Url`]. A Redis that is not there is no error: it is looked for until it comes.
+pub fn connect(
+    config: &RedisConfig,
+    node: Arc<ThisNode>,
+    tracker: &TaskTracker,
+    stop: CancellationToken,
+) -> Result<Cluster, Error> {
+    let endpoint = Endpoint::try_new(config, node.id(), tracker.clone())?;
+    let store = Arc::new(Store::try_new(config, &endpoint)?);
+    for link in store.links.all() {
+        tracker.spawn(Arc::clone(link).supervise(endpoint.clone(), stop.clone()));
+    }
+    tracker.spawn(Arc::clone(&store.live).keep(stop.clone()));
+    let bus = start_bus(config, &node, &store, &endpoint, (tracker, stop));
+    Ok(Cluster {
+        node,
+        directory: Arc::new(RedisDirectory::new(Arc::clone(&store))),
+        presence: Arc::new(RedisPresence { store: Arc::clone(&store) }),
+        bus: Arc::new(bus),
+        lease: Arc::new(RedisLease { store: Arc::clone(&store) }),
+        reachable: store.links.reachable(),
+    })
+}
+
+fn start_bus(
+    config: &RedisConfig,
+    node: &Arc<ThisNode>,
+    store: &Arc<Store>,
+    endpoint: &Endpoint,
+    (tracker, stop): (&TaskTracker, CancellationToken),
+) -> RedisBus {
+    let followed = Followed::new(Arc::default());
+    let inlet = Inlet::new(node.id().clone(), Arc::clone(followed.tally()));
+    let lanes =
+        Lanes::new(config, Arc::clone(node), Arc::clone(store), Arc::clone(&followed), tracker.clone());
+    let subscriber = Subscriber::new(
+        node.id().clone(),
+        Arc::clone(store),
+        Arc::clone(&followed),
+        Arc::clone(&inlet),
+        config.command_timeout,
+    );
+    tracker.spawn(Arc::clone(&subscriber).run(endpoint.clone(), stop.clone()));
+    tracker.spawn(Arc::clone(&subscriber).probe(stop.clone()));
+    let watch = identity::watch(endpoint.clone(), Arc::clone(store), Arc::clone(&subscriber), stop.clone());
+    tracker.spawn(watch);
+    let pruned = Arc::clone(&lanes);
+    tracker.spawn(async move {
+        let prune = async {
+            loop {
+                tokio::time::sleep(PRUNE_EVERY).await;
+                pruned.prune();
+            }
+        };
+        stop.run_until_cancelled(prune).await;
+    });
+    RedisBus { lanes, inlet, followed, subscriber }
+}

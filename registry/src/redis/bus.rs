@@ -1,0 +1,141 @@
+//! The bus over Redis: its two halves and its subscriptions behind one trait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use signalbox_protocol::{Tenant, Topic};
+use tokio::sync::oneshot;
+
+use super::follow::Followed;
+use super::inlet::Inlet;
+use super::lanes::{Lanes, Outcome};
+use super::subscriber::Subscriber;
+use crate::bus::batch::Batch;
+use crate::bus::{BusCounters, BusHealth};
+use crate::{Bus, BusListener, Destination, Error, Parcel};
+
+/// One node's bus.
+#[derive(Debug)]
+pub(super) struct RedisBus {
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) inlet: Arc<Inlet>,
+    pub(super) followed: Arc<Followed>,
+    pub(super) subscriber: Arc<Subscriber>,
+}
+
+#[async_trait]
+impl Bus for RedisBus {
+    fn attach(&self, listener: Arc<dyn BusListener>) {
+        self.inlet.attach(listener);
+    }
+
+    fn post(&self, to: &Destination, parcel: Parcel) -> Result<(), Error> {
+        self.lanes.post(to, &parcel, None)
+    }
+
+    fn post_confirmed(&self, to: &Destination, parcel: Parcel) -> BoxFuture<'static, Result<u64, Error>> {
+        let (tell, outcome) = oneshot::channel();
+        if let Err(error) = self.lanes.post(to, &parcel, Some(tell)) {
+            return std::future::ready(Err(error)).boxed();
+        }
+        let answer = async {
+            match outcome.await {
+                Ok(Outcome::Taken(nodes)) => Ok(nodes),
+                Ok(Outcome::NotSent) => Err(Error::Unavailable(None)),
+                // The flush was cut off with its runtime: nobody knows.
+                Ok(Outcome::Unknown) | Err(_) => Err(Error::OutcomeUnknown(None)),
+            }
+        };
+        answer.boxed()
+    }
+
+    async fn subscribe(&self, tenant: &Tenant, topic: &Topic) -> Result<(), Error> {
+        self.subscriber.follow((tenant.clone(), topic.clone())).await
+    }
+
+    fn unsubscribe(&self, tenant: &Tenant, topic: &Topic) {
+        self.followed.unwant((tenant.clone(), topic.clone()));
+    }
+
+    fn resubscribe(&self) {
+        self.subscriber.renew();
+    }
+
+    fn topics(&self) -> Vec<(Tenant, Topic, u64)> {
+        self.followed.topics()
+    }
+
+    fn health(&self) -> BusHealth {
+        self.subscriber.health()
+    }
+
+    fn counters(&self) -> BusCounters {
+        let (subscriptions, bytes_queued) = (self.followed.len() as u64, self.lanes.bytes());
+        BusCounters { subscriptions, bytes_queued, ..self.followed.tally().read() }
+    }
+}
+
+/// What a node's bus did, as it happens.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    batches_out: AtomicU64,
+    parcels_out: AtomicU64,
+    bytes_out: AtomicU64,
+    parcels_dropped: AtomicU64,
+    batches_in: AtomicU64,
+    parcels_in: AtomicU64,
+    batches_late: AtomicU64,
+    batches_missed: AtomicU64,
+    batches_malformed: AtomicU64,
+    reconnects: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn sent(&self, batch: &Batch) {
+        self.batches_out.fetch_add(1, Ordering::Relaxed);
+        self.parcels_out.fetch_add(batch.parcels(), Ordering::Relaxed);
+        self.bytes_out.fetch_add(batch.bytes().len() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn dropped(&self, parcels: u64) {
+        self.parcels_dropped.fetch_add(parcels, Ordering::Relaxed);
+    }
+
+    pub(super) fn received(&self, parcels: u64, missed: u64) {
+        self.batches_in.fetch_add(1, Ordering::Relaxed);
+        self.parcels_in.fetch_add(parcels, Ordering::Relaxed);
+        self.batches_missed.fetch_add(missed, Ordering::Relaxed);
+    }
+
+    pub(super) fn late(&self) {
+        self.batches_late.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn malformed(&self) {
+        self.batches_malformed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn reconnected(&self) {
+        self.reconnects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> BusCounters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        BusCounters {
+            batches_out: read(&self.batches_out),
+            parcels_out: read(&self.parcels_out),
+            bytes_out: read(&self.bytes_out),
+            parcels_dropped: read(&self.parcels_dropped),
+            batches_in: read(&self.batches_in),
+            parcels_in: read(&self.parcels_in),
+            batches_late: read(&self.batches_late),
+            batches_missed: read(&self.batches_missed),
+            batches_malformed: read(&self.batches_malformed),
+            reconnects: read(&self.reconnects),
+            ..BusCounters::default()
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What comes in: the subscriber connection's driver hands each message here, and here it is decoded,
+//! judged and handed to the listener, all in the driver's task and without waiting for anything.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::aio::{AsyncPushSender, SendError};
+use redis::{PushInfo, PushKind, Value};
+use signalbox_protocol::NodeId;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::bus::Tally;
+use super::follow::Group;
+use crate::BusListener;
+use crate::bus::Break;
+use crate::bus::batch::{Address, Header, decode, is_from};
+use crate::bus::streams::{Streams, Verdict};
+use crate::lock::lock;
+
+/// The receiving end of a node's bus.
+pub(super) struct Inlet {
+    node: NodeId,
+    listener: OnceLock<Arc<dyn BusListener>>,
+    streams: Mutex<Streams>,
+    tally: Arc<Tally>,
+    born: Instant,
+    /// When the newest probe that came back was sent: microseconds since `born`, 0 for none.
+    probe: AtomicU64,
+    /// A probe came back.
+    pub(super) probed: Notify,
+    /// One line of the log per life for batches that nobody can read; the counter tells the rest.
+    warned: OnceLock<()>,
+}
+
+impl fmt::Debug for Inlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inlet").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl Inlet {
+    pub(super) fn new(node: NodeId, tally: Arc<Tally>) -> Arc<Self> {
+        Arc::new(Self {
+            node,
+            listener: OnceLock::new(),
+            streams: Mutex::default(),
+            tally,
+            born: Instant::now(),
+            probe: AtomicU64::new(0),
+            probed: Notify::new(),
+            warned: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn attach(&self, listener: Arc<dyn BusListener>) {
+        assert!(self.listener.set(listener).is_ok(), "a listener is attached once");
+    }
+
+    /// A probe to be sent now; its number tells when that was.
+    pub(super) fn new_probe(&self) -> Header {
+        let number = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+        let to = Address::Probe(number);
+        Header { node: self.node.clone(), generation: 0, stream: 0, sequence: 0, to }
+    }
+
+    /// When the newest probe that came back was sent.
+    pub(super) fn newest_probe(&self) -> Option<Instant> {
+        match self.probe.load(Ordering::Acquire) {
+            0 => None,
+            micros => Some(self.born + Duration::from_micros(micros)),
+        }
+    }
+
+    /// The subscription was down and is back.
+    pub(super) fn reconnected(&self) {
+        lock(&self.streams).begin_anew();
+        self.tell(Break::Reconnected);
+    }
+
+    /// A group is no longer followed.
+    pub(super) fn forget(&self, (tenant, topic): &Group) {
+        lock(&self.streams).forget(tenant, topic);
+    }
+
+    fn tell(&self, what: Break) {
+        if let Some(listener) = self.listener.get() {
+            listener.on_break(what);
+        }
+    }
+
+    fn take(&self, batch: &Bytes) {
+        let own = is_from(batch, &self.node);
+        let (header, parcels) = match decode(batch) {
+            Ok((Header { to: Address::Probe(number), .. }, _)) if own => {
+                self.probe.fetch_max(number, Ordering::AcqRel);
+                self.probed.notify_waiters();
+                return;
+            }
+            // What this node sent to a group that it follows itself.
+            _ if own => return,
+            Ok(read) => read,
+            Err(error) => {
+                self.tally.malformed();
+                self.warned.get_or_init(|| warn!(%error, "the bus carried a batch that can't be read"));
+                return;
+            }
+        };
+        let verdict = lock(&self.streams).observe(&header);
+        let missing = match verdict {
+            Verdict::Late => return self.tally.late(),
+            Verdict::Fresh { missing } => missing,
+        };
+        self.tally.received(parcels.len() as u64, missing);
+        if missing > 0 {
+            self.tell(Break::Gap { from: header.node.clone(), batches: missing });
+        }
+        if let Some(listener) = self.listener.get() {
+            for parcel in parcels {
+                listener.on_parcel(&header.node, parcel);
+            }
+        }
+    }
+}
+
+/// The inlet as the driver sees it.
+pub(super) struct Funnel(pub(super) Arc<Inlet>);
+
+impl AsyncPushSender for Funnel {
+    fn send(&self, info: PushInfo) -> Result<(), SendError> {
+        if info.kind == PushKind::Message
+            && let Some(Value::BulkString(batch)) = info.data.into_iter().nth(1)
+        {
+            self.0.take(&Bytes::from(batch));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! The hot path: a few connections that everything small shares, each kept up by a supervisor of its own.
+//!
+//! A supervisor connects, makes Redis end the connection before (so that what was sent there and not yet
+//! done never is), loads the scripts, and then asks once a second whether Redis still answers. While a link
+//! is down its calls fail at once. A call that gets no answer in time is given up, not the link.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, Value};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::call::Call;
+use super::fault::{Refusal, of_question};
+use super::script;
+use super::wire::{ClientId, Endpoint, Wire};
+use crate::Error;
+use crate::lock::lock;
+
+/// How often Redis is asked whether it answers, and how long the answer may take.
+const PING: Duration = Duration::from_secs(1);
+/// So many unanswered pings in a row end a connection.
+const PINGS_MISSED_MAX: u32 = 2;
+/// First and longest pause between attempts to connect.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// Between two lines of the log about the same trouble.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// A connection that stands.
+#[derive(Debug)]
+struct Up {
+    connection: MultiplexedConnection,
+    run_id: Option<String>,
+}
+
+/// One shared connection. Commands that need an order among them go by the same link.
+#[derive(Debug)]
+pub(super) struct Link {
+    number: usize,
+    command_timeout: Duration,
+    /// The connection, while it stands.
+    up: RwLock<Option<Up>>,
+    reach: Arc<Reach>,
+    /// The supervisor should connect anew: Redis behind this connection is not the one to talk to.
+    renew: Notify,
+}
+
+impl Link {
+    fn new(number: usize, command_timeout: Duration, reach: Arc<Reach>) -> Arc<Self> {
+        Arc::new(Self { number, command_timeout, up: RwLock::new(None), reach, renew: Notify::new() })
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Which process it is connected to, while it is up.
+    pub(super) fn run_id(&self) -> Option<String> {
+        self.up.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.run_id.clone()
+    }
+
+    fn connection(&self) -> Option<MultiplexedConnection> {
+        let up = self.up.read().unwrap_or_else(PoisonError::into_inner);
+        up.as_ref().map(|up| up.connection.clone())
+    }
+
+    fn set(&self, up: Option<Up>) {
+        let is_up = up.is_some();
+        *self.up.write().unwrap_or_else(PoisonError::into_inner) = up;
+        self.reach.change(is_up);
+    }
+
+    /// Connects anew.
+    pub(super) fn renew(&self) {
+        self.renew.notify_one();
+    }
+
+    /// Carries out commands that change something, one round trip for all. They run in this order, but
+    /// not as one step; the first refusal is the answer.
+    pub(super) async fn write(&self, calls: &[Call]) -> Result<Vec<Value>, Error> {
+        let connection = self.connection().ok_or(Error::Unavailable(None))?;
+        let answered = timeout(self.command_timeout, self.send(connection, calls)).await;
+        answered.map_err(|late| Error::OutcomeUnknown(Some(Box::new(late))))?
+    }
+
+    /// Carries out commands that change nothing.
+    pub(super) async fn read(&self, calls: &[Call]) -> Result<Vec<Value>, Error> {
+        self.write(calls).await.map_err(of_question)
+    }
+
+    /// Carries out one command that changes something.
+    pub(super) async fn write_one(&self, call: Call) -> Result<Value, Error> {
+        let answers = self.write(std::slice::from_ref(&call)).await?;
+        answers.into_iter().next().ok_or(Error::Unreadable { what: "answer" })
+    }
+
+    async fn send(&self, mut connection: MultiplexedConnection, calls: &[Call]) -> Result<Vec<Value>, Error> {
+        let mut answers = send(&mut connection, calls).await.map_err(lost)?;
+        for (call, answer) in calls.iter().zip(&mut answers) {
+            let Value::ServerError(error) = answer else { continue };
+            let refusal = Refusal::of(error);
+            if refusal == Refusal::WrongOne {
+                self.renew();
+            }
+            *answer = match (refusal, call.with_script_text()) {
+                (Refusal::NoScript, Some(call)) => {
+                    connection.send_packed_command(call.cmd()).await.map_err(lost)?
+                }
+                _ => return Err(refusal.error(error.clone())),
+            };
+            if let Value::ServerError(error) = answer {
+                return Err(Refusal::of(error).error(error.clone()));
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Keeps the link up until `stop`.
+    pub(super) async fn supervise(self: Arc<Self>, endpoint: Endpoint, stop: CancellationToken) {
+        stop.run_until_cancelled_owned(self.keep_up(endpoint)).await;
+    }
+
+    async fn keep_up(&self, endpoint: Endpoint) {
+        let mut earlier = None;
+        let mut trouble = Trouble::new(&self.number);
+        loop {
+            match self.connect(&endpoint, &mut earlier).await {
+                Ok(wire) => {
+                    trouble.over();
+                    let (connection, run_id) = (wire.connection.clone(), wire.run_id.clone());
+                    self.set(Some(Up { connection, run_id }));
+                    let why = self.until_lost(&wire).await;
+                    self.set(None);
+                    trouble.log("connection lost", why);
+                }
+                Err(error) => trouble.log("can't connect", &error),
+            }
+            trouble.pause().await;
+        }
+    }
+
+    async fn connect(&self, endpoint: &Endpoint, earlier: &mut Option<ClientId>) -> Result<Wire, RedisError> {
+        let mut wire = endpoint.open(None).await?;
+        let prepare = async {
+            if let Some(earlier) = &*earlier {
+                wire.bury(earlier).await?;
+            }
+            load_scripts(&mut wire.connection).await
+        };
+        let prepared = timeout(self.command_timeout, prepare).await;
+        prepared.map_err(|_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)))??;
+        *earlier = wire.client.clone().or(earlier.take());
+        Ok(wire)
+    }
+
+    /// Returns when the connection is lost, with the reason.
+    async fn until_lost(&self, wire: &Wire) -> &'static str {
+        let mut ticks = interval(PING);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut connection, mut missed) = (wire.connection.clone(), 0);
+        let ping = redis::cmd("PING");
+        loop {
+            tokio::select! {
+                () = wire.closed.cancelled() => return "closed",
+                () = self.renew.notified() => return "renewed",
+                _ = ticks.tick() => {}
+            }
+            let pong = tokio::select! {
+                () = wire.closed.cancelled() => return "closed",
+                pong = timeout(PING, connection.send_packed_command(&ping)) => pong,
+            };
+            missed = if matches!(pong, Ok(Ok(_))) { 0 } else { missed + 1 };
+            if missed >= PINGS_MISSED_MAX {
+                return "no answer";
+            }
+        }
+    }
+}
+
+async fn send(connection: &mut MultiplexedConnection, calls: &[Call]) -> Result<Vec<Value>, RedisError> {
+    if let [call] = calls {
+        return Ok(vec![connection.send_packed_command(call.cmd()).await?]);
+    }
+    let mut pipeline = redis::Pipeline::with_capacity(calls.len());
+    for call in calls {
+        pipeline.add_command(call.cmd().clone());
+    }
+    connection.send_packed_commands(&pipeline, 0, calls.len()).await
+}
+
+async fn load_scripts(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    let mut pipeline = redis::Pipeline::new();
+    for script in script::ALL {
+        pipeline.cmd("SCRIPT").arg("LOAD").arg(script.text());
+    }
+    let answers = connection.send_packed_commands(&pipeline, 0, script::ALL.len()).await?;
+    match answers.into_iter().find_map(|answer| answer.extract_error().err()) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn lost(error: RedisError) -> Error {
+    Error::OutcomeUnknown(Some(Box::new(error)))
+}
+
+/// How long a connection has been in trouble: paces attempts and the log.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    link: String,
+    pause: Duration,
+    up_since: Option<Instant>,
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    pub(super) fn new(link: &dyn std::fmt::Display) -> Self {
+        Self { link: link.to_string(), pause: BACKOFF.0, up_since: None, told: None }
+    }
+
+    /// It is up again.
+    pub(super) fn over(&mut self) {
+        self.up_since = Some(Instant::now());
+        if self.told.take().is_some() {
+            info!(link = %self.link, "redis is back");
+        }
+    }
+
+    pub(super) fn log(&mut self, what: &str, why: impl std::fmt::Display) {
+        if self.told.is_none_or(|told| told.elapsed() >= LOG_EVERY) {
+            warn!(link = %self.link, %why, "redis: {what}");
+            self.told = Some(Instant::now());
+        }
+    }
+
+    /// Waits before the next attempt: longer each time, briefly again after a connection that lasted.
+    pub(super) async fn pause(&mut self) {
+        if self.up_since.take().is_some_and(|since| since.elapsed() >= BACKOFF.1) {
+            self.pause = BACKOFF.0;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(BACKOFF.1);
+    }
+}
+
+/// All links of a node.
+#[derive(Debug)]
+pub(super) struct Links {
+    links: Vec<Arc<Link>>,
+    reach: Arc<Reach>,
+}
+
+impl Links {
+    pub(super) fn new(links: usize, command_timeout: Duration) -> Self {
+        let links = links.max(1);
+        let reach = Arc::new(Reach { down: Mutex::new(links), reachable: watch::Sender::new(false) });
+        let link = |number| Link::new(number, command_timeout, Arc::clone(&reach));
+        Self { links: (0..links).map(link).collect(), reach }
+    }
+
+    /// The link for everything about `name`: always the same.
+    pub(super) fn of(&self, name: impl Hash) -> &Arc<Link> {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        &self.links[(hasher.finish() % self.links.len() as u64) as usize]
+    }
+
+    pub(super) fn all(&self) -> &[Arc<Link>] {
+        &self.links
+    }
+
+    /// Whether all of them are up, as it changes.
+    pub(super) fn reachable(&self) -> watch::Receiver<bool> {
+        self.reach.reachable.subscribe()
+    }
+}
+
+/// Counts the links that are down.
+#[derive(Debug)]
+struct Reach {
+    down: Mutex<usize>,
+    reachable: watch::Sender<bool>,
+}
+
+impl Reach {
+    fn change(&self, up: bool) {
+        let mut down = lock(&self.down);
+        *down = if up { *down - 1 } else { *down + 1 };
+        let reachable = *down == 0;
+        self.reachable.send_if_modified(|now| std::mem::replace(now, reachable) != reachable);
+    }
+}

@@ -1,0 +1,85 @@
+//! The scripts that Redis runs, each one step that nothing can come between. Texts lie in `scripts/`.
+
+use std::sync::OnceLock;
+
+/// A script; its keys come as a [`KeySet`](crate::keys::KeySet), so they share a slot.
+#[derive(Debug)]
+pub(super) struct Script {
+    text: &'static str,
+    hash: OnceLock<String>,
+}
+
+impl Script {
+    const fn new(text: &'static str) -> Self {
+        Self { text, hash: OnceLock::new() }
+    }
+
+    pub(super) fn text(&self) -> &'static str {
+        self.text
+    }
+
+    pub(super) fn hash(&self) -> &str {
+        self.hash.get_or_init(|| redis::Script::new(self.text).get_hash().to_owned())
+    }
+}
+
+/// Begins a lease: on [`Scope::Nodes`](crate::keys::Scope::Nodes).
+pub(super) static LEASE_ACQUIRE: Script = Script::new(include_str!("scripts/lease_acquire.lua"));
+/// Extends a lease that is still alive: on the nodes.
+pub(super) static LEASE_RENEW: Script = Script::new(include_str!("scripts/lease_renew.lua"));
+/// Ends a lease: on the nodes.
+pub(super) static LEASE_RELEASE: Script = Script::new(include_str!("scripts/lease_release.lua"));
+/// Which leases are over: on the nodes.
+pub(super) static LEASES_ENDED: Script = Script::new(include_str!("scripts/leases_ended.lua"));
+/// Adds a row to an agent's record and answers the others: on an agent.
+pub(super) static ROW_ADD: Script = Script::new(include_str!("scripts/row_add.lua"));
+/// Removes a row if it is of a generation, and answers the others: on an agent.
+pub(super) static ROW_REMOVE: Script = Script::new(include_str!("scripts/row_remove.lua"));
+/// Removes rows that are still as they were read: on an agent or a session.
+pub(super) static ROWS_FORGET: Script = Script::new(include_str!("scripts/rows_forget.lua"));
+/// Checks a session's owner, adds a row and answers all: on a session.
+pub(super) static SESSION_JOIN: Script = Script::new(include_str!("scripts/session_join.lua"));
+/// Removes a row of a session if it is of a generation: on a session.
+pub(super) static SESSION_LEAVE: Script = Script::new(include_str!("scripts/session_leave.lua"));
+/// Writes a row of a session again and keeps its owner: on a session.
+pub(super) static SESSION_KEEP: Script = Script::new(include_str!("scripts/session_keep.lua"));
+/// Extends the sweeper's lock: on the sweeper.
+pub(super) static SWEEPER_KEEP: Script = Script::new(include_str!("scripts/sweeper_keep.lua"));
+/// Releases the sweeper's lock: on the sweeper.
+pub(super) static SWEEPER_RELEASE: Script = Script::new(include_str!("scripts/sweeper_release.lua"));
+
+/// All of them; each new connection makes sure that Redis knows them.
+pub(super) static ALL: [&Script; 12] = [
+    &LEASE_ACQUIRE,
+    &LEASE_RENEW,
+    &LEASE_RELEASE,
+    &LEASES_ENDED,
+    &ROW_ADD,
+    &ROW_REMOVE,
+    &ROWS_FORGET,
+    &SESSION_JOIN,
+    &SESSION_LEAVE,
+    &SESSION_KEEP,
+    &SWEEPER_KEEP,
+    &SWEEPER_RELEASE,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_a_script_comes_by_keys() {
+        for script in ALL {
+            for call in script.text().split("redis.call(").skip(1) {
+                let mut args = call.split(',').map(str::trim);
+                let command = args.next().unwrap_or_default();
+                if command.starts_with("'TIME'") {
+                    continue;
+                }
+                let key = args.next().unwrap_or_default();
+                assert!(key.starts_with("KEYS["), "{command} on {key} in {}", script.text());
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One cluster of either back end, nodes that take part in it, and what they hear.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
+use signalbox_registry::bus::Break;
+use signalbox_registry::lease::{RENEW_EVERY, Renewal};
+use signalbox_registry::redis::{RedisConfig, connect};
+use signalbox_registry::{BusListener, Cluster, MemoryCluster, NodeCard, Parcel, Row, ThisNode};
+use signalbox_testkit::{RedisServer, eventually};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long something that needs no time limit to pass may take on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(5);
+
+/// One cluster.
+pub(crate) enum World {
+    Memory(Arc<MemoryCluster>),
+    Redis(RedisServer),
+}
+
+impl World {
+    pub(crate) fn memory() -> Self {
+        Self::Memory(MemoryCluster::new())
+    }
+
+    pub(crate) async fn redis() -> Self {
+        Self::Redis(RedisServer::start().await)
+    }
+
+    /// A node that holds a lease, keeps it, and hears the bus.
+    pub(crate) async fn node(&self, id: &str) -> Node {
+        let node = match self {
+            Self::Memory(cluster) => {
+                let node = ThisNode::new(NodeId::try_new(id).unwrap());
+                Node::of(cluster.join(node), TaskTracker::new(), CancellationToken::new())
+            }
+            Self::Redis(server) => Node::on_redis(id, &config(&server.url())),
+        };
+        node.ready().await;
+        node.take_lease().await;
+        node
+    }
+
+    pub(crate) fn server(&self) -> Option<&RedisServer> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(server) => Some(server),
+        }
+    }
+}
+
+/// The defaults, for a Redis at `url`.
+pub(crate) fn config(url: &str) -> RedisConfig {
+    RedisConfig::new(url)
+}
+
+/// A node of a cluster. When it is dropped it is gone as a killed process is: without a word.
+pub(crate) struct Node {
+    pub(crate) cluster: Cluster,
+    pub(crate) heard: Arc<Heard>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    keeper: Mutex<CancellationToken>,
+}
+
+impl Node {
+    pub(crate) fn on_redis(id: &str, config: &RedisConfig) -> Self {
+        let node = ThisNode::new(NodeId::try_new(id).unwrap());
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        Self::of(connect(config, node, &tracker, stop.clone()).unwrap(), tracker, stop)
+    }
+
+    fn of(cluster: Cluster, tracker: TaskTracker, stop: CancellationToken) -> Self {
+        let heard = Arc::new(Heard::default());
+        cluster.bus.attach(Arc::clone(&heard) as _);
+        Self { cluster, heard, tracker, stop, keeper: Mutex::default() }
+    }
+
+    pub(crate) fn id(&self) -> &NodeId {
+        self.cluster.node.id()
+    }
+
+    pub(crate) async fn ready(&self) {
+        eventually("the node is ready", SOON, || async {
+            *self.cluster.reachable.borrow() && self.cluster.bus.health().healthy
+        })
+        .await;
+    }
+
+    pub(crate) fn card(&self) -> NodeCard {
+        NodeCard {
+            node_id: self.id().clone(),
+            generation: self.cluster.node.generation(),
+            address: format!("{}.test:8080", self.id()),
+            version: "1.2.3".into(),
+            started_at_ms: 1_767_225_600_000,
+            stats: r#"{"connections":7}"#.into(),
+        }
+    }
+
+    /// Begins the next generation and keeps its lease, until [`Node::stop_renewing`].
+    pub(crate) async fn take_lease(&self) {
+        self.cluster.node.next_generation();
+        self.cluster.lease.acquire(&self.card()).await.unwrap();
+        let (lease, card, renewing) =
+            (Arc::clone(&self.cluster.lease), self.card(), CancellationToken::new());
+        self.stop_renewing();
+        *self.keeper.lock().unwrap() = renewing.clone();
+        self.tracker.spawn(renewing.run_until_cancelled_owned(async move {
+            loop {
+                tokio::time::sleep(RENEW_EVERY).await;
+                if matches!(lease.renew(&card).await, Ok(Renewal::Lost)) {
+                    return;
+                }
+            }
+        }));
+    }
+
+    pub(crate) fn stop_renewing(&self) {
+        self.keeper.lock().unwrap().cancel();
+    }
+
+    /// A row of this node, in its generation.
+    pub(crate) fn row(&self, number: u64, agent: &str) -> Row {
+        let connection_id = ConnectionId::of_node(self.id(), number);
+        Row {
+            tenant: tenant("acme"),
+            agent: self::agent(agent),
+            session_id: SessionId::try_new(&format!("{connection_id}~k2m9")).unwrap(),
+            session_named: false,
+            pillar: None,
+            namespaces: Vec::new(),
+            node_id: self.id().clone(),
+            generation: self.cluster.node.generation(),
+            connected_at_ms: 1_767_225_600_000 + number,
+            last_activity_ms: 1_767_225_600_000 + number,
+            connection_id,
+        }
+    }
+
+    /// Registers a row for the subject that everybody is by default.
+    pub(crate) async fn register(&self, row: &Row) {
+        self.cluster.directory.register(row, "somebody").await.unwrap();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop_renewing();
+        self.stop.cancel();
+    }
+}
+
+/// Makes a row's session one that its client named.
+pub(crate) fn named(row: Row, session: &str) -> Row {
+    Row { session_id: SessionId::try_new(session).unwrap(), session_named: true, ..row }
+}
+
+pub(crate) fn tenant(name: &str) -> Tenant {
+    Tenant::try_new(name).unwrap()
+}
+
+pub(crate) fn agent(text: &str) -> Agent {
+    Agent::from_topic(topic(text))
+}
+
+pub(crate) fn topic(text: &str) -> Topic {
+    Topic::try_new(text).unwrap()
+}
+
+/// A frame for a topic of the default tenant.
+pub(crate) fn deliver(to: &str, frame: &str) -> Parcel {
+    let frame = bytes::Bytes::copy_from_slice(frame.as_bytes());
+    Parcel::Deliver { tenant: tenant("acme"), topic: topic(to), conflation: 0, frame }
+}
+
+/// What a node's listener was told.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) parcels: Mutex<Vec<(NodeId, Parcel)>>,
+    pub(crate) breaks: Mutex<Vec<Break>>,
+}
+
+impl Heard {
+    pub(crate) fn count(&self) -> usize {
+        self.parcels.lock().unwrap().len()
+    }
+
+    /// The frames heard so far, as text.
+    pub(crate) fn frames(&self) -> Vec<String> {
+        let parcels = self.parcels.lock().unwrap();
+        let frames = parcels.iter().filter_map(|(_, parcel)| match parcel {
+            Parcel::Deliver { frame, .. } => Some(String::from_utf8(frame.to_vec()).unwrap()),
+            Parcel::Close { .. } | Parcel::NotHere { .. } => None,
+        });
+        frames.collect()
+    }
+
+    pub(crate) fn reconnects(&self) -> usize {
+        self.breaks.lock().unwrap().iter().filter(|what| **what == Break::Reconnected).count()
+    }
+
+    pub(crate) async fn hears(&self, parcels: usize) {
+        eventually(&format!("{parcels} parcels"), SOON, || async { self.count() >= parcels }).await;
+    }
+}
+
+impl BusListener for Heard {
+    fn on_parcel(&self, from: &NodeId, parcel: Parcel) {
+        self.parcels.lock().unwrap().push((from.clone(), parcel));
+    }
+
+    fn on_break(&self, what: Break) {
+        self.breaks.lock().unwrap().push(what);
+    }
+}
