@@ -13,10 +13,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
 target=${CARGO_TARGET_DIR:-$root/target}
 binary=${1:-$target/release/signalbox}
-websockets_version=15.0.1
+websockets='websockets>=13,<17'
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/two-nodes.XXXXXX")
 started=()
+declare -A node_pid
 
 finish() {
     local code=$?
@@ -62,7 +63,7 @@ gone() {
 }
 
 python_with_websockets() {
-    local venv=$target/examples-venv
+    local venv=$root/target/venv
     if python3 -c 'import websockets.asyncio.client' 2>/dev/null; then
         command -v python3
         return
@@ -70,7 +71,7 @@ python_with_websockets() {
     if ! "$venv/bin/python" -c 'import websockets.asyncio.client' 2>/dev/null; then
         python3 -m venv "$venv" >"$work/pip.log" 2>&1
         timeout 120 "$venv/bin/pip" install --quiet --disable-pip-version-check \
-            "websockets==$websockets_version" >>"$work/pip.log" 2>&1
+            "$websockets" >>"$work/pip.log" 2>&1
     fi
     printf '%s\n' "$venv/bin/python"
 }
@@ -116,6 +117,7 @@ start_node() {
     "${clean[@]}" "$binary" serve --listen 127.0.0.1:0 --redis "redis://127.0.0.1:$redis_port/0" \
         >"$work/node-$1.log" 2>&1 &
     started+=($!)
+    node_pid[$1]=$!
 }
 
 address_of() {
@@ -124,6 +126,15 @@ address_of() {
 
 listens() {
     [[ -n $(address_of "$1") ]]
+}
+
+listens_or_gone() {
+    listens "$1" || gone "${node_pid[$1]}"
+}
+
+await_node() {
+    until_true listens_or_gone "$1" || true
+    listens "$1" || fail "node $1 does not listen"
 }
 
 for tool in redis-server redis-cli python3; do
@@ -138,8 +149,8 @@ python=$(python_with_websockets) || fail "Python's websockets package could not 
 start_redis || fail "redis-server could not be started"
 start_node one
 start_node two
-until_true listens one || fail "node one does not listen"
-until_true listens two || fail "node two does not listen"
+await_node one
+await_node two
 
 # Whatever proxy is set up, these addresses are here.
 export no_proxy=127.0.0.1 NO_PROXY=127.0.0.1

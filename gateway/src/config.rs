@@ -1,8 +1,8 @@
 //! Every setting of a node, in one typed value.
 //!
-//! Defaults, then the TOML file, then `SIGNALBOX_*`, then flags: [`load`] merges them, checks the
+//! Defaults, then the TOML file, then `SIGNALBOX_*`, then flags: [`load()`] merges them, checks the
 //! result and reports everything that is wrong with it at once, each problem with the place that it
-//! came from. What must stay true: a [`Config`] that [`load`] returned is safe to run with, and no
+//! came from. What must stay true: a [`Config`] that [`load()`] returned is safe to run with, and no
 //! password ever leaves it by `Debug`, `Display` or serialization.
 //!
 //! A new setting is a field here or in [`sections`], its default, and a row of [`SETTINGS`].
@@ -124,7 +124,7 @@ impl Config {
     /// The agent types and namespaces of this configuration; the built-in namespaces come first.
     ///
     /// # Errors
-    /// What is wrong with the words; never for a configuration that [`load`] returned.
+    /// What is wrong with the words; never for a configuration that [`load()`] returned.
     pub fn vocabulary(&self) -> Result<Vocabulary, InvalidVocabulary> {
         let mut namespaces = Vocabulary::default().namespaces().to_vec();
         namespaces.extend_from_slice(&self.namespaces);

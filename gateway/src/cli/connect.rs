@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
-use serde_json::json;
 use signalbox_client::{Frame, Wire, WireConfig};
 use signalbox_protocol::Agent;
 use signalbox_protocol::topic::Topic;
@@ -40,7 +39,7 @@ pub(super) fn run(args: &ConnectArgs) -> Result<(), Failure> {
 async fn converse(args: &ConnectArgs) -> anyhow::Result<()> {
     let url = url_as(&args.url, args.agent.as_ref());
     let (mut wire, welcome) = Wire::connect(&WireConfig::new(url)).await?;
-    say(&json!({ "type": "system:welcome", "data": welcome }).to_string())?;
+    say(&format!(r#"{{"type":"system:welcome","data":{}}}"#, serde_json::to_string(&welcome)?))?;
     let mut lines = lines_of_stdin()?;
     let mut unsent = 0_usize;
     let mut end = None;

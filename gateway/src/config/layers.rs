@@ -1,7 +1,7 @@
 //! Where values come from: the file, the environment, the flags; later ones win.
 //!
 //! Everything is brought to one form here, a flat map from `section.key` to a TOML value and its
-//! [`Origin`]; whether keys and values make sense is [`load`](super::load)'s question.
+//! [`Origin`]; whether keys and values make sense is [`load`](mod@super::load)'s question.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
