@@ -14,6 +14,8 @@ use crate::ws::frame::TextFrame;
 
 /// The source of everything that the gateway says itself.
 pub const GATEWAY: &str = "service:signalbox";
+/// The source of what comes in through the HTTP API without credentials.
+pub const API: &str = "service:api";
 /// Where services' comings and goings are told.
 const SYSTEM_EVENTS: &str = "namespace:system-events";
 

@@ -10,6 +10,7 @@ use signalbox_protocol::NodeId;
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
 use signalbox_registry::memory::MemoryCluster;
+use signalbox_registry::redis::{self, RedisConfig};
 use signalbox_registry::{Cluster, ThisNode};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -73,7 +74,10 @@ impl Gateway {
         let tasks = TaskTracker::new();
         let this = ThisNode::new(fresh_node_id());
         let halt = CancellationToken::new();
-        let cluster = MemoryCluster::new().join(this);
+        let cluster = match redis_config(config) {
+            Some(redis) => redis::connect(&redis, this, &tasks, halt.clone())?,
+            None => MemoryCluster::new().join(this),
+        };
         Self::build_in(config, cluster, tasks, halt)
     }
 
@@ -200,6 +204,21 @@ fn fresh_node_id() -> NodeId {
 fn all_namespaces(config: &Config) -> Vec<String> {
     let built_in = Vocabulary::default();
     built_in.namespaces().iter().chain(&config.namespaces).cloned().collect()
+}
+
+fn redis_config(config: &Config) -> Option<RedisConfig> {
+    let url = config.redis.url.as_ref()?;
+    Some(RedisConfig {
+        url: url.expose().to_owned(),
+        prefix: config.redis.prefix.clone(),
+        command_timeout: config.redis.command_timeout,
+        connect_timeout: config.redis.connect_timeout,
+        links: config.redis.links,
+        pool_connections: config.redis.pool_size,
+        row_ttl: config.redis.row_ttl,
+        bus_destination_bytes_max: config.bus.destination_bytes_max,
+        bus_bytes_max: config.bus.total_bytes_max,
+    })
 }
 
 pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {

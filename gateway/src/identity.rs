@@ -4,6 +4,7 @@
 //! identities. A token's claims will be the other: verified in [`identify`] before the query is
 //! believed, they will replace all of it but `session_id` and `resume`.
 
+use crate::announce::{API, GATEWAY};
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::topic::is_topic_id;
 use signalbox_protocol::{Agent, SessionId, Tenant, Vocabulary};
@@ -108,6 +109,9 @@ pub fn identify(query: &str, made_up_id: &str, policy: &Policy<'_>) -> Result<Id
     Ok(from_query(&fields, made_up_id, policy.vocabulary)?)
 }
 
+/// Agents whose messages clients take for the gateway's own.
+const RESERVED: [&str; 2] = [GATEWAY, API];
+
 fn from_query(
     fields: &Fields<'_>,
     made_up_id: &str,
@@ -120,6 +124,9 @@ fn from_query(
         return Err(IdentityError::UnlistedAgentType { listed: vocabulary.agent_types().to_vec() });
     }
     let agent = Agent::of(agent_type, agent_id).map_err(|_| invalid("agent_id", TOPIC_ID))?;
+    if RESERVED.contains(&agent.as_str()) {
+        return Err(invalid("agent_id", "another: what the gateway says itself comes from this one"));
+    }
     let subject = fields.subject.as_deref().unwrap_or(agent.as_str()).to_owned();
     Ok(Identity {
         tenant: Tenant::try_new(tenant).map_err(|_| invalid("tenant", "1 to 64 of A-Z a-z 0-9 . _ -"))?,

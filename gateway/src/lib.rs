@@ -8,6 +8,7 @@
 //! the back end is chosen.
 
 pub mod announce;
+pub mod cli;
 
 pub mod config;
 pub mod gateway;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::vocabulary::Vocabulary;
-use signalbox_protocol::{NodeId, Tenant, Topic};
+use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
 use signalbox_registry::directory::NodeSet;
 use signalbox_registry::{Cluster, Destination, Error, Parcel};
 use smallvec::SmallVec;
@@ -143,6 +143,19 @@ impl Router {
         Ok(nodes)
     }
 
+    /// For a sender that wants the truth. A connection's node stands in its id, whoever's it is and whether it
+    /// lives or not: the directory knows.
+    async fn look_up_exactly(&self, message: &Message, place: usize) -> Result<NodeSet, Error> {
+        let topic = &message.to[place].0;
+        let connection_id = match topic.kind() {
+            "connection" => ConnectionId::try_new(topic.id()),
+            _ => return self.look_up(message, place).await,
+        };
+        let Ok(connection_id) = connection_id else { return Ok(NodeSet::new()) };
+        let row = self.cluster.directory.get(&message.tenant, &connection_id).await?;
+        Ok(row.into_iter().map(|row| row.node_id).collect())
+    }
+
     fn send_to_nodes(&self, message: &Message, place: usize, nodes: &[NodeId]) {
         for node in nodes {
             if node != self.cluster.node.id() {
@@ -163,7 +176,7 @@ impl Router {
             let confirmed = self.cluster.bus.post_confirmed(&to, parcel(message, place)).await;
             return confirmed.map(drop).map_err(|error| fault(&error, topic));
         }
-        let nodes = match self.look_up(message, place).await {
+        let nodes = match self.look_up_exactly(message, place).await {
             Ok(nodes) => nodes,
             Err(_) if self.deliver_here(message, place) > 0 => return Ok(()),
             Err(error) => return Err(fault(&error, topic)),

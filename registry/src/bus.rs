@@ -156,6 +156,9 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     /// The topics followed now, with how often each was subscribed, in no order.
     fn topics(&self) -> Vec<(Tenant, Topic, u64)>;
 
+    /// The group topics of the tenant that nodes of the cluster follow, each with how many nodes do; in no order.
+    async fn followed(&self, tenant: &Tenant) -> Result<Vec<(Topic, u64)>, Error>;
+
     /// How it is doing.
     fn health(&self) -> BusHealth;
 

@@ -106,7 +106,12 @@ impl Keys {
 
     /// The channel of a group topic.
     pub(crate) fn channel(&self, tenant: &Tenant, topic: &Topic) -> String {
-        format!("{}:{{{tenant}:{topic}}}", self.prefix)
+        format!("{}{topic}}}", self.channel_prefix(tenant))
+    }
+
+    /// What all channels of a tenant begin with; the topic and a closing brace follow.
+    pub(crate) fn channel_prefix(&self, tenant: &Tenant) -> String {
+        format!("{}:{{{tenant}:", self.prefix)
     }
 }
 

@@ -155,5 +155,5 @@ fn start_bus(
         };
         stop.run_until_cancelled(prune).await;
     });
-    RedisBus { lanes, inlet, followed, subscriber }
+    RedisBus { lanes, inlet, followed, subscriber, store: Arc::clone(store) }
 }

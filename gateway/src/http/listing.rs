@@ -136,8 +136,7 @@ pub(super) async fn topics(
     Query(on_behalf): Query<OnBehalf>,
 ) -> Result<Json<List<TopicView>>, Problem> {
     let tenant = on_behalf.tenant(&node)?;
-    let followed: Vec<(Topic, u64)> =
-        node.cluster.bus.topics().into_iter().filter(|t| t.0 == tenant).map(|t| (t.1, 1)).collect();
+    let followed = node.cluster.bus.followed(&tenant).await.map_err(|error| registry_problem(&error))?;
     let local: std::collections::HashMap<Topic, usize> = node.hub.topics(&tenant).into_iter().collect();
     let view = |(topic, nodes): (Topic, u64)| {
         let local_connections = local.get(&topic).copied().unwrap_or_default();

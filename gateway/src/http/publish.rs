@@ -8,14 +8,15 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use signalbox_protocol::Agent;
 use signalbox_protocol::catalogue::{self, Kind};
 use signalbox_protocol::control::Positions;
 use signalbox_protocol::envelope::Incoming;
 use signalbox_protocol::error::{ErrorCode, Fault};
+use signalbox_protocol::{Agent, Topic};
 
 use super::api::OnBehalf;
 use super::problem::Problem;
+use crate::announce::API;
 use crate::node::Node;
 use crate::router::Routed;
 use crate::ws::dispatch::{Prepared, Sender, prepare};
@@ -40,7 +41,7 @@ pub(super) async fn publish(
     let body = body.map_err(|_| too_large(&node))?;
     let text = std::str::from_utf8(&body)
         .map_err(|_| Problem::of(ErrorCode::InvalidJson, "the body is not UTF-8"))?;
-    let agent = Agent::of("service", "api").expect("a constant agent");
+    let agent = Agent::from_topic(Topic::try_new(API).expect("a constant agent"));
     let sender = Sender { tenant: &tenant, agent: &agent, namespace: None, connection: None };
     let envelopes = split(text)?;
     let mut ready = Vec::with_capacity(envelopes.len());

@@ -58,7 +58,6 @@ pub struct Connection {
 
 /// Counts of one connection since it began, and when it was last heard (seconds since the node's start).
 #[derive(Debug, Default)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Traffic {
     pub messages_in: AtomicU32,
     pub messages_out: AtomicU32,

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::rows;
 use crate::node::Node;
 use crate::stats::CardStats;
+use crate::stop::StopPhase;
 
 /// How soon a node without a lease tries again.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
@@ -21,53 +22,70 @@ pub(super) async fn run(node: Arc<Node>) {
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut retry = interval(RETRY_EVERY);
     retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut keeper = LeaseKeeper { node, is_used_up: true };
     loop {
-        let held = node.lease_held.load(Ordering::Acquire);
+        let held = keeper.node.lease_held.load(Ordering::Acquire);
         tokio::select! {
-            () = node.halt.cancelled() => return,
+            () = keeper.node.halt.cancelled() => return,
             _ = renewal.tick() => {}
             _ = retry.tick(), if !held => {}
             // Redis came back: whether our lease outlived that is the first thing to know. A closed watch
             // (the back end is gone) never fires again.
             Ok(()) = reachable.changed() => {}
         }
-        let kept =
-            if held && !node.late_leavers.overflowed() { renew(&node).await } else { begin(&node).await };
+        let rows_lost = keeper.node.late_leavers.overflowed();
+        let kept = if held && !rows_lost { keeper.renew().await } else { keeper.begin().await };
         match kept {
-            Ok(()) => look_at_peers(&node).await,
+            Ok(()) => look_at_peers(&keeper.node).await,
             Err(error) => tracing::debug!(%error, "lease not renewed"),
         }
     }
 }
 
-async fn renew(node: &Arc<Node>) -> Result<(), Error> {
-    match node.cluster.lease.renew(&card(node)).await {
-        Ok(Renewal::Held) => Ok(()),
-        Ok(Renewal::Lost) => {
-            tracing::warn!(
-                generation = node.cluster.node.generation(),
-                "lease lost; taking the next generation"
-            );
-            node.lease_held.store(false, Ordering::Release);
-            begin(node).await
-        }
-        Err(error) => Err(error),
-    }
+struct LeaseKeeper {
+    node: Arc<Node>,
+    /// The current generation had a lease, or may have had one: the next lease is another generation's.
+    is_used_up: bool,
 }
 
-/// Begins the next generation: the lease and the group subscriptions first, the rows in the background.
-/// Local delivery never stops meanwhile.
-async fn begin(node: &Arc<Node>) -> Result<(), Error> {
-    let generation = node.cluster.node.next_generation();
-    node.cluster.lease.acquire(&card(node)).await?;
-    node.lease_held.store(true, Ordering::Release);
-    tracing::info!(generation, node = %node.cluster.node.id(), "lease begun");
-    if generation > 1 {
-        node.metrics.rejoins.inc();
-        node.cluster.bus.resubscribe();
-        node.tasks.spawn(rows::rewrite_all(Arc::clone(node)));
+impl LeaseKeeper {
+    async fn renew(&mut self) -> Result<(), Error> {
+        match self.node.cluster.lease.renew(&card(&self.node)).await {
+            Ok(Renewal::Held) => Ok(()),
+            Ok(Renewal::Lost) => {
+                let generation = self.node.cluster.node.generation();
+                tracing::warn!(generation, "lease lost; taking the next generation");
+                self.begin().await
+            }
+            Err(error) => Err(error),
+        }
     }
-    Ok(())
+
+    /// Begins the next generation: the lease and the group subscriptions first, the rows in the background.
+    /// Local delivery never stops meanwhile.
+    async fn begin(&mut self) -> Result<(), Error> {
+        let node = &self.node;
+        node.lease_held.store(false, Ordering::Release);
+        if *node.phase.borrow() >= StopPhase::Releasing {
+            // The node gave its lease up itself.
+            return Ok(());
+        }
+        if std::mem::take(&mut self.is_used_up) {
+            node.cluster.node.next_generation();
+        }
+        let begun = node.cluster.lease.acquire(&card(node)).await;
+        self.is_used_up = !matches!(begun, Err(Error::Unavailable(_)));
+        begun?;
+        node.lease_held.store(true, Ordering::Release);
+        let generation = node.cluster.node.generation();
+        tracing::info!(generation, node = %node.cluster.node.id(), "lease begun");
+        if generation > 1 {
+            node.metrics.rejoins.inc();
+            node.cluster.bus.resubscribe();
+            node.tasks.spawn(rows::rewrite_all(Arc::clone(node)));
+        }
+        Ok(())
+    }
 }
 
 async fn look_at_peers(node: &Node) {

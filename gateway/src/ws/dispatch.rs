@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use signalbox_protocol::catalogue::{self, Entry, Kind};
+use signalbox_protocol::catalogue::{self, Entry, Kind, UNLISTED};
 use signalbox_protocol::conflation::conflation_key;
 use signalbox_protocol::control::{Positions, SendAck};
 use signalbox_protocol::envelope::{Incoming, Stamp, Target, write_event};
@@ -88,7 +88,7 @@ pub fn handle(node: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Ste
         Kind::Event { .. } | Kind::Reply => event(node, connection, &incoming, &entry),
     };
     step.unwrap_or_else(|fault| {
-        answer::fail(connection, &node.metrics, &fault, correlation_id(&incoming));
+        answer::fail(connection, &node.metrics, &fault, incoming.answer_to());
         if is_malformed(fault.code) { Step::Malformed } else { Step::Done }
     })
 }
@@ -96,11 +96,6 @@ pub fn handle(node: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Ste
 fn is_malformed(code: ErrorCode) -> bool {
     use ErrorCode::{InvalidData, InvalidEnvelope, InvalidJson, InvalidTarget, InvalidType};
     matches!(code, InvalidData | InvalidEnvelope | InvalidJson | InvalidTarget | InvalidType)
-}
-
-/// A reply's `correlationId`: the request's, or its id if it had none.
-pub(super) fn correlation_id<'a>(incoming: &'a Incoming<'_>) -> Option<&'a str> {
-    incoming.correlation_id.as_deref().or(incoming.id.as_deref())
 }
 
 fn event(
@@ -119,7 +114,7 @@ fn event(
     let prepared = prepare(node, &sender, incoming, entry)?;
     let confirm = prepared.message.confirm;
     let Routed::Pending(rest) = node.router.send(prepared.message) else { return Ok(Step::Done) };
-    let correlation = correlation_id(incoming).map(str::to_owned);
+    let correlation = incoming.answer_to().map(str::to_owned);
     let ack_id = prepared.acknowledged.then_some(prepared.id);
     Ok(Step::Wait(Box::pin(async move {
         match (rest.await, ack_id) {
@@ -157,7 +152,7 @@ pub fn prepare(
     entry: &Entry,
 ) -> Result<Prepared, Fault> {
     let message_type = &*incoming.message_type;
-    if !node.settings.unknown_types && catalogue::lookup(message_type).is_none() {
+    if !node.settings.unknown_types && *entry == UNLISTED {
         let text = format!("{message_type} is not in the catalogue, and this node passes no other types");
         return Err(Fault::new(ErrorCode::UnknownType, text));
     }

@@ -9,13 +9,18 @@ use futures_util::future::BoxFuture;
 use signalbox_protocol::{Tenant, Topic};
 use tokio::sync::oneshot;
 
+use super::call::{Call, read};
 use super::follow::Followed;
 use super::inlet::Inlet;
 use super::lanes::{Lanes, Outcome};
+use super::store::Store;
 use super::subscriber::Subscriber;
 use crate::bus::batch::Batch;
 use crate::bus::{BusCounters, BusHealth};
 use crate::{Bus, BusListener, Destination, Error, Parcel};
+
+/// Channels that are asked about at a time.
+const CHANNELS_PER_CALL: usize = 500;
 
 /// One node's bus.
 #[derive(Debug)]
@@ -24,6 +29,7 @@ pub(super) struct RedisBus {
     pub(super) inlet: Arc<Inlet>,
     pub(super) followed: Arc<Followed>,
     pub(super) subscriber: Arc<Subscriber>,
+    pub(super) store: Arc<Store>,
 }
 
 #[async_trait]
@@ -66,6 +72,23 @@ impl Bus for RedisBus {
 
     fn topics(&self) -> Vec<(Tenant, Topic, u64)> {
         self.followed.topics()
+    }
+
+    async fn followed(&self, tenant: &Tenant) -> Result<Vec<(Topic, u64)>, Error> {
+        let mut bulk = self.store.bulk().await?;
+        let prefix = self.store.keys.channel_prefix(tenant);
+        let channels = bulk.one(Call::new("PUBSUB").arg("CHANNELS").arg(format!("{prefix}*"))).await?;
+        let channels: Vec<String> = read(channels, "list of channels")?;
+        let mut followed = Vec::with_capacity(channels.len());
+        for some in channels.chunks(CHANNELS_PER_CALL) {
+            let counts = bulk.one(Call::new("PUBSUB").arg("NUMSUB").arg(some)).await?;
+            let counts: Vec<(String, u64)> = read(counts, "count of subscribers")?;
+            followed.extend(counts.into_iter().filter_map(|(channel, nodes)| {
+                let topic = channel.strip_prefix(&prefix)?.strip_suffix('}')?;
+                Some((Topic::try_new(topic).ok()?, nodes)).filter(|(_, nodes)| *nodes > 0)
+            }));
+        }
+        Ok(followed)
     }
 
     fn health(&self) -> BusHealth {

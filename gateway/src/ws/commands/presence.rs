@@ -14,7 +14,7 @@ use crate::hub::Connection;
 use crate::node::Node;
 use crate::router::fault;
 use crate::ws::answer;
-use crate::ws::dispatch::{Outcome, Step, correlation_id, is_known};
+use crate::ws::dispatch::{Outcome, Step, is_known};
 
 /// Members of a page unless the asker says otherwise, and the most that it may ask for.
 const LIMIT: usize = 100;
@@ -35,7 +35,7 @@ pub(super) fn list(
 ) -> Result<Step, Fault> {
     let PresenceRequest { topic, limit, cursor } = parse_data(incoming.data)?;
     let query = PresenceQuery { topic, limit, cursor };
-    let correlation = correlation_id(incoming).map(str::to_owned);
+    let correlation = incoming.answer_to().map(str::to_owned);
     let (node, tenant) = (Arc::clone(node), connection.profile().tenant.clone());
     Ok(Step::Wait(Box::pin(async move {
         match members(&node, &tenant, query).await {

@@ -12,12 +12,12 @@ use crate::hub::Connection;
 use crate::node::Node;
 use crate::stop::StopPhase;
 use crate::ws::answer;
-use crate::ws::dispatch::{Step, correlation_id};
+use crate::ws::dispatch::Step;
 use crate::{stamps, stats};
 
 pub(super) fn health_check(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'_>) -> Step {
     let health = health(node);
-    answer::push(connection, answer::reply("system:health_check", correlation_id(incoming), &health));
+    answer::push(connection, answer::reply("system:health_check", incoming.answer_to(), &health));
     Step::Done
 }
 
@@ -50,7 +50,7 @@ pub(super) fn stats(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &I
         node: stats::of_node(node),
         cluster: stats::of_cluster(node),
     };
-    answer::push(connection, answer::reply("system:stats", correlation_id(incoming), &stats));
+    answer::push(connection, answer::reply("system:stats", incoming.answer_to(), &stats));
     Step::Done
 }
 

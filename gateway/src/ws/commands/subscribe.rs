@@ -15,7 +15,7 @@ use crate::node::Node;
 use crate::roster::current_row;
 use crate::router::fault;
 use crate::ws::answer;
-use crate::ws::dispatch::{Outcome, Step, correlation_id, is_known};
+use crate::ws::dispatch::{Outcome, Step, is_known};
 
 pub(super) fn subscribe(
     node: &Arc<Node>,
@@ -24,12 +24,12 @@ pub(super) fn subscribe(
 ) -> Result<Step, Fault> {
     let request: TopicsRequest = parse_data(incoming.data)?;
     let fresh = fresh_topics(node, connection, request.topics)?;
-    let ack = answer::reply("system:ack", correlation_id(incoming), &acknowledged(&fresh.asked));
+    let ack = answer::reply("system:ack", incoming.answer_to(), &acknowledged(&fresh.asked));
     if fresh.topics.is_empty() {
         answer::push(connection, ack);
         return Ok(Step::Done);
     }
-    let correlation = correlation_id(incoming).map(str::to_owned);
+    let correlation = incoming.answer_to().map(str::to_owned);
     let (node, connection) = (Arc::clone(node), Arc::clone(connection));
     Ok(Step::Wait(Box::pin(async move {
         match follow(&node, &connection, &fresh.topics).await {
@@ -118,7 +118,7 @@ pub(super) fn unsubscribe(
             node.cluster.bus.unsubscribe(&connection.profile().tenant, topic);
         }
     }
-    let ack = answer::reply("system:ack", correlation_id(incoming), &acknowledged(&request.topics));
+    let ack = answer::reply("system:ack", incoming.answer_to(), &acknowledged(&request.topics));
     let after = connection.namespaces();
     if before == after {
         answer::push(connection, ack);

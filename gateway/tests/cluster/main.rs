@@ -1,0 +1,11 @@
+//! The node from outside: stock WebSocket clients and plain HTTP against several nodes and one real Redis.
+
+mod client;
+mod failure;
+mod fixture;
+
+mod hostile;
+mod http;
+mod process;
+mod routing;
+mod tenants;

@@ -1,0 +1,87 @@
+//! Nodes as processes of their own, to be killed, paused and asked to stop.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use signalbox_testkit::eventually;
+
+use crate::client::Client;
+use crate::http::{call, get};
+
+/// A `signalbox serve`; killed when dropped.
+pub struct NodeProcess {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl NodeProcess {
+    /// Starts one on a free port and waits until it is ready.
+    pub async fn start(redis_url: &str) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let child = Command::new(env!("CARGO_BIN_EXE_signalbox"))
+            .args([
+                "serve",
+                "--listen",
+                &address.to_string(),
+                "--redis",
+                redis_url,
+                "--set",
+                "stop.balancer_wait=0s",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let node = Self { child, address };
+        let listening = || async { tokio::net::TcpStream::connect(address).await.is_ok() };
+        eventually("the process listens", Duration::from_secs(10), listening).await;
+        let ready = || async { call(address, "GET", "/readyz", "").await.0 == 200 };
+        eventually("the process is ready", Duration::from_secs(10), ready).await;
+        node
+    }
+
+    pub async fn node_id(&self) -> String {
+        get(self.address, "/health").await.1["node_id"].as_str().unwrap().to_owned()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Any other signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(mut self) -> ExitStatus {
+        let mut status = None;
+        for _ in 0..1_000 {
+            status = self.child.try_wait().unwrap();
+            if status.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        status.expect("the process ends in time")
+    }
+
+    pub async fn client(&self, agent: &str) -> Client {
+        Client::connect_as(self.address, agent, "").await
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
