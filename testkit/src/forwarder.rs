@@ -23,6 +23,8 @@ struct Path {
     flowing: watch::Sender<bool>,
     /// Ends the connections of now; replaced by a fresh one.
     cut: watch::Sender<CancellationToken>,
+    /// Stops the connections of now for good, and leaves them open; replaced by a fresh one.
+    freeze: watch::Sender<CancellationToken>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -39,6 +41,7 @@ impl Forwarder {
             target: watch::Sender::new(SocketAddr::from((Ipv4Addr::LOCALHOST, target_port))),
             flowing: watch::Sender::new(true),
             cut: watch::Sender::default(),
+            freeze: watch::Sender::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -72,6 +75,12 @@ impl Forwarder {
         self.path.target.send_replace(SocketAddr::from((Ipv4Addr::LOCALHOST, target_port)));
     }
 
+    /// From now on nothing is passed on by the connections that stand, and they are not closed either; new
+    /// ones work.
+    pub fn freeze(&self) {
+        self.path.freeze.send_replace(CancellationToken::new()).cancel();
+    }
+
     /// Closes the connections that stand.
     pub fn cut(&self) {
         self.path.cut.send_replace(CancellationToken::new()).cancel();
@@ -101,14 +110,18 @@ async fn connect(client: TcpStream, path: Arc<Path>) {
         // Best effort: without it the forwarder only adds delay.
         let _ = socket.set_nodelay(true);
     }
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let frozen = path.freeze.borrow().clone();
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+        (client.into_split(), server.into_split());
     tokio::select! {
-        () = pump(from_client, to_server, flowing.clone()) => {}
-        () = pump(from_server, to_client, flowing) => {}
+        () = pump(&mut from_client, &mut to_server, flowing.clone()) => return,
+        () = pump(&mut from_server, &mut to_client, flowing) => return,
+        () = frozen.cancelled() => {}
     }
+    std::future::pending::<()>().await;
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flowing: watch::Receiver<bool>) {
+async fn pump(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, mut flowing: watch::Receiver<bool>) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
@@ -159,7 +172,11 @@ mod tests {
         path.replace_target(b);
         let mut new = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
         assert_eq!((ask(&mut old).await, ask(&mut new).await), (Some(b'a'), Some(b'b')));
-        path.cut();
+        path.freeze();
         assert_eq!((ask(&mut old).await, ask(&mut new).await), (None, None));
+        let mut newest = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
+        assert_eq!(ask(&mut newest).await, Some(b'b'));
+        path.cut();
+        assert_eq!(ask(&mut newest).await, None);
     }
 }

@@ -25,6 +25,8 @@ use crate::row::Generation;
 
 /// How often the copy is made.
 const REFRESH_EVERY: Duration = Duration::from_millis(500);
+/// How soon after a failure.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// Nodes whose ended generations are remembered, so that rows they left don't cause a question each time.
 const ENDED_NODES_MAX: usize = 4_096;
 /// For how long: rows that a sweep left behind are gone by then.
@@ -81,9 +83,9 @@ impl Live {
     pub(super) async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let keep = async {
             loop {
-                self.make_copy().await;
+                let pause = if self.make_copy().await { REFRESH_EVERY } else { RETRY_AFTER };
                 // Being late is no matter, and being asked is a reason to be early.
-                let _ = timeout(REFRESH_EVERY, self.wanted.notified()).await;
+                let _ = timeout(pause, self.wanted.notified()).await;
             }
         };
         stop.run_until_cancelled(keep).await;
@@ -173,7 +175,8 @@ impl Live {
         if fresh { Ok(copy.clone()) } else { Err(Error::Unavailable(None)) }
     }
 
-    async fn make_copy(&self) {
+    /// Asks Redis; whether it answered.
+    async fn make_copy(&self) -> bool {
         let asked = Instant::now();
         let calls =
             [Call::new("TIME"), Call::new("ZRANGE").arg(self.keys.nodes()).arg((0, -1)).arg("WITHSCORES")];
@@ -181,7 +184,7 @@ impl Live {
         let leases = answers.and_then(read_leases);
         let Ok((redis_ms, leases)) = leases else {
             self.copy.send_modify(|copy| copy.tried = Some(asked));
-            return;
+            return false;
         };
         let mut ends = HashMap::with_capacity(leases.len());
         for (lease, end_ms) in leases {
@@ -193,6 +196,7 @@ impl Live {
         }
         let copy = Copy { ends: Arc::new(ends), asked: Some(asked), tried: Some(asked), redis_ms };
         self.copy.send_replace(copy);
+        true
     }
 }
 

@@ -325,8 +325,8 @@ async fn a_refresh_of_old_rows_undoes_nothing(world: World) {
         a.cluster.directory.unregister(row).await.unwrap();
     }
     let mut leaving = JoinSet::new();
-    for row in rows[10..].iter().cloned() {
-        let a = Arc::clone(&a);
+    for row in &rows[10..] {
+        let (a, row) = (Arc::clone(&a), row.clone());
         leaving.spawn(async move { a.cluster.directory.unregister(&row).await.unwrap() });
     }
     for _ in 0..3 {

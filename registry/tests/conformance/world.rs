@@ -37,7 +37,7 @@ impl World {
                 let node = ThisNode::new(NodeId::try_new(id).unwrap());
                 Node::of(cluster.join(node), TaskTracker::new(), CancellationToken::new())
             }
-            Self::Redis(server) => Node::on_redis(id, &config(&server.url())),
+            Self::Redis(server) => Node::on_redis(id, &RedisConfig::new(&server.url())),
         };
         node.ready().await;
         node.take_lease().await;
@@ -50,11 +50,6 @@ impl World {
             Self::Redis(server) => Some(server),
         }
     }
-}
-
-/// The defaults, for a Redis at `url`.
-pub(crate) fn config(url: &str) -> RedisConfig {
-    RedisConfig::new(url)
 }
 
 /// A node of a cluster. When it is dropped it is gone as a killed process is: without a word.

@@ -18,4 +18,5 @@ for i = 1, #leases, 2 do
 end
 for _, member in ipairs(earlier) do redis.call('ZADD', KEYS[1], string.format('%.0f', now), member) end
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[3]), node .. '.' .. ARGV[2])
+redis.call('EXPIRE', KEYS[1], 86400)
 return 'held'

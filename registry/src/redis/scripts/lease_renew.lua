@@ -5,4 +5,5 @@ local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not ends or tonumber(ends) <= now then return 'lost' end
 if now > tonumber(ARGV[3]) then return 'late' end
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+redis.call('EXPIRE', KEYS[1], 86400)
 return 'held'
