@@ -87,7 +87,7 @@ enum Failure {
     BadConfig(#[from] BadConfig),
     #[error("bad configuration:\n  environment variable RUST_LOG: {0}")]
     BadRustLog(tracing_subscriber::filter::ParseError),
-    #[error("error: {0:#}")]
+    #[error("error: {}", with_causes(.0))]
     Running(#[from] anyhow::Error),
 }
 
@@ -98,6 +98,15 @@ impl Failure {
             Self::BadConfig(_) | Self::BadRustLog(_) => ExitCode::from(64),
         }
     }
+}
+
+/// The error and its causes, without those that the text before them tells already.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.ends_with(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -103,7 +103,7 @@ async fn exchange(base: &Uri, request: Request<Full<Bytes>>) -> anyhow::Result<B
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes();
-        if head.status.is_success() { Ok(body) } else { Err(refusal(head.status, &body)) }
+        if head.status.is_success() { Ok(body) } else { Err(refusal(head.status.as_u16(), &body)) }
     };
     // The connection ends when `exchange` drops the sender; its own error is the exchange's too.
     let (answer, _) = tokio::join!(exchange, connection);
@@ -111,7 +111,7 @@ async fn exchange(base: &Uri, request: Request<Full<Bytes>>) -> anyhow::Result<B
 }
 
 /// What a node said instead of doing it: the `detail` of a problem document.
-fn refusal(status: hyper::StatusCode, body: &[u8]) -> anyhow::Error {
+pub(super) fn refusal(status: u16, body: &[u8]) -> anyhow::Error {
     #[derive(Deserialize)]
     struct Problem {
         detail: String,
@@ -122,7 +122,7 @@ fn refusal(status: hyper::StatusCode, body: &[u8]) -> anyhow::Error {
         Ok(Problem { detail, code: None }) => anyhow!("{detail}"),
         Err(_) => {
             let text: String = String::from_utf8_lossy(body).chars().take(QUOTED_CHARS).collect();
-            anyhow!("{status}: {}", text.escape_debug())
+            anyhow!("the node answered {status}: {}", text.escape_debug())
         }
     }
 }
@@ -178,9 +178,9 @@ mod tests {
 
     #[test]
     fn a_problem_is_told_by_its_detail() {
-        let told = |body: &str| refusal(hyper::StatusCode::CONFLICT, body.as_bytes()).to_string();
+        let told = |body: &str| refusal(409, body.as_bytes()).to_string();
         assert_eq!(told(r#"{"detail":"no such topic","code":"not_found"}"#), "no such topic (not_found)");
         assert_eq!(told(r#"{"detail":"no"}"#), "no");
-        assert_eq!(told("<html>\u{1b}"), "409 Conflict: <html>\\u{1b}");
+        assert_eq!(told("<html>\u{1b}"), "the node answered 409: <html>\\u{1b}");
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
-use signalbox_client::{Frame, Wire, WireConfig};
+use signalbox_client::{ConnectError, Frame, Wire, WireConfig};
 use signalbox_protocol::Agent;
 use signalbox_protocol::topic::Topic;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::api::{encoded, period};
+use super::api::{encoded, period, refusal};
 use super::{Failure, line, say, small_runtime};
 
 /// Lines read ahead of what was sent.
@@ -38,7 +38,7 @@ pub(super) fn run(args: &ConnectArgs) -> Result<(), Failure> {
 
 async fn converse(args: &ConnectArgs) -> anyhow::Result<()> {
     let url = url_as(&args.url, args.agent.as_ref());
-    let (mut wire, welcome) = Wire::connect(&WireConfig::new(url)).await?;
+    let (mut wire, welcome) = Wire::connect(&WireConfig::new(url)).await.map_err(not_connected)?;
     say(&format!(r#"{{"type":"system:welcome","data":{}}}"#, serde_json::to_string(&welcome)?))?;
     let mut lines = lines_of_stdin()?;
     let mut unsent = 0_usize;
@@ -66,6 +66,14 @@ async fn converse(args: &ConnectArgs) -> anyhow::Result<()> {
         bail!("{unsent} of the lines could not be sent");
     }
     Ok(())
+}
+
+/// A refusal is told as the API's other answers are.
+fn not_connected(error: ConnectError) -> anyhow::Error {
+    match error {
+        ConnectError::Refused { status, body, .. } => refusal(status, body.as_bytes()),
+        other => other.into(),
+    }
 }
 
 /// Sends what `line` stands for. Whoever typed something else is told so and may try again.

@@ -71,3 +71,12 @@ fn help_never_shows_what_is_not_there() {
     }
     assert!(help.contains("Exit codes: 0 fine"));
 }
+
+#[test]
+fn causes_are_told_once() {
+    let io = || io::Error::other("connection refused");
+    let error = anyhow::Error::from(io()).context("no node answers");
+    assert_eq!(with_causes(&error), "no node answers: connection refused");
+    let error = anyhow::Error::from(io()).context("no node answers: connection refused");
+    assert_eq!(with_causes(&error), "no node answers: connection refused");
+}
