@@ -120,8 +120,12 @@ impl Followed {
         let mut table = lock(&self.table);
         table.changed.clear();
         table.follows.retain(|_, follow| follow.count > 0);
-        table.follows.values_mut().for_each(|follow| follow.stands = false);
         Steps { subscribe: table.follows.keys().cloned().collect(), unsubscribe: Vec::new() }
+    }
+
+    /// The connection is lost, and with it everything that stood.
+    pub(super) fn fall(&self) {
+        lock(&self.table).follows.values_mut().for_each(|follow| follow.stands = false);
     }
 
     /// Redis follows these. Whoever unsubscribed meanwhile is among what changed, and its turn comes.
@@ -268,7 +272,10 @@ mod tests {
             followed.confirm(&followed.steps().subscribe);
         };
         let _ = tokio::join!(wish, redis);
-        assert_eq!(followed.all_steps(), subscribe(group("1")));
+        followed.fall();
         assert!(!followed.stands(&group("1").0, &group("1").1));
+        assert_eq!(followed.all_steps(), subscribe(group("1")));
+        let wish = followed.want(group("1"), PATIENCE);
+        assert!(wish.await.is_err(), "nothing stands until it is confirmed anew");
     }
 }

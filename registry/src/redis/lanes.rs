@@ -121,9 +121,10 @@ impl Lanes {
             return Err(Error::BusFull { to: self.channel(to) });
         }
         let more = lane.push(parcel, waiting, |stream, sequence| self.header(to, stream, sequence));
+        // Before the lane is let go, and with it a flush that takes them off again.
+        self.bytes.fetch_add(more, Ordering::Relaxed);
         let begin = !std::mem::replace(&mut lane.flushing, true);
         drop(lane);
-        self.bytes.fetch_add(more, Ordering::Relaxed);
         if begin {
             self.tracker.spawn(Arc::clone(self).flush(to.clone()));
         }

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 use tokio::sync::{Notify, watch};
@@ -126,7 +127,10 @@ impl Link {
 
     /// Keeps the link up until `stop`.
     pub(super) async fn supervise(self: Arc<Self>, endpoint: Endpoint, stop: CancellationToken) {
-        stop.run_until_cancelled_owned(self.keep_up(endpoint)).await;
+        stop.run_until_cancelled(self.keep_up(endpoint)).await;
+        if self.is_up() {
+            self.set(None);
+        }
     }
 
     async fn keep_up(&self, endpoint: Endpoint) {
@@ -149,6 +153,8 @@ impl Link {
     }
 
     async fn connect(&self, endpoint: &Endpoint, earlier: &mut Option<ClientId>) -> Result<Wire, RedisError> {
+        // What was asked for before is about to be done.
+        let _ = self.renew.notified().now_or_never();
         let mut wire = endpoint.open(None).await?;
         let prepare = async {
             if let Some(earlier) = &*earlier {

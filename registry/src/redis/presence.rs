@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use redis::Value;
 use signalbox_protocol::{Agent, NodeId, Tenant, Topic};
 
 use super::call::{Call, read};
@@ -63,12 +62,14 @@ impl Presence for RedisPresence {
         let mut bulk = self.store.bulk().await?;
         let mut gathered =
             Gathered { after, limit: limit.max(1), agents: HashSet::new(), page: BTreeSet::new() };
-        let mut connections = 0;
-        for (node, generation) in &leases {
-            let key = self.store.keys.group(tenant, group, node, *generation);
-            connections += read::<u64>(bulk.one(Call::new("SCARD").arg(&key)).await?, "size of a group")?;
-            gather(&mut bulk, &key, node, group, &mut gathered).await?;
-        }
+        let keys = leases
+            .iter()
+            .map(|(node, generation)| (node, self.store.keys.group(tenant, group, node, *generation)));
+        let keys: Vec<_> = keys.collect();
+        let sizes = keys.iter().map(|(_, key)| Call::new("SCARD").arg(key)).collect::<Vec<_>>();
+        let sizes = bulk.run(&sizes).await?.into_iter().map(|size| read::<u64>(size, "size of a group"));
+        let connections = sizes.sum::<Result<u64, _>>()?;
+        gather(&mut bulk, keys, group, &mut gathered).await?;
         let more = gathered.page.len() > gathered.limit;
         if more {
             gathered.page.pop_last();
@@ -134,23 +135,27 @@ impl RedisPresence {
     }
 }
 
+/// Scans a group on all nodes at once, step by step.
 async fn gather(
     bulk: &mut Bulk,
-    key: &str,
-    node: &NodeId,
+    keys: Vec<(&NodeId, String)>,
     group: &Topic,
     gathered: &mut Gathered,
 ) -> Result<(), Error> {
-    let mut cursor = "0".to_owned();
-    loop {
-        let call = Call::new("SSCAN").arg(key).arg(&cursor).arg("COUNT").arg(SCAN_MEMBERS);
-        let (next, members): (String, Value) = read(bulk.one(call).await?, "members of a group")?;
-        for member in read::<Vec<String>>(members, "members of a group")? {
-            gathered.add(text::of_group(node, group, &member)?);
+    let mut scans: Vec<_> = keys.into_iter().map(|(node, key)| (node, key, "0".to_owned())).collect();
+    while !scans.is_empty() {
+        let step = |(_, key, cursor): &(&NodeId, String, String)| {
+            Call::new("SSCAN").arg(key).arg(cursor).arg("COUNT").arg(SCAN_MEMBERS)
+        };
+        let answers = bulk.run(&scans.iter().map(step).collect::<Vec<_>>()).await?;
+        for ((node, _, cursor), answer) in scans.iter_mut().zip(answers) {
+            let (next, members): (String, Vec<String>) = read(answer, "members of a group")?;
+            for member in members {
+                gathered.add(text::of_group(node, group, &member)?);
+            }
+            *cursor = next;
         }
-        if next == "0" {
-            return Ok(());
-        }
-        cursor = next;
+        scans.retain(|(_, _, cursor)| cursor != "0");
     }
+    Ok(())
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use redis::RedisError;
 use signalbox_protocol::NodeId;
 use tokio::sync::{Notify, watch};
@@ -114,11 +115,15 @@ impl Subscriber {
                     }
                     let why = self.serve(&mut wire).await;
                     self.verified.store(false, Ordering::Release);
+                    self.followed.fall();
                     self.run_id.send_replace(None);
                     trouble.log("subscription lost", why);
                     wire.end().await;
                 }
-                Err(error) => trouble.log("can't subscribe", &error),
+                Err(error) => {
+                    self.followed.fall();
+                    trouble.log("can't subscribe", &error);
+                }
             }
             trouble.pause().await;
         }
@@ -126,6 +131,8 @@ impl Subscriber {
 
     /// Connects, follows everything, and waits for a probe to come back.
     async fn build(&self, endpoint: &Endpoint, earlier: &mut Option<ClientId>) -> Result<Wire, RedisError> {
+        // What was asked for before is about to be done.
+        let _ = self.again.notified().now_or_never();
         let mut wire = endpoint.open(Some(Arc::new(Funnel(Arc::clone(&self.inlet))))).await?;
         if let Some(earlier) = &*earlier {
             within(self.patience, wire.bury(earlier)).await?;

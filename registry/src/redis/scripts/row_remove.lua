@@ -3,7 +3,7 @@
 local row = redis.call('HGET', KEYS[1], ARGV[1])
 if not row or string.sub(row, 1, #ARGV[2]) ~= ARGV[2] then return false end
 redis.call('HDEL', KEYS[1], ARGV[1])
-if redis.call('HLEN', KEYS[1]) > 64 then
-  return redis.call('HRANDFIELD', KEYS[1], 64, 'WITHVALUES')
-end
+local rows = redis.call('HLEN', KEYS[1])
+if rows == 0 then return {} end
+if rows > 64 then return redis.call('HRANDFIELD', KEYS[1], 64, 'WITHVALUES') end
 return redis.call('HGETALL', KEYS[1])
