@@ -59,7 +59,7 @@ pub struct Config {
     pub outbox: Outbox,
     /// How much that is no envelope is borne.
     pub malformed: Malformed,
-    /// How many frames that complete no message are borne.
+    /// How many small frames that complete no message are borne.
     pub flood: Flood,
     /// How a connection is closed.
     pub close: Close,

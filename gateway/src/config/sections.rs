@@ -160,11 +160,11 @@ impl Default for Malformed {
     }
 }
 
-/// How many frames that complete no message are borne.
+/// How many small frames that complete no message are borne.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flood {
-    /// Frames within the window that complete no message: fragments, pings, pongs. More close with 1008.
+    /// Small frames within the window that complete no message. More close with 4429.
     pub frames_max: usize,
     /// The window.
     #[serde(with = "period")]

@@ -235,8 +235,9 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "flood.frames_max",
         Unit::Count("frames", 64, 10_000_000),
-        "Frames within flood.window that complete no message: fragments, pings, pongs. More close with \
-         1008. A message of 1 MiB in fragments of 256 bytes fits; a flood of empty ones does not.",
+        "Small frames within flood.window that complete no message: pings, pongs, fragments of a few bytes. \
+         More close with 4429. Counted second by second against each second's share; the default lets \
+         through about 400 a second, where a busy client sends one.",
     ),
     setting("flood.window", Unit::Period(ms(100), s(3600)), "The time in which they are counted."),
     setting(
