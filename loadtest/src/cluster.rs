@@ -1,0 +1,152 @@
+//! The nodes and the Redis under test: started for the run, or running already.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use signalbox_client::WireConfig;
+use tempfile::TempDir;
+
+use crate::http;
+use crate::options::{Scenario, Servers};
+use crate::processes::{Launcher, Process, free_port, pins};
+use crate::resp::{RedisConnection, Reply};
+
+/// Nodes and Redis. Whatever was started for it ends with [`Cluster::stop`], or when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    /// `host:port`, if it is known.
+    pub(crate) redis: Option<String>,
+    redis_process: Option<Process>,
+    /// Holds the logs of what was started.
+    _logs: TempDir,
+}
+
+/// One node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// `ws://host:port/ws`
+    pub(crate) url: String,
+    /// `host:port`
+    pub(crate) address: String,
+    process: Option<Process>,
+}
+
+impl Cluster {
+    /// Starts what the scenario needs, or finds what is running.
+    pub(crate) async fn open(scenario: &Scenario) -> anyhow::Result<Self> {
+        let servers = scenario.servers();
+        let logs = TempDir::new().context("no temporary folder")?;
+        let mut cluster =
+            Self { nodes: Vec::new(), redis: servers.redis.clone(), redis_process: None, _logs: logs };
+        for url in &servers.urls {
+            cluster.nodes.push(Node::at(url)?);
+        }
+        let needs_nodes = !matches!(scenario, Scenario::Redis(_));
+        if cluster.redis.is_none() && (cluster.nodes.is_empty() || !needs_nodes) {
+            cluster.start_redis(servers).await?;
+        }
+        if cluster.nodes.is_empty() && needs_nodes {
+            for _ in 0..servers.nodes.max(1) {
+                cluster.start_node(servers).await?;
+            }
+        }
+        Ok(cluster)
+    }
+
+    /// Ends what was started: nodes first, so that they leave in order.
+    pub(crate) async fn stop(&mut self) {
+        let nodes = self.nodes.iter_mut().filter_map(|node| node.process.take());
+        futures_util::future::join_all(nodes.map(Process::stop)).await;
+        if let Some(redis) = self.redis_process.take() {
+            redis.stop().await;
+        }
+    }
+
+    /// The processes that can be measured: name and id.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = (&str, u32)> {
+        let nodes = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        nodes.chain(&self.redis_process).map(|process| (process.name.as_str(), process.pid()))
+    }
+
+    /// The nodes' processes that can be measured.
+    pub(crate) fn node_pids(&self) -> Vec<u32> {
+        self.nodes.iter().filter_map(|node| node.process.as_ref()).map(Process::pid).collect()
+    }
+
+    /// How to connect to the node of this number, counted round and round, as this agent.
+    pub(crate) fn connect_as(&self, node: usize, agent_type: &str, agent_id: &str) -> WireConfig {
+        let node = &self.nodes[node % self.nodes.len()];
+        WireConfig::new(node.url.clone())
+            .query("tenant", "load")
+            .query("agent_type", agent_type)
+            .query("agent_id", agent_id)
+    }
+
+    async fn start_redis(&mut self, servers: &Servers) -> anyhow::Result<()> {
+        let port = free_port()?;
+        let address = format!("127.0.0.1:{port}");
+        let args = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"];
+        let mut args: Vec<String> = args.map(str::to_owned).into();
+        args.push(port.to_string());
+        let mut redis = self.launcher(servers).start("redis", Path::new("redis-server"), &args)?;
+        redis.wait_until(async || answers_ping(&address).await).await?;
+        self.redis = Some(address);
+        self.redis_process = Some(redis);
+        Ok(())
+    }
+
+    async fn start_node(&mut self, servers: &Servers) -> anyhow::Result<()> {
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let redis = self.redis.as_ref().context("a node needs Redis")?;
+        let mut args = vec!["serve".to_owned(), "--listen".to_owned(), address.clone()];
+        args.extend(["--redis".to_owned(), format!("redis://{redis}/0")]);
+        args.extend(servers.server_args.iter().cloned());
+        let name = format!("node_{}", self.nodes.len() + 1);
+        let mut process = self.launcher(servers).start(&name, &servers.binary, &args)?;
+        process.wait_until(async || is_ready(&address).await).await?;
+        self.nodes.push(Node { url: format!("ws://{address}/ws"), address, process: Some(process) });
+        Ok(())
+    }
+
+    fn launcher(&self, servers: &Servers) -> Launcher<'_> {
+        Launcher { cpu: pins(servers).then_some(servers.server_cpu), logs: self._logs.path() }
+    }
+}
+
+impl Node {
+    fn at(url: &str) -> anyhow::Result<Self> {
+        let rest = url.strip_prefix("ws://").with_context(|| format!("{url} does not start with ws://"))?;
+        let address = rest.split(['/', '?']).next().unwrap_or_default();
+        ensure!(!address.is_empty(), "{url} names no host");
+        let address = if address.contains(':') { address.to_owned() } else { format!("{address}:80") };
+        Ok(Self { url: url.to_owned(), address, process: None })
+    }
+}
+
+async fn answers_ping(address: &str) -> bool {
+    let Ok(mut redis) = RedisConnection::connect(address).await else { return false };
+    redis.ask(&[b"PING"]).await.is_ok_and(|reply| reply == Reply::Simple("PONG".to_owned()))
+}
+
+async fn is_ready(address: &str) -> bool {
+    http::get(address, "/readyz").await.is_ok_and(|(status, _)| status == 200)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_tells_where_a_node_answers_http() {
+        for (url, address) in [
+            ("ws://127.0.0.1:8080/ws", "127.0.0.1:8080"),
+            ("ws://node", "node:80"),
+            ("ws://node:1?tenant=x", "node:1"),
+        ] {
+            assert_eq!(Node::at(url).unwrap().address, address);
+        }
+        assert!(Node::at("http://x").is_err());
+        assert!(Node::at("ws:///ws").is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! Histograms of latencies: a nanosecond to two minutes, three significant digits.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// Longer ones are recorded as this.
+const LONGEST_NS: u64 = 120_000_000_000;
+
+/// Latencies, of which quantiles can be asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Latencies {
+    histogram: Histogram<u64>,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self { histogram: Histogram::new_with_bounds(1, LONGEST_NS, 3).expect("the bounds are in order") }
+    }
+}
+
+impl Latencies {
+    /// Records one.
+    pub(crate) fn record(&mut self, latency: Duration) {
+        let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.histogram.saturating_record(ns.clamp(1, LONGEST_NS));
+    }
+
+    /// Adds all of `other`.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.histogram.add(&other.histogram).expect("all histograms have the same bounds");
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.histogram.reset();
+    }
+
+    /// How many were recorded.
+    pub(crate) fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// The latency that this share of all, 0 to 1, did not exceed; zero if none was recorded.
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
+        Duration::from_nanos(self.histogram.value_at_quantile(share))
+    }
+
+    /// The longest.
+    pub(crate) fn max(&self) -> Duration {
+        Duration::from_nanos(self.histogram.max())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(micros: impl IntoIterator<Item = u64>) -> Latencies {
+        let mut latencies = Latencies::default();
+        micros.into_iter().for_each(|us| latencies.record(Duration::from_micros(us)));
+        latencies
+    }
+
+    fn about(left: Duration, right_us: f64) -> bool {
+        (left.as_secs_f64() * 1e6 / right_us - 1.0).abs() < 0.002
+    }
+
+    #[test]
+    fn quantiles_are_those_of_what_was_recorded() {
+        let latencies = of(1..=10_000);
+        assert_eq!(latencies.count(), 10_000);
+        for (share, expected_us) in [(0.5, 5_000.0), (0.9, 9_000.0), (0.99, 9_900.0), (1.0, 10_000.0)] {
+            assert!(
+                about(latencies.quantile(share), expected_us),
+                "{share}: {:?}",
+                latencies.quantile(share)
+            );
+        }
+        assert_eq!(Latencies::default().quantile(0.99), Duration::ZERO);
+    }
+
+    #[test]
+    fn merging_is_recording_in_one() {
+        let mut merged = of((1..=10_000).filter(|us| us % 3 == 0));
+        merged.merge(&of((1..=10_000).filter(|us| us % 3 != 0)));
+        let whole = of(1..=10_000);
+        assert_eq!(merged.count(), whole.count());
+        for share in [0.0, 0.1, 0.5, 0.9, 0.999, 1.0] {
+            assert_eq!(merged.quantile(share), whole.quantile(share), "{share}");
+        }
+        merged.clear();
+        assert_eq!((merged.count(), merged.max()), (0, Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_recorded_at_the_bound() {
+        let mut latencies = Latencies::default();
+        latencies.record(Duration::ZERO);
+        latencies.record(Duration::from_secs(100_000));
+        assert_eq!(latencies.count(), 2);
+        assert!(latencies.max() >= Duration::from_secs(119) && latencies.max() <= Duration::from_secs(121));
+    }
+}

@@ -1,0 +1,227 @@
+//! What a run costs: CPU of each process and batches on the bus, over the measured part.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::cluster::Cluster;
+use crate::http;
+use crate::observed::{Shared, Timeline};
+use crate::procfs;
+use crate::report::{Report, micros, progress};
+
+/// A generator busier than this share of its core is itself what is measured.
+const OWN_CPU_SHARE_MAX: f64 = 0.9;
+
+/// A generator that sends later than this, in one of a hundred cases, adds to the latencies.
+const SEND_LAG_MAX: Duration = Duration::from_millis(2);
+
+/// Processes that have nothing to do with the run and use more than this share of a core disturb it.
+const OTHERS_CPU_SHARE_MAX: f64 = 0.05;
+
+/// What was spent in the measured part of a run.
+#[derive(Debug)]
+pub(crate) struct Spent {
+    pub(crate) wall: Duration,
+    pub(crate) delivered: u64,
+    pub(crate) own_cpu: Duration,
+    /// Of each process that can be measured.
+    pub(crate) cpu: Vec<(String, Duration)>,
+    /// Of the whole machine.
+    machine_cpu: Duration,
+    bus: Option<Bus>,
+}
+
+/// What all nodes together sent on the bus.
+#[derive(Debug, Clone, Copy)]
+struct Bus {
+    parcels: f64,
+    batches: f64,
+}
+
+#[derive(Debug)]
+struct Reading {
+    at: Instant,
+    delivered: u64,
+    own_cpu: Duration,
+    cpu: Vec<(String, Duration)>,
+    machine_cpu: Duration,
+}
+
+impl Reading {
+    fn take(cluster: &Cluster, delivered: u64) -> io::Result<Self> {
+        let cpu = cluster
+            .processes()
+            .map(|(name, pid)| procfs::cpu_time(pid).map(|cpu| (name.to_owned(), cpu)))
+            .collect::<io::Result<_>>()?;
+        let own_cpu = procfs::cpu_time(std::process::id())?;
+        Ok(Self { at: Instant::now(), delivered, own_cpu, cpu, machine_cpu: procfs::machine_cpu_time()? })
+    }
+}
+
+/// Measures `cluster` from the end of the warm-up to the end of the measured part.
+pub(crate) async fn measure(cluster: &Cluster, timeline: Timeline, observed: &Shared) -> io::Result<Spent> {
+    sleep_until(timeline.measured_from()).await;
+    let bus_before = bus(cluster).await;
+    let before = Reading::take(cluster, observed.borrow().delivered())?;
+    let end = timeline.began + timeline.end();
+    while Instant::now() < end {
+        sleep_until(end.min(Instant::now() + Duration::from_secs(1))).await;
+        show(timeline, observed);
+    }
+    let after = Reading::take(cluster, observed.borrow().delivered())?;
+    let bus_after = bus(cluster).await;
+    let cpu =
+        after.cpu.into_iter().zip(before.cpu).map(|((name, after), (_, before))| (name, after - before));
+    Ok(Spent {
+        wall: after.at - before.at,
+        delivered: after.delivered - before.delivered,
+        own_cpu: after.own_cpu - before.own_cpu,
+        cpu: cpu.collect(),
+        machine_cpu: after.machine_cpu.saturating_sub(before.machine_cpu),
+        bus: bus_before.zip(bus_after).map(|(before, after)| Bus {
+            parcels: after.parcels - before.parcels,
+            batches: after.batches - before.batches,
+        }),
+    })
+}
+
+impl Spent {
+    /// Messages delivered per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.delivered as f64 / self.wall.as_secs_f64()
+    }
+
+    /// Notes rate and cost; `what` was delivered, e.g. `message`, several of which are `whats`.
+    pub(crate) fn note(&self, report: &mut Report, what: &str, whats: &str) {
+        report.figure(format!("{whats}_per_second"), self.rate());
+        if self.delivered > 0 && !self.cpu.is_empty() {
+            let per_message = |cpu: Duration| micros(cpu) / self.delivered as f64;
+            report.figure(
+                format!("cpu_us_per_{what}"),
+                per_message(self.cpu.iter().map(|(_, cpu)| *cpu).sum()),
+            );
+            for (name, cpu) in &self.cpu {
+                report.figure(format!("cpu_us_per_{what}_{name}"), per_message(*cpu));
+            }
+        }
+        for (name, cpu) in &self.cpu {
+            report.figure(format!("cpu_percent_{name}"), 100.0 * self.share(*cpu));
+        }
+        if let Some(Bus { parcels, batches }) = self.bus.filter(|bus| bus.batches > 0.0) {
+            report.figure("messages_per_publish", parcels / batches);
+        }
+        report.figure("cpu_percent_generator", 100.0 * self.share(self.own_cpu));
+    }
+
+    /// Warns where something else than the servers was measured.
+    pub(crate) fn judge(&self, report: &mut Report, send_lag_p99: Duration) {
+        self.judge_others(report);
+        let share = self.share(self.own_cpu);
+        if share > OWN_CPU_SHARE_MAX {
+            let percent = 100.0 * share;
+            report.warning(format!("the generator used {percent:.0} % of its core: it is what was measured"));
+        }
+        if send_lag_p99 > SEND_LAG_MAX {
+            let ms = send_lag_p99.as_secs_f64() * 1e3;
+            report.warning(format!(
+                "one message in a hundred was sent {ms:.1} ms late or more: the latencies contain that"
+            ));
+        }
+    }
+
+    /// Warns where the machine was busy with something else. Only where all servers can be measured.
+    fn judge_others(&self, report: &mut Report) {
+        if self.cpu.is_empty() {
+            return;
+        }
+        let known: Duration = self.cpu.iter().map(|(_, cpu)| *cpu).sum::<Duration>() + self.own_cpu;
+        let others = self.share(self.machine_cpu.saturating_sub(known));
+        report.figure("cpu_percent_others", 100.0 * others);
+        if others > OTHERS_CPU_SHARE_MAX {
+            report.warning("other processes were busy on this machine: run it on a quiet one");
+        }
+    }
+
+    fn share(&self, cpu: Duration) -> f64 {
+        cpu.as_secs_f64() / self.wall.as_secs_f64()
+    }
+}
+
+/// `None` if a node does not tell.
+async fn bus(cluster: &Cluster) -> Option<Bus> {
+    let mut sum = Bus { parcels: 0.0, batches: 0.0 };
+    for node in &cluster.nodes {
+        let (_, text) = http::get(&node.address, "/metrics").await.ok()?;
+        sum.parcels += http::metric(&text, "signalbox_bus_parcels_sent_total")?;
+        sum.batches += http::metric(&text, "signalbox_bus_batches_sent_total")?;
+    }
+    Some(sum)
+}
+
+fn show(timeline: Timeline, observed: &Shared) {
+    let recent = observed.borrow_mut().turn_over();
+    progress(&format!(
+        "{:>4} s  {:>8} measured in the last second  p50 {:>8.0} us  p99 {:>8.0} us",
+        timeline.began.elapsed().as_secs(),
+        recent.count(),
+        micros(recent.quantile(0.5)),
+        micros(recent.quantile(0.99)),
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spent(delivered: u64, own_cpu_ms: u64, others_cpu_ms: u64) -> Spent {
+        let ms = Duration::from_millis;
+        Spent {
+            wall: ms(10_000),
+            delivered,
+            own_cpu: ms(own_cpu_ms),
+            cpu: vec![("node_1".to_owned(), ms(200)), ("redis".to_owned(), ms(100))],
+            machine_cpu: ms(300 + own_cpu_ms + others_cpu_ms),
+            bus: Some(Bus { parcels: 500.0, batches: 100.0 }),
+        }
+    }
+
+    fn json(report: &Report) -> serde_json::Value {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        report.write_json(file.path()).expect("it can be written");
+        serde_json::from_reader(file.reopen().expect("it is there")).expect("it is JSON")
+    }
+
+    #[test]
+    fn cost_is_told_in_all_and_by_process() {
+        let mut report = Report::new("unicast", String::new());
+        spent(10_000, 1_000, 0).note(&mut report, "message", "messages");
+        let results = &json(&report)["results"];
+        for (name, expected) in [
+            ("messages_per_second", 1_000.0),
+            ("cpu_us_per_message", 30.0),
+            ("cpu_us_per_message_node_1", 20.0),
+            ("cpu_us_per_message_redis", 10.0),
+            ("cpu_percent_node_1", 2.0),
+            ("cpu_percent_generator", 10.0),
+            ("messages_per_publish", 5.0),
+        ] {
+            assert_eq!(results[name].as_f64(), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_disturbs_the_figures_is_named() {
+        let warnings = |own_cpu_ms, others_cpu_ms, lag_ms| {
+            let mut report = Report::new("unicast", String::new());
+            spent(1, own_cpu_ms, others_cpu_ms).judge(&mut report, Duration::from_millis(lag_ms));
+            json(&report)["warnings"].as_array().expect("it is a list").len()
+        };
+        assert_eq!(warnings(8_900, 400, 1), 0);
+        assert_eq!(warnings(9_100, 400, 1), 1);
+        assert_eq!(warnings(100, 600, 1), 1);
+        assert_eq!(warnings(100, 0, 3), 1);
+        assert_eq!(warnings(9_900, 1_000, 3), 3);
+    }
+}

@@ -1,0 +1,205 @@
+//! The servers that the tester starts: pinned to a core, found on a free port, ended by id.
+//!
+//! A process dies with the value that holds it, so that an error or Ctrl-C leaves nothing behind.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::options::Servers;
+
+/// A process may take this long to answer after its start.
+const STARTS_WITHIN: Duration = Duration::from_secs(20);
+
+/// A process may take this long to end after SIGTERM, then it is killed.
+const ENDS_WITHIN: Duration = Duration::from_secs(15);
+
+/// Lines of a process's log that an error shows.
+const LOG_LINES: usize = 12;
+
+/// Files that the tester needs besides its connections.
+const OTHER_FILES: u64 = 64;
+
+/// A process that belongs to this run.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) name: String,
+    child: Child,
+    pid: u32,
+    log: std::path::PathBuf,
+}
+
+/// Where and how processes are started.
+#[derive(Debug)]
+pub(crate) struct Launcher<'a> {
+    /// The core to pin them to.
+    pub(crate) cpu: Option<usize>,
+    /// A folder for their logs.
+    pub(crate) logs: &'a Path,
+}
+
+impl Launcher<'_> {
+    /// Starts `program`, whose output goes to `<name>.log`.
+    pub(crate) fn start(&self, name: &str, program: &Path, args: &[String]) -> anyhow::Result<Process> {
+        let log = self.logs.join(format!("{name}.log"));
+        let output = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
+        let mut command = match self.cpu {
+            Some(cpu) => {
+                let mut pinned = Command::new("taskset");
+                pinned.args(["-c", &cpu.to_string()]).arg(program);
+                pinned
+            }
+            None => Command::new(program),
+        };
+        command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+        command.stdout(output.try_clone().context("a file handle can't be doubled")?).stderr(output);
+        let child = command.spawn().with_context(|| format!("{} can't be started", program.display()))?;
+        let pid = child.id().context("a process that was just started has an id")?;
+        Ok(Process { name: name.to_owned(), child, pid, log })
+    }
+}
+
+impl Process {
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits until `is_up` says so.
+    ///
+    /// # Errors
+    /// When it ends before, or takes too long; with the end of its log.
+    pub(crate) async fn wait_until(&mut self, is_up: impl AsyncFn() -> bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + STARTS_WITHIN;
+        loop {
+            if let Some(status) = self.child.try_wait().context("our own child can be asked")? {
+                bail!("{} ended at once ({status}):\n{}", self.name, self.end_of_log());
+            }
+            if is_up().await {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                bail!("{} is not up after {STARTS_WITHIN:?}:\n{}", self.name, self.end_of_log());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Asks it to end, waits for that, and kills it if it does not.
+    pub(crate) async fn stop(mut self) {
+        let asked = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        // Only while it runs: an id that was waited for may belong to another.
+        if let (Ok(None), Some(pid)) = (self.child.try_wait(), asked) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        if timeout(ENDS_WITHIN, self.child.wait()).await.is_err() {
+            eprintln!("signalbox-load: {} did not end within {ENDS_WITHIN:?} and is killed", self.name);
+            let _ = self.child.kill().await;
+        }
+    }
+
+    fn end_of_log(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+}
+
+/// A port on 127.0.0.1 that nothing listens on.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    let probe = TcpListener::bind("127.0.0.1:0").context("no free port")?;
+    Ok(probe.local_addr().context("a bound socket has an address")?.port())
+}
+
+/// Whether what is started and the tester each get a core of their own.
+pub(crate) fn pins(servers: &Servers) -> bool {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    !servers.no_pin && servers.server_cpu.max(servers.load_cpu) < cores
+}
+
+/// Puts the tester on its core. Before any other thread exists.
+pub(crate) fn pin_this_process(servers: &Servers) -> anyhow::Result<()> {
+    if !pins(servers) {
+        return Ok(());
+    }
+    let mut cores = CpuSet::new();
+    cores.set(servers.load_cpu);
+    sched_setaffinity(None, &cores).with_context(|| format!("no core {}", servers.load_cpu))
+}
+
+/// Checks that this process may open so many connections.
+///
+/// # Errors
+/// When its limit of open files is below.
+pub(crate) fn check_open_files(connections: usize) -> anyhow::Result<()> {
+    let needed = connections as u64 + OTHER_FILES;
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if limit < needed => bail!(
+            "{connections} connections need {needed} open files, and this process may have {limit}: \
+             raise `ulimit -n` or open fewer"
+        ),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn sleeper(logs: &Path, script: &str) -> Process {
+        let launcher = Launcher { cpu: None, logs };
+        let args = ["-c".to_owned(), script.to_owned()];
+        launcher.start("sleeper", &PathBuf::from("/bin/sh"), &args).expect("there is a shell")
+    }
+
+    fn runs(pid: u32) -> bool {
+        crate::procfs::resident_bytes(pid).is_ok()
+    }
+
+    async fn gone(pid: u32) -> bool {
+        for _ in 0..200 {
+            if !runs(pid) {
+                return true;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn a_process_ends_when_stopped_or_dropped() {
+        let logs = tempfile::tempdir().unwrap();
+        let stopped = sleeper(logs.path(), "exec sleep 60");
+        let pid = stopped.pid();
+        assert!(runs(pid));
+        stopped.stop().await;
+        assert!(!runs(pid));
+
+        let dropped = sleeper(logs.path(), "trap '' TERM; exec sleep 60");
+        let pid = dropped.pid();
+        drop(dropped);
+        assert!(gone(pid).await);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_does_not_come_up_shows_its_log() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut failing = sleeper(logs.path(), "echo first; echo 'bad port' >&2; exit 3");
+        let error = failing.wait_until(async || false).await.unwrap_err().to_string();
+        assert!(error.contains("sleeper ended at once") && error.ends_with("first\nbad port"), "{error}");
+    }
+
+    #[test]
+    fn more_connections_than_files_are_refused() {
+        assert!(check_open_files(10).is_ok());
+        assert!(check_open_files(usize::MAX / 2).is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! What can be measured. A file for each scenario, and what they share.
+
+mod fanout;
+mod idle;
+mod redis;
+mod unicast;
+
+use crate::cluster::Cluster;
+use crate::observed::{Observed, Shared};
+use crate::options::{Run, Scenario};
+use crate::procfs;
+use crate::report::Report;
+use crate::resp::RedisConnection;
+
+/// Runs a scenario on a cluster.
+pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Result<Report> {
+    match scenario {
+        Scenario::Idle(options) => idle::run(options, cluster).await,
+        Scenario::Unicast(options) => unicast::run(options, cluster).await,
+        Scenario::Fanout(options) => fanout::run(options, cluster).await,
+        Scenario::Redis(options) => redis::run(options, cluster).await,
+    }
+}
+
+/// A report with all that is the same in every scenario.
+async fn new_report(name: &'static str, cluster: &Cluster) -> Report {
+    let mut machine = procfs::machine();
+    if let Some(version) = redis_version(cluster).await {
+        machine += &format!(", Redis {version}");
+    }
+    let mut report = Report::new(name, machine);
+    report.setting("nodes", cluster.nodes.len());
+    report
+}
+
+/// Notes how long a scenario runs and what it sends.
+fn note_run(report: &mut Report, run: &Run) {
+    report.setting("seconds", run.seconds.as_secs_f64());
+    report.setting("warm_up_seconds", run.warm_up_seconds.as_secs_f64());
+    report.setting("payload_bytes", run.payload_bytes);
+}
+
+async fn redis_version(cluster: &Cluster) -> Option<String> {
+    let mut redis = RedisConnection::connect(cluster.redis.as_deref()?).await.ok()?;
+    redis.info("redis_version").await.ok()
+}
+
+/// Notes what the receivers saw, once all tasks have ended.
+fn note_observed(report: &mut Report, observed: &Shared, sender_of: impl Fn(usize) -> usize) {
+    let mut observed: std::cell::RefMut<'_, Observed> = observed.borrow_mut();
+    report.latencies("latency", observed.latencies());
+    report.latencies("send_lag", observed.send_lags());
+    report.result("sent", observed.sent_in_all());
+    report.result("delivered", observed.delivered());
+    report.findings(observed.findings(sender_of));
+    if let Some((count, first)) = observed.errors() {
+        let first = first.to_owned();
+        report.result("errors", count);
+        report.failure(format!("{count} errors, the first: {first}"));
+    }
+}
+
+/// A word that keeps the agents and topics of this run apart from those of others.
+fn run_name() -> String {
+    uuid::Uuid::now_v7().simple().to_string()[..12].to_owned()
+}

@@ -1,0 +1,180 @@
+//! Many connections that do nothing: what each of them costs in memory, and how fast they come.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use signalbox_client::Wire;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{new_report, run_name};
+use crate::cluster::Cluster;
+use crate::latency::Latencies;
+use crate::options::Idle;
+use crate::processes::check_open_files;
+use crate::procfs;
+use crate::report::{Report, micros, progress};
+use crate::resp::RedisConnection;
+use crate::traffic::connect_all;
+
+/// How often memory is looked at until it stands still.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// So many looks without a change of a thousandth are standing still.
+const STILL_LOOKS: u32 = 4;
+
+/// Connections from one source address; it has about 28,000 ports.
+const CONNECTIONS_PER_ADDRESS: usize = 20_000;
+
+/// Bytes that servers and Redis hold.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    nodes: u64,
+    redis: Option<u64>,
+}
+
+pub(crate) async fn run(options: &Idle, cluster: &Cluster) -> anyhow::Result<Report> {
+    let mut report = new_report("idle", cluster).await;
+    report.setting("connections", options.connections);
+    report.setting("at_once", options.at_once);
+    let connections = options.connections.max(1);
+    check_open_files(connections)?;
+    let limit = Duration::from_secs(options.settle_seconds);
+
+    let before = settled(cluster, limit).await?;
+    let cpu_before = cpu(cluster)?;
+    let start = Instant::now();
+    let run = run_name();
+    let config = |number: usize| {
+        let mut config = cluster.connect_as(number, "passenger", &format!("{run}-{number}"));
+        config.local_address = source_address(&config.url, number);
+        config
+    };
+    let mut handshakes = Latencies::default();
+    let wires = connect_all((0..connections).map(config).collect(), options.at_once, |took| {
+        handshakes.record(took);
+    })
+    .await?;
+    report.figure("connects_per_second", connections as f64 / start.elapsed().as_secs_f64());
+    report.latencies("handshake", &handshakes);
+    for ((name, before), (_, after)) in cpu_before.iter().zip(cpu(cluster)?) {
+        report.figure(format!("cpu_us_per_connect_{name}"), micros(after - *before) / connections as f64);
+    }
+
+    let holding = Holding::start(wires);
+    let after = settled(cluster, limit).await?;
+    note_memory(&mut report, before, after, connections, !cluster.node_pids().is_empty());
+    let lost = holding.stop().await;
+    report.result("lost_connections", lost);
+    if lost > 0 {
+        report.failure(format!("{lost} connections ended by themselves"));
+    }
+    progress("");
+    Ok(report)
+}
+
+fn note_memory(report: &mut Report, before: Memory, after: Memory, connections: usize, measurable: bool) {
+    let per_connection = |before: u64, after: u64| (after as f64 - before as f64) / connections as f64;
+    if measurable {
+        report.result("node_resident_bytes_before", before.nodes);
+        report.result("node_resident_bytes_after", after.nodes);
+        report.figure("node_bytes_per_connection", per_connection(before.nodes, after.nodes));
+    } else {
+        report.warning("the nodes were not started by this run: their memory is not measured");
+    }
+    if let (Some(before), Some(after)) = (before.redis, after.redis) {
+        report.figure("redis_bytes_per_connection", per_connection(before, after));
+    }
+}
+
+/// Loopback has many addresses to connect from, and needs them beyond one's ports.
+fn source_address(url: &str, number: usize) -> Option<std::net::IpAddr> {
+    let block = u8::try_from(number / CONNECTIONS_PER_ADDRESS).unwrap_or(u8::MAX);
+    let on_loopback = url.starts_with("ws://127.");
+    (on_loopback && block > 0).then(|| [127, 0, 0, 1 + block].into())
+}
+
+/// The memory once it stands still, or when `limit` has passed.
+async fn settled(cluster: &Cluster, limit: Duration) -> anyhow::Result<Memory> {
+    let deadline = Instant::now() + limit;
+    let mut last = memory(cluster).await?;
+    let mut still = 0;
+    while still < STILL_LOOKS && Instant::now() < deadline {
+        sleep(LOOK_EVERY).await;
+        let now = memory(cluster).await?;
+        progress(&format!("waiting for {} KiB to stand still", now.nodes / 1024));
+        still = if now.nodes.abs_diff(last.nodes) * 1_000 <= last.nodes { still + 1 } else { 0 };
+        last = now;
+    }
+    Ok(last)
+}
+
+async fn memory(cluster: &Cluster) -> anyhow::Result<Memory> {
+    let mut nodes = 0;
+    for pid in cluster.node_pids() {
+        nodes += procfs::resident_bytes(pid).context("a node ended")?;
+    }
+    let redis = match &cluster.redis {
+        None => None,
+        Some(address) => {
+            let mut redis = RedisConnection::connect(address).await.context("Redis is gone")?;
+            Some(redis.info("used_memory").await?.parse().context("used_memory is no number")?)
+        }
+    };
+    Ok(Memory { nodes, redis })
+}
+
+fn cpu(cluster: &Cluster) -> anyhow::Result<Vec<(String, Duration)>> {
+    let read = |(name, pid): (&str, u32)| Ok((name.to_owned(), procfs::cpu_time(pid)?));
+    cluster.processes().map(read).collect()
+}
+
+/// Connections that are kept open, answering pings.
+#[derive(Debug)]
+struct Holding {
+    tasks: JoinSet<bool>,
+    stop: CancellationToken,
+}
+
+impl Holding {
+    fn start(wires: Vec<Wire>) -> Self {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for mut wire in wires {
+            let stop = stop.clone();
+            tasks.spawn_local(async move {
+                let reading = async { while wire.next().await.is_ok() {} };
+                let ended = stop.run_until_cancelled(reading).await.is_some();
+                wire.close().await;
+                ended
+            });
+        }
+        Self { tasks, stop }
+    }
+
+    /// Closes them all; answers how many had ended by themselves.
+    async fn stop(mut self) -> usize {
+        self.stop.cancel();
+        let mut lost = 0;
+        while let Some(ended) = self.tasks.join_next().await {
+            lost += usize::from(ended.unwrap_or(true));
+        }
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_one_address_s_ports_others_are_used() {
+        let loopback = "ws://127.0.0.1:8080/ws";
+        assert_eq!(source_address(loopback, 0), None);
+        assert_eq!(source_address(loopback, 19_999), None);
+        assert_eq!(source_address(loopback, 20_000), Some([127, 0, 0, 2].into()));
+        assert_eq!(source_address(loopback, 61_000), Some([127, 0, 0, 4].into()));
+        assert_eq!(source_address("ws://node:80/ws", 61_000), None);
+    }
+}

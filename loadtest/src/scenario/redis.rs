@@ -1,0 +1,125 @@
+//! The floor: one bare publish/subscribe hop through Redis, in the same open loop as the messages.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use super::{new_report, note_run};
+use crate::cluster::Cluster;
+use crate::latency::Latencies;
+use crate::observed::Timeline;
+use crate::options::{Redis, Run};
+use crate::pace::{Pacer, Schedule};
+use crate::report::Report;
+use crate::resp::{RedisConnection, Reply};
+use crate::tick::Tick;
+
+const CHANNEL: &[u8] = b"signalbox-load";
+
+/// The last message comes within this time, or never.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// What a bare hop took.
+#[derive(Debug)]
+pub(crate) struct Hop {
+    pub(crate) latencies: Latencies,
+    pub(crate) lost: u64,
+}
+
+pub(crate) async fn run(options: &Redis, cluster: &Cluster) -> anyhow::Result<Report> {
+    let mut report = new_report("redis", cluster).await;
+    note_run(&mut report, &options.run);
+    report.setting("rate_per_second", options.rate.per_second());
+    let hop = measure(cluster, options.rate, &options.run).await?;
+    report.latencies("latency", &hop.latencies);
+    report.result("measured", hop.latencies.count());
+    report.result("lost", hop.lost);
+    if hop.lost > 0 {
+        report.failure(format!("{} messages lost", hop.lost));
+    }
+    Ok(report)
+}
+
+/// Publishes on one connection and receives on another, both this tester's.
+pub(crate) async fn measure(cluster: &Cluster, rate: Schedule, run: &Run) -> anyhow::Result<Hop> {
+    let address = cluster.redis.as_deref().context("where is Redis? Name it with --redis HOST:PORT")?;
+    let mut subscriber = RedisConnection::connect(address).await.context("no subscriber")?;
+    let mut publisher = RedisConnection::connect(address).await.context("no publisher")?;
+    let Reply::Array(Some(_)) = subscriber.ask(&[b"SUBSCRIBE", CHANNEL]).await? else {
+        bail!("Redis refuses the subscription");
+    };
+    let timeline = Timeline::starting_now(run.warm_up_seconds, run.seconds);
+    let total = rate.arrivals_before(timeline.end());
+    let latencies = Rc::new(RefCell::new(Latencies::default()));
+    let publishing = async {
+        let mut pacer = Pacer::new()?;
+        for number in 0..total {
+            let due = rate.due(number);
+            pacer.until(timeline.began + due).await?;
+            let data = data(number, due, run.payload_bytes);
+            publisher.send(&[b"PUBLISH", CHANNEL, data.get().as_bytes()]).await?;
+            // Its reply is read with the next one's: waiting for it would close the loop.
+            publisher.discard_received()?;
+        }
+        io::Result::Ok(())
+    };
+    let receiving = receive(&mut subscriber, total, timeline, &latencies);
+    let (published, received) = tokio::join!(publishing, receiving);
+    published.context("publishing failed")?;
+    let latencies = latencies.borrow().clone();
+    Ok(Hop { latencies, lost: total - received? })
+}
+
+/// Receives until all came or nothing comes any more; answers how many.
+async fn receive(
+    subscriber: &mut RedisConnection,
+    total: u64,
+    timeline: Timeline,
+    latencies: &RefCell<Latencies>,
+) -> anyhow::Result<u64> {
+    let mut received = 0;
+    while received < total {
+        let quiet = timeline.began + timeline.end() + QUIET;
+        let limit = quiet.saturating_duration_since(tokio::time::Instant::now()).max(QUIET);
+        let Ok(message) = timeout(limit, subscriber.receive()).await else { break };
+        let due = due(&message?).context("what was published did not come back as it was")?;
+        received += 1;
+        if timeline.measures(due) {
+            latencies.borrow_mut().record(timeline.began.elapsed().saturating_sub(due));
+        }
+    }
+    Ok(received)
+}
+
+fn data(number: u64, due: Duration, bytes: usize) -> Box<RawValue> {
+    Tick { from: 0, number, due_ns: due.as_nanos() as u64 }.data(bytes)
+}
+
+/// When the message in `["message", channel, data]` was due.
+fn due(message: &Reply) -> Option<Duration> {
+    let Reply::Array(Some(parts)) = message else { return None };
+    let [Reply::Bulk(Some(_)), Reply::Bulk(Some(_)), Reply::Bulk(Some(data))] = parts.as_slice() else {
+        return None;
+    };
+    serde_json::from_slice::<Tick>(data).ok().map(|tick| tick.due())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_message_tells_when_it_was_due() {
+        let data = data(5, Duration::from_millis(7), 200);
+        let bulk = |bytes: &[u8]| Reply::Bulk(Some(bytes.to_vec()));
+        let message = Reply::Array(Some(vec![bulk(b"message"), bulk(CHANNEL), bulk(data.get().as_bytes())]));
+        assert_eq!(due(&message), Some(Duration::from_millis(7)));
+        assert_eq!(due(&Reply::Integer(1)), None);
+        assert_eq!(due(&Reply::Array(Some(vec![bulk(b"message"), bulk(CHANNEL), bulk(b"{}")]))), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! One client to another on the next node: client, node A, Redis, node B, client.
+
+use std::rc::Rc;
+
+use anyhow::Context;
+use signalbox_client::protocol::{Target, Topic};
+
+use super::{new_report, note_observed, note_run, redis, run_name};
+use crate::cluster::Cluster;
+use crate::meter;
+use crate::observed::{Observed, Timeline};
+use crate::options::Unicast;
+use crate::processes::check_open_files;
+use crate::report::{Report, micros};
+use crate::traffic::{Traffic, Window, connect_all};
+
+/// Handshakes under way at once.
+const AT_ONCE: usize = 32;
+
+pub(crate) async fn run(options: &Unicast, cluster: &Cluster) -> anyhow::Result<Report> {
+    let mut report = new_report("unicast", cluster).await;
+    note_run(&mut report, &options.run);
+    report.setting("pairs", options.pairs);
+    if options.full_speed {
+        report.setting("window", options.window);
+    } else {
+        report.setting("rate_per_second", options.rate.per_second());
+    }
+    let hop = match cluster.redis {
+        Some(_) if !options.full_speed && !options.no_baseline => {
+            Some(redis::measure(cluster, options.rate, &options.run).await?)
+        }
+        Some(_) | None => None,
+    };
+    let observed = exchange(options, cluster, &mut report).await?;
+    note_observed(&mut report, &observed, |receiver| receiver);
+    if let Some(hop) = hop {
+        report.latencies("bare_hop", &hop.latencies);
+        let [ours, bare] =
+            [observed.borrow_mut().latencies(), &hop.latencies].map(|l| micros(l.quantile(0.5)));
+        report.figure("latency_p50_in_bare_hops", ours / bare);
+    }
+    Ok(report)
+}
+
+/// Connects the pairs, lets them talk, and notes the cost.
+async fn exchange(
+    options: &Unicast,
+    cluster: &Cluster,
+    report: &mut Report,
+) -> anyhow::Result<crate::observed::Shared> {
+    let pairs = options.pairs.max(1) as usize;
+    check_open_files(2 * pairs)?;
+    let run = run_name();
+    let agents = |node, agent_type: &'static str| {
+        let run = &run;
+        let config = move |pair| cluster.connect_as(node, agent_type, &format!("{run}-{pair}"));
+        (0..pairs).map(config).collect()
+    };
+    let receivers = connect_all(agents(1, "vehicle"), AT_ONCE, |_| {}).await?;
+    let senders = connect_all(agents(0, "passenger"), AT_ONCE, |_| {}).await?;
+
+    let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
+    let observed = Observed::new(timeline, pairs, pairs);
+    let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.run.payload_bytes);
+    let mut paced = Vec::new();
+    for (pair, (receiver, sender)) in receivers.into_iter().zip(senders).enumerate() {
+        let vehicle = Topic::of("vehicle", &format!("{run}-{pair}")).context("the run's name is an id")?;
+        if options.full_speed {
+            let window = Window::new(options.window);
+            traffic.receive(pair, receiver, Some(Rc::clone(&window)));
+            traffic.send_at_full_speed(pair, sender, Target::from(vehicle), window);
+        } else {
+            traffic.receive(pair, receiver, None);
+            paced.push(traffic.send_when_due(pair, sender, Target::from(vehicle)));
+        }
+    }
+    let pacing =
+        async { if paced.is_empty() { Ok(()) } else { Traffic::pace(timeline, options.rate, paced).await } };
+    let (paced, spent) = tokio::join!(pacing, meter::measure(cluster, timeline, &observed));
+    traffic.finish(|sent| sent).await;
+    if let Err(error) = paced {
+        report.failure(error.to_string());
+    }
+    let spent = spent.context("the servers can't be measured")?;
+    spent.note(report, "message", "messages");
+    let lag = observed.borrow().send_lags().quantile(0.99);
+    spent.judge(report, lag);
+    Ok(observed)
+}

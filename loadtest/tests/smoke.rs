@@ -1,0 +1,166 @@
+//! Every scenario once, small, against real nodes and a real Redis that the tester starts itself.
+//!
+//! What is checked is that figures come out and that nothing stays behind, not how good they are.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+/// A run takes some seconds; on a busy machine more.
+const RUN_WITHIN: Duration = Duration::from_secs(90);
+
+/// A run in a folder of its own, by which its processes are known.
+struct Load {
+    dir: TempDir,
+}
+
+struct Outcome {
+    success: bool,
+    output: String,
+    report: Option<Value>,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self { dir: TempDir::new().expect("a temporary folder") }
+    }
+
+    /// The node's binary, which a build of the workspace puts beside the tester's.
+    fn binary() -> PathBuf {
+        let binary = Path::new(env!("CARGO_BIN_EXE_signalbox-load")).with_file_name("signalbox");
+        assert!(binary.exists(), "{} is missing: build or test the whole workspace", binary.display());
+        binary
+    }
+
+    fn json(&self) -> PathBuf {
+        self.dir.path().join("report.json")
+    }
+
+    fn spawn(&self, line: &str, binary: &Path) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_signalbox-load"))
+            .args(line.split(' '))
+            .args(["--no-pin", "--json"])
+            .arg(self.json())
+            .arg("--binary")
+            .arg(binary)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the tester starts")
+    }
+
+    async fn end(&self, child: Child) -> Outcome {
+        let ended = timeout(RUN_WITHIN, child.wait_with_output()).await;
+        let ended = ended.expect("the run ends in time").expect("its output can be read");
+        let output = [ended.stdout, ended.stderr].concat();
+        let json = std::fs::read(self.json()).ok();
+        Outcome {
+            success: ended.status.success(),
+            output: String::from_utf8_lossy(&output).into_owned(),
+            report: json.map(|json| serde_json::from_slice(&json).expect("the report is JSON")),
+        }
+    }
+
+    /// Runs to the end, with success; answers the results.
+    async fn results(&self, line: &str) -> Value {
+        let outcome = self.end(self.spawn(line, &Self::binary())).await;
+        assert!(outcome.success, "{}", outcome.output);
+        assert_eq!(self.left_behind(), 0);
+        let report = outcome.report.expect("there is a report");
+        assert_eq!(report["failures"], serde_json::json!([]));
+        report["results"].clone()
+    }
+
+    /// How many processes of this run there are.
+    fn left_behind(&self) -> usize {
+        let processes = std::fs::read_dir("/proc").expect("this is Linux").flatten();
+        let folders = processes.filter_map(|entry| std::fs::read_link(entry.path().join("cwd")).ok());
+        folders.filter(|folder| folder == self.dir.path()).count()
+    }
+}
+
+fn number(results: &Value, name: &str) -> f64 {
+    results[name].as_f64().unwrap_or_else(|| panic!("no {name} in {results:#}"))
+}
+
+#[tokio::test]
+async fn unicast_crosses_nodes_without_loss_and_tells_its_cost() {
+    let load = Load::new();
+    let line = "unicast --pairs 4 --rate 200 --seconds 1.5 --warm-up-seconds 0.5";
+    let results = load.results(line).await;
+    assert_eq!((number(&results, "sent"), number(&results, "delivered")), (400.0, 400.0));
+    for name in ["latency_p50_us", "bare_hop_p50_us", "latency_p50_in_bare_hops", "cpu_us_per_message_redis"]
+    {
+        assert!(number(&results, name) > 0.0, "{name}");
+    }
+    assert!(number(&results, "messages_per_publish") >= 1.0);
+}
+
+#[tokio::test]
+async fn full_speed_keeps_its_window_full() {
+    let line = "unicast --full-speed --pairs 4 --window 8 --seconds 1 --warm-up-seconds 0.2";
+    let results = Load::new().results(line).await;
+    assert!(number(&results, "delivered") > 100.0, "{results:#}");
+    assert!(number(&results, "delivered") == number(&results, "sent"));
+}
+
+#[tokio::test]
+async fn fanout_reaches_every_subscriber() {
+    let line = "fanout --subscribers 10 --rate 40 --seconds 1 --warm-up-seconds 0.5";
+    let results = Load::new().results(line).await;
+    assert_eq!((number(&results, "sent"), number(&results, "delivered")), (60.0, 600.0));
+    assert!(number(&results, "cpu_us_per_delivery") > 0.0);
+}
+
+#[tokio::test]
+async fn idle_connections_are_weighed() {
+    let results = Load::new().results("idle --connections 200 --settle-seconds 5").await;
+    assert!(number(&results, "connects_per_second") > 0.0);
+    assert!(number(&results, "redis_bytes_per_connection") > 0.0, "{results:#}");
+    assert!(number(&results, "node_resident_bytes_after") > number(&results, "node_resident_bytes_before"));
+}
+
+#[tokio::test]
+async fn the_bare_hop_is_measured_alone_too() {
+    let results = Load::new().results("redis --rate 500 --seconds 1 --warm-up-seconds 0.2").await;
+    assert_eq!(number(&results, "measured"), 500.0);
+}
+
+#[tokio::test]
+async fn an_interrupted_run_leaves_nothing_behind() {
+    let load = Load::new();
+    let child = load.spawn("fanout --subscribers 10 --rate 40 --seconds 60", &Load::binary());
+    // The tester, Redis and two nodes.
+    timeout(RUN_WITHIN, async {
+        while load.left_behind() < 4 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("it starts its servers");
+    let tester = child.id().expect("it runs").to_string();
+    let sent = std::process::Command::new("kill").args(["-INT", &tester]).status();
+    assert!(sent.expect("there is a kill").success());
+    let outcome = load.end(child).await;
+    assert!(!outcome.success && outcome.output.contains("interrupted"), "{}", outcome.output);
+    assert_eq!(load.left_behind(), 0);
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_start_is_told_with_its_last_words() {
+    let load = Load::new();
+    let outcome =
+        load.end(load.spawn("idle --connections 1 --server-arg --no-such-flag", &Load::binary())).await;
+    assert!(!outcome.success, "{}", outcome.output);
+    assert!(outcome.output.contains("node_1 ended at once"), "{}", outcome.output);
+    assert!(outcome.output.contains("--no-such-flag"), "{}", outcome.output);
+    assert_eq!(load.left_behind(), 0);
+}
