@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::select_all;
 use signalbox_protocol::NodeId;
 use signalbox_protocol::close::CloseCode;
-use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
+use signalbox_protocol::vocabulary::InvalidVocabulary;
 use signalbox_registry::memory::MemoryCluster;
 use signalbox_registry::redis::{self, RedisConfig};
 use signalbox_registry::{Cluster, ThisNode};
@@ -94,7 +94,7 @@ impl Gateway {
         let listen = |source| StartError::Listen { address: config.listen, source };
         let listener = server::bind(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let vocabulary = Vocabulary::try_new(config.agent_types.clone(), all_namespaces(config))?;
+        let vocabulary = config.vocabulary()?;
         let node = Node::new(settings(config, address), vocabulary, cluster, tasks, halt);
         Ok(Self { node, listener, address })
     }
@@ -199,11 +199,6 @@ async fn stop_signal() {
 
 fn fresh_node_id() -> NodeId {
     NodeId::try_new(&unguessable(NODE_ID_CHARS)).expect("hexadecimal digits are node id characters")
-}
-
-fn all_namespaces(config: &Config) -> Vec<String> {
-    let built_in = Vocabulary::default();
-    built_in.namespaces().iter().chain(&config.namespaces).cloned().collect()
 }
 
 fn redis_config(config: &Config) -> Option<RedisConfig> {

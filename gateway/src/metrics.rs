@@ -36,6 +36,9 @@ pub struct Metrics {
     gauges: Gauges,
 }
 
+/// Picks one total out of what the bus counted.
+type ReadBus = fn(&BusCounters) -> u64;
+
 #[derive(Debug, Clone)]
 struct Gauges {
     connections: IntGauge,
@@ -48,7 +51,7 @@ struct Gauges {
     probe_age: Gauge,
     bus_queued: IntGauge,
     bus_subscriptions: IntGauge,
-    bus_totals: Vec<(IntCounter, fn(&BusCounters) -> u64)>,
+    bus_totals: Vec<(IntCounter, ReadBus)>,
 }
 
 /// What is read at the moment of a scrape.
@@ -217,8 +220,8 @@ impl Gauges {
     }
 }
 
-fn bus_totals(r: &Registry) -> Vec<(IntCounter, fn(&BusCounters) -> u64)> {
-    let all: [(&str, &str, fn(&BusCounters) -> u64); 10] = [
+fn bus_totals(r: &Registry) -> Vec<(IntCounter, ReadBus)> {
+    let all: [(&str, &str, ReadBus); 10] = [
         ("signalbox_bus_batches_sent_total", "Batches handed to the bus.", |bus| bus.batches_out),
         ("signalbox_bus_parcels_sent_total", "Parcels in them.", |bus| bus.parcels_out),
         ("signalbox_bus_sent_bytes_total", "Bytes in them.", |bus| bus.bytes_out),

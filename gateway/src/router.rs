@@ -98,7 +98,7 @@ impl Router {
         let topic = &message.to[place].0;
         if !self.vocabulary.is_point_kind(topic.kind()) {
             self.deliver_here(message, place);
-            self.post(Destination::Group(message.tenant.clone(), topic.clone()), message, place);
+            self.post(&Destination::Group(message.tenant.clone(), topic.clone()), message, place);
             return true;
         }
         let key = TopicKey::new(&message.tenant, topic);
@@ -159,7 +159,7 @@ impl Router {
     fn send_to_nodes(&self, message: &Message, place: usize, nodes: &[NodeId]) {
         for node in nodes {
             if node != self.cluster.node.id() {
-                self.post(Destination::Node(node.clone()), message, place);
+                self.post(&Destination::Node(node.clone()), message, place);
             } else if self.deliver_here(message, place) == 0 {
                 self.forget(&message.tenant, &message.to[place].0);
                 self.metrics.dropped_unroutable.inc();
@@ -220,8 +220,8 @@ impl Router {
     }
 
     /// Queues for the bus; what does not fit is counted by the bus itself.
-    fn post(&self, to: Destination, message: &Message, place: usize) {
-        if let Err(error) = self.cluster.bus.post(&to, parcel(message, place)) {
+    fn post(&self, to: &Destination, message: &Message, place: usize) {
+        if let Err(error) = self.cluster.bus.post(to, parcel(message, place)) {
             self.metrics.dropped_unreachable.inc();
             tracing::debug!(%error, "message not handed to the bus");
         }

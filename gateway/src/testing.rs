@@ -141,9 +141,8 @@ impl Client {
     /// Reads until the close frame; its code.
     pub(crate) async fn close_code(&mut self) -> u16 {
         loop {
-            match self.next_raw().await.expect("a close frame comes first") {
-                Message::Close(frame) => return frame.expect("with a code").code.into(),
-                _ => {}
+            if let Message::Close(frame) = self.next_raw().await.expect("a close frame comes first") {
+                return frame.expect("with a code").code.into();
             }
         }
     }

@@ -2,7 +2,10 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Failure;
 use crate::config::{Log, LogFormat};
@@ -10,12 +13,12 @@ use crate::config::{Log, LogFormat};
 /// Sends log events to stderr from now on. `RUST_LOG`, if set, replaces `log.filter`.
 pub(super) fn start(log: &Log) -> Result<(), Failure> {
     let by_variable = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
-    let filter =
-        EnvFilter::try_new(by_variable.as_ref().unwrap_or(&log.filter)).map_err(Failure::BadRustLog)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match log.format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).init(),
-    }
+    let filter: Targets = by_variable.as_ref().unwrap_or(&log.filter).parse().map_err(Failure::BadRustLog)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
     Ok(())
 }

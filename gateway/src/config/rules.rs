@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use signalbox_protocol::vocabulary::WordProblem;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use super::Config;
 use super::layers::Origin;
@@ -56,7 +56,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         keys: &["log.filter"],
-        holds: |config| EnvFilter::try_new(&config.log.filter).is_ok(),
+        holds: |config| config.log.filter.parse::<Targets>().is_ok(),
         otherwise: "must be a log filter, such as `info` or `info,signalbox_gateway=debug`",
     },
 ];

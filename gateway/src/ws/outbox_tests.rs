@@ -43,7 +43,9 @@ fn a_client_a_moment_behind_gets_every_position() {
 #[test]
 fn under_pressure_the_newest_of_a_key_survives_behind_what_came_between() {
     let outbox = Outbox::new(ROOMY);
-    (0..PRESSURE_MESSAGES).for_each(|_| drop(outbox.push(frame("x"), plain())));
+    for _ in 0..PRESSURE_MESSAGES {
+        outbox.push(frame("x"), plain());
+    }
     outbox.push(frame("old"), Keep::Ephemeral { conflation: 7 });
     outbox.push(frame("between"), plain());
     assert_eq!(outbox.push(frame("new"), Keep::Ephemeral { conflation: 7 }), Pushed::Conflated);

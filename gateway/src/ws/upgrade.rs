@@ -185,7 +185,9 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, admission: Admission) {
         tracing::error!("an upgraded connection is not the TCP stream that was accepted");
         return count(&node, HandshakeResult::Aborted);
     };
-    let mut io = parts.io.into_inner();
+    // What hyper read beyond the handshake is a slice of its read buffer: copied, so that this is freed now.
+    let (mut io, leftover) = (parts.io.into_inner(), parts.read_buf.to_vec());
+    drop(parts.read_buf);
     let joined = match admission.identity {
         Ok(identity) => {
             roster::join(&node, identity, admission.namespace.as_deref()).await.map_err(|e| refusal(&e))
@@ -196,7 +198,7 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, admission: Admission) {
         Ok(connection) => {
             count(&node, HandshakeResult::Accepted);
             connection.outbox().push_front(welcome(&node, &connection));
-            let socket = Socket::new(io, Arc::clone(&node), connection, &parts.read_buf);
+            let socket = Socket::new(io, Arc::clone(&node), connection, &leftover);
             node.tasks.spawn(socket.run());
         }
         Err((result, code)) => {

@@ -10,18 +10,18 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// How long anything that must come may take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One connection, welcomed.
-pub struct Client {
+pub(crate) struct Client {
     ws: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    pub welcome: Value,
+    pub(crate) welcome: Value,
     next_id: u32,
 }
 
 impl Client {
     /// Connects to `path` (with its query) of a node.
-    pub async fn connect(address: impl std::fmt::Display, path: &str) -> Self {
+    pub(crate) async fn connect(address: impl std::fmt::Display, path: &str) -> Self {
         let (mut ws, _) =
             timeout(PATIENCE, connect_async(format!("ws://{address}{path}"))).await.unwrap().unwrap();
         let welcome = read(&mut ws).await.expect("a welcome comes first");
@@ -30,13 +30,13 @@ impl Client {
     }
 
     /// As an agent, on `/ws`.
-    pub async fn connect_as(address: impl std::fmt::Display, agent: &str, more: &str) -> Self {
+    pub(crate) async fn connect_as(address: impl std::fmt::Display, agent: &str, more: &str) -> Self {
         let (agent_type, agent_id) = agent.split_once(':').expect("type:id");
         Self::connect(address, &format!("/ws?agent_type={agent_type}&agent_id={agent_id}{more}")).await
     }
 
     /// Tries to connect; the status or the close code of the refusal.
-    pub async fn refusal(address: impl std::fmt::Display, path: &str) -> u16 {
+    pub(crate) async fn refusal(address: impl std::fmt::Display, path: &str) -> u16 {
         match timeout(PATIENCE, connect_async(format!("ws://{address}{path}"))).await.unwrap() {
             Err(Error::Http(response)) => response.status().as_u16(),
             Err(error) => panic!("{error}"),
@@ -47,32 +47,32 @@ impl Client {
         }
     }
 
-    pub fn text(&self, field: &str) -> &str {
+    pub(crate) fn text(&self, field: &str) -> &str {
         self.welcome[field].as_str().unwrap_or_else(|| panic!("{field} in {}", self.welcome))
     }
 
-    pub async fn send(&mut self, envelope: Value) {
+    pub(crate) async fn send(&mut self, envelope: Value) {
         self.send_raw(Message::text(envelope.to_string())).await;
     }
 
-    pub async fn send_raw(&mut self, message: Message) {
+    pub(crate) async fn send_raw(&mut self, message: Message) {
         timeout(PATIENCE, self.ws.send(message)).await.unwrap().unwrap();
     }
 
     /// Sends to a node that may hang up meanwhile.
-    pub async fn send_lossy(&mut self, message: Message) {
+    pub(crate) async fn send_lossy(&mut self, message: Message) {
         let sent = timeout(PATIENCE, self.ws.send(message)).await.expect("sent or refused in time");
         drop(sent);
     }
 
     /// Sends an event that is acknowledged or refused; the answer.
-    pub async fn emit(&mut self, message_type: &str, target: &str, data: Value) -> Value {
+    pub(crate) async fn emit(&mut self, message_type: &str, target: &str, data: Value) -> Value {
         self.request(json!({"type": message_type, "target": target, "data": data, "metadata": {"ack": true}}))
             .await
     }
 
     /// Sends with a correlation id of its own and waits for the answer; what else comes meanwhile is an error.
-    pub async fn request(&mut self, mut envelope: Value) -> Value {
+    pub(crate) async fn request(&mut self, mut envelope: Value) -> Value {
         self.next_id += 1;
         let id = format!("request-{}", self.next_id);
         envelope["correlationId"] = json!(id);
@@ -82,36 +82,36 @@ impl Client {
         answer
     }
 
-    pub async fn subscribe(&mut self, topics: &[&str]) {
+    pub(crate) async fn subscribe(&mut self, topics: &[&str]) {
         let ack = self.request(json!({"type": "system:subscribe", "data": {"topics": topics}})).await;
         assert_eq!(ack["type"], "system:ack", "{ack}");
     }
 
     /// The next envelope.
-    pub async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         read(&mut self.ws).await.expect("the connection is open")
     }
 
     /// The next envelope, if one comes within this time.
-    pub async fn next_within(&mut self, time: Duration) -> Option<Value> {
+    pub(crate) async fn next_within(&mut self, time: Duration) -> Option<Value> {
         timeout(time, read(&mut self.ws)).await.ok()?
     }
 
     /// The data of the next envelope, which is of this type.
-    pub async fn expect(&mut self, message_type: &str) -> Value {
+    pub(crate) async fn expect(&mut self, message_type: &str) -> Value {
         let message = self.next().await;
         assert_eq!(message["type"], message_type, "{message}");
         message["data"].clone()
     }
 
     /// Proves that nothing came before now: a health check is answered, and its answer is the next thing.
-    pub async fn expect_nothing(&mut self) {
+    pub(crate) async fn expect_nothing(&mut self) {
         let answer = self.request(json!({"type": "system:health_check"})).await;
         assert_eq!(answer["type"], "system:health_check", "{answer}");
     }
 
     /// Reads until the close; its code, or `None` when the connection just ended.
-    pub async fn close_code(&mut self) -> Option<u16> {
+    pub(crate) async fn close_code(&mut self) -> Option<u16> {
         loop {
             match timeout(PATIENCE, self.ws.next()).await.expect("the connection ends in time") {
                 Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
@@ -122,7 +122,7 @@ impl Client {
     }
 
     /// Closes in order.
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         timeout(PATIENCE, self.ws.close(None)).await.unwrap().unwrap();
         while let Ok(Some(Ok(_))) = timeout(PATIENCE, self.ws.next()).await {}
     }

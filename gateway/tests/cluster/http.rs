@@ -11,7 +11,7 @@ use crate::client::{Client, PATIENCE};
 use crate::fixture::{TestCluster, TestNode, config};
 
 /// One request on a connection of its own; status and body.
-pub async fn call(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
@@ -30,7 +30,7 @@ pub async fn call(address: SocketAddr, method: &str, path: &str, body: &str) -> 
 }
 
 /// A GET whose answer is JSON.
-pub async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
     let (status, body) = call(address, "GET", path, "").await;
     (status, serde_json::from_str(&body).unwrap_or(Value::Null))
 }

@@ -1,5 +1,7 @@
 //! The node from outside: stock WebSocket clients and plain HTTP against several nodes and one real Redis.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 mod client;
 mod failure;
 mod fixture;

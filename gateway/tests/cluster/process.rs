@@ -10,14 +10,14 @@ use crate::client::Client;
 use crate::http::{call, get};
 
 /// A `signalbox serve`; killed when dropped.
-pub struct NodeProcess {
+pub(crate) struct NodeProcess {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl NodeProcess {
     /// Starts one on a free port and waits until it is ready.
-    pub async fn start(redis_url: &str) -> Self {
+    pub(crate) async fn start(redis_url: &str) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -44,24 +44,24 @@ impl NodeProcess {
         node
     }
 
-    pub async fn node_id(&self) -> String {
+    pub(crate) async fn node_id(&self) -> String {
         get(self.address, "/health").await.1["node_id"].as_str().unwrap().to_owned()
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Any other signal, by its name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
     /// Waits until it has ended by itself.
-    pub async fn ended(mut self) -> ExitStatus {
+    pub(crate) async fn ended(mut self) -> ExitStatus {
         let mut status = None;
         for _ in 0..1_000 {
             status = self.child.try_wait().unwrap();
@@ -73,7 +73,7 @@ impl NodeProcess {
         status.expect("the process ends in time")
     }
 
-    pub async fn client(&self, agent: &str) -> Client {
+    pub(crate) async fn client(&self, agent: &str) -> Client {
         Client::connect_as(self.address, agent, "").await
     }
 }
