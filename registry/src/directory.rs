@@ -60,15 +60,21 @@ pub trait Directory: Send + Sync + std::fmt::Debug {
     /// the client named is claimed for `subject`, and stays its own for 10 minutes after its last socket.
     ///
     /// # Errors
-    /// [`Error::SessionTaken`]: nothing was stored. [`Error::OutcomeUnknown`]: unregister it again.
+    /// [`Error::SessionTaken`]: nothing was stored. [`Error::Unreadable`]: the connection id is not one of
+    /// the row's node. After any other error some of it may be stored: unregister it again, and go on trying
+    /// until that succeeds or the generation is over.
     async fn register(&self, row: &Row, subject: &str) -> Result<Registered, Error>;
 
     /// Removes `row` and its indexes by compare-and-delete: only what was written for this connection
-    /// in this generation.
+    /// in this generation. From here on a refresh of the connection writes nothing.
+    ///
+    /// # Errors
+    /// Any: whatever is left is believed as long as the generation lasts, so try again.
     async fn unregister(&self, row: &Row) -> Result<Unregistered, Error>;
 
     /// Writes the rows again (all of this node), with their activity, and extends every time to live that
-    /// hangs on them. One batch; harmless to repeat. A row that was lost comes back.
+    /// hangs on them. One batch; harmless to repeat. A row that was lost comes back; what was done to a
+    /// connection within a minute before, after its row was read, is not undone.
     async fn refresh(&self, rows: &[Row]) -> Result<(), Error>;
 
     /// Replaces the namespaces that `row` is in. `row.namespaces` tells what was stored before.

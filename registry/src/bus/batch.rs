@@ -162,6 +162,14 @@ pub fn encoded_bytes_max(parcel: &Parcel) -> usize {
     }
 }
 
+/// Reads what stands at the front of a batch, and nothing behind it.
+///
+/// # Errors
+/// [`Malformed`]: it is not to be believed.
+pub fn header(batch: &[u8]) -> Result<Header, Malformed> {
+    Reader { rest: batch }.header()
+}
+
 /// Whether `batch` was sent by `node`; looks no further than it has to.
 pub fn is_from(batch: &[u8], node: &NodeId) -> bool {
     let mut reader = Reader { rest: batch };

@@ -18,7 +18,7 @@ use super::bus::Tally;
 use super::follow::Group;
 use crate::BusListener;
 use crate::bus::Break;
-use crate::bus::batch::{Address, Header, decode, is_from};
+use crate::bus::batch::{Address, Header, decode, header, is_from};
 use crate::bus::streams::{Streams, Verdict};
 use crate::lock::lock;
 
@@ -76,9 +76,13 @@ impl Inlet {
         }
     }
 
+    /// The subscription is being built anew: what is missing from here on is told by one break, at the end.
+    pub(super) fn begin_anew(&self) {
+        lock(&self.streams).begin_anew();
+    }
+
     /// The subscription was down and is back.
     pub(super) fn reconnected(&self) {
-        lock(&self.streams).begin_anew();
         self.tell(Break::Reconnected);
     }
 
@@ -94,15 +98,15 @@ impl Inlet {
     }
 
     fn take(&self, batch: &Bytes) {
-        let own = is_from(batch, &self.node);
-        let (header, parcels) = match decode(batch) {
-            Ok((Header { to: Address::Probe(number), .. }, _)) if own => {
+        if is_from(batch, &self.node) {
+            // A probe, or what this node sent to a group that it follows itself.
+            if let Ok(Header { to: Address::Probe(number), .. }) = header(batch) {
                 self.probe.fetch_max(number, Ordering::AcqRel);
                 self.probed.notify_waiters();
-                return;
             }
-            // What this node sent to a group that it follows itself.
-            _ if own => return,
+            return;
+        }
+        let (header, parcels) = match decode(batch) {
             Ok(read) => read,
             Err(error) => {
                 self.tally.malformed();

@@ -133,6 +133,7 @@ impl Subscriber {
     async fn build(&self, endpoint: &Endpoint, earlier: &mut Option<ClientId>) -> Result<Wire, RedisError> {
         // What was asked for before is about to be done.
         let _ = self.again.notified().now_or_never();
+        self.inlet.begin_anew();
         let mut wire = endpoint.open(Some(Arc::new(Funnel(Arc::clone(&self.inlet))))).await?;
         if let Some(earlier) = &*earlier {
             within(self.patience, wire.bury(earlier)).await?;

@@ -69,11 +69,13 @@ proptest! {
         }
         let bytes = encode(&header, &parcels);
         prop_assert!(is_from(&bytes, &header.node));
+        prop_assert_eq!(super::header(&bytes), Ok(header.clone()));
         prop_assert_eq!(decode(&bytes), Ok((header, parcels)));
     }
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400)) {
+        let _ = super::header(&bytes);
         let _ = decode(&Bytes::from(bytes));
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use signalbox_registry::directory::Unregistered;
-use signalbox_registry::lease::Renewal;
+use signalbox_registry::lease::{Renewal, Swept};
 use signalbox_registry::redis::RedisConfig;
 use signalbox_registry::{Error, Row};
 use signalbox_testkit::{Forwarder, RedisServer, eventually};
@@ -217,4 +217,19 @@ async fn a_killed_link_comes_back() {
             .await;
         whole_again(&node).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_somebody_sweeps_nobody_else_does_and_a_dead_sweeper_is_replaced() {
+    let server = RedisServer::start().await;
+    let (a, b) = (node_at("a", &server.url()).await, node_at("b", &server.url()).await);
+    a.register(&a.row(1, "vehicle:V17")).await;
+    a.cluster.lease.release(a.id(), 1).await.unwrap();
+    server.cli(&["set", "sb:nodes:sweeper", "somebody", "px", "700"]);
+    assert_eq!(b.cluster.lease.sweep().await.unwrap(), Swept::default());
+    eventually("the lock of the dead sweeper ends", SOON, || async {
+        b.cluster.lease.sweep().await.unwrap() == Swept { leases: 1, rows: 1, ..Swept::default() }
+    })
+    .await;
+    assert_eq!(server.cli(&["exists", "sb:nodes:sweeper"]), "0", "the lock was released");
 }
