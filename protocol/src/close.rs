@@ -15,8 +15,6 @@ pub enum CloseCode {
     GoingAway = 1001,
     /// The client broke the WebSocket protocol. Repair the client.
     ProtocolError = 1002,
-    /// The client sent a binary frame. Send text frames.
-    UnsupportedData = 1003,
     /// The client sent a text frame that is not UTF-8. Repair the client.
     InvalidPayload = 1007,
     /// The client broke a rule that has no code of its own. Repair the client.
@@ -59,11 +57,10 @@ pub enum Advice {
 
 impl CloseCode {
     /// Every code, in rising order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::Normal,
         Self::GoingAway,
         Self::ProtocolError,
-        Self::UnsupportedData,
         Self::InvalidPayload,
         Self::PolicyViolation,
         Self::MessageTooBig,
@@ -95,7 +92,6 @@ impl CloseCode {
             Self::Normal => "closed",
             Self::GoingAway => "going away",
             Self::ProtocolError => "protocol error",
-            Self::UnsupportedData => "binary frames are not supported",
             Self::InvalidPayload => "text is not UTF-8",
             Self::PolicyViolation => "policy violation",
             Self::MessageTooBig => "message too big",
@@ -125,7 +121,6 @@ impl CloseCode {
             Self::Unauthenticated => Advice::Reauthenticate,
             Self::Normal
             | Self::ProtocolError
-            | Self::UnsupportedData
             | Self::InvalidPayload
             | Self::PolicyViolation
             | Self::MessageTooBig
