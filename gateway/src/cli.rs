@@ -85,8 +85,10 @@ impl Cli {
 enum Failure {
     #[error(transparent)]
     BadConfig(#[from] BadConfig),
-    #[error("bad configuration:\n  environment variable RUST_LOG: {0}")]
-    BadRustLog(tracing_subscriber::filter::ParseError),
+    #[error(
+        "bad configuration:\n  environment variable RUST_LOG: must be `level` or `target=level`, with commas between"
+    )]
+    BadRustLog,
     #[error("error: {}", with_causes(.0))]
     Running(#[from] anyhow::Error),
 }
@@ -95,7 +97,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Running(_) => ExitCode::from(1),
-            Self::BadConfig(_) | Self::BadRustLog(_) => ExitCode::from(64),
+            Self::BadConfig(_) | Self::BadRustLog => ExitCode::from(64),
         }
     }
 }

@@ -14,6 +14,7 @@ use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
 
 pub mod layers;
 pub mod load;
+pub(crate) mod log_filter;
 mod nearest;
 pub mod redis_url;
 pub mod render;

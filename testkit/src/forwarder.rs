@@ -141,12 +141,15 @@ mod tests {
     async fn echo_server(word: &'static [u8], tasks: &TaskTracker) -> u16 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        let clients = tasks.clone();
         tasks.spawn(async move {
             while let Ok((mut socket, _)) = listener.accept().await {
-                let mut byte = [0];
-                while let Ok(1) = socket.read(&mut byte).await {
-                    socket.write_all(word).await.unwrap();
-                }
+                clients.spawn(async move {
+                    let mut byte = [0];
+                    while let Ok(1) = socket.read(&mut byte).await {
+                        socket.write_all(word).await.unwrap();
+                    }
+                });
             }
         });
         port

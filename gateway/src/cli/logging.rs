@@ -3,17 +3,17 @@
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Failure;
+use crate::config::log_filter::log_filter;
 use crate::config::{Log, LogFormat};
 
 /// Sends log events to stderr from now on. `RUST_LOG`, if set, replaces `log.filter`.
 pub(super) fn start(log: &Log) -> Result<(), Failure> {
     let by_variable = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
-    let filter: Targets = by_variable.as_ref().unwrap_or(&log.filter).parse().map_err(Failure::BadRustLog)?;
+    let filter = log_filter(by_variable.as_ref().unwrap_or(&log.filter)).ok_or(Failure::BadRustLog)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let lines = match log.format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),

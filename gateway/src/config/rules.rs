@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::log_filter::log_filter;
 use signalbox_protocol::vocabulary::WordProblem;
-use tracing_subscriber::filter::Targets;
 
 use super::Config;
 use super::layers::Origin;
@@ -56,7 +56,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         keys: &["log.filter"],
-        holds: |config| config.log.filter.parse::<Targets>().is_ok(),
+        holds: |config| log_filter(&config.log.filter).is_some(),
         otherwise: "must be a log filter, such as `info` or `info,signalbox_gateway=debug`",
     },
 ];

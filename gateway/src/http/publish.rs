@@ -80,16 +80,23 @@ fn check(node: &Node, sender: &Sender<'_>, envelope: &str) -> Result<Prepared, F
         let text = format!("{} is a command: it is answered over a WebSocket only", incoming.message_type);
         return Err(Fault::new(ErrorCode::InvalidType, text));
     }
-    let mut prepared = prepare(node, sender, &incoming, &entry)?;
-    // The caller gets an answer in any case, so let it be the true one.
-    prepared.message.confirm = true;
-    Ok(prepared)
+    prepare(node, sender, &incoming, &entry)
 }
 
-async fn send(node: &Node, prepared: Prepared) -> Result<(), Fault> {
-    match node.router.send(prepared.message) {
+/// The caller gets an answer in any case, so every message is confirmed. That nobody is there is a failure
+/// only to whoever asked: a list of notices must not end at the first passenger who is offline.
+async fn send(node: &Node, mut prepared: Prepared) -> Result<(), Fault> {
+    let asked = std::mem::replace(&mut prepared.message.confirm, true);
+    let sent = match node.router.send(prepared.message) {
         Routed::Done => Ok(()),
         Routed::Pending(rest) => rest.await,
+    };
+    match sent {
+        Err(fault) if fault.code == ErrorCode::NotFound && !asked => {
+            node.metrics.dropped_unroutable.inc();
+            Ok(())
+        }
+        sent => sent,
     }
 }
 

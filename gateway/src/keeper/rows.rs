@@ -37,24 +37,25 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
-/// Writes every connection's row in the current generation.
+/// Writes every connection's row in the generation that has just begun; the next one begins this anew.
 pub(super) async fn rewrite_all(node: Arc<Node>) {
+    let generation = node.cluster.node.generation();
     let all = node.hub.snapshot();
-    tracing::info!(rows = all.len(), "writing all rows in the new generation");
-    write(&node, &all).await;
+    tracing::info!(generation, rows = all.len(), "writing all rows in the new generation");
+    for batch in all.chunks(BATCH_ROWS) {
+        if node.cluster.node.generation() != generation {
+            return;
+        }
+        write(&node, batch).await;
+    }
 }
 
-async fn write(node: &Arc<Node>, connections: &[Arc<Connection>]) {
+/// Whoever leaves meanwhile stays gone: the directory does not undo a removal.
+async fn write(node: &Node, connections: &[Arc<Connection>]) {
     for batch in connections.chunks(BATCH_ROWS) {
         let rows: Vec<_> = batch.iter().map(|connection| roster::current_row(node, connection)).collect();
         if let Err(error) = node.cluster.directory.refresh(&rows).await {
             tracing::warn!(%error, rows = rows.len(), "rows not refreshed; the next turn tries again");
-        }
-        // Whoever left while its row was being written left a row behind: remove it again.
-        for (connection, row) in batch.iter().zip(rows) {
-            if !node.hub.holds(connection) {
-                roster::unregister(node, row).await;
-            }
         }
     }
 }

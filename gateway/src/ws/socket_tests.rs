@@ -96,6 +96,20 @@ async fn a_subscription_starts_after_its_acknowledgement_and_ends_with_its_undoi
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_can_ask_for_its_own_numbers_and_those_of_its_node() {
+    let node = lone_node().await;
+    let mut client = Client::connect(&node, "agent_type=driver&pillar=airport").await;
+    client.send_raw(Message::text("nonsense")).await;
+    client.next().await;
+    client.send(json!({"type": "system:stats", "id": "s"})).await;
+    let stats = client.next().await;
+    let of_connection = &stats["data"]["connection"];
+    assert_eq!((&of_connection["messages_in"], &of_connection["errors"]), (&json!(2), &json!(1)));
+    assert_eq!((&of_connection["messages_out"], &of_connection["state"]), (&json!(1), &json!("open")));
+    assert_eq!(stats["data"]["node"]["connections_by_pillar"], json!({"airport": 1}));
+}
+
+#[tokio::test(start_paused = true)]
 async fn too_many_subscriptions_are_refused_whole() {
     let node = lone_node().await;
     let mut client = Client::connect(&node, "").await;

@@ -72,7 +72,8 @@ async fn a_bad_envelope_in_a_list_means_that_nothing_is_sent() {
         ("{", 400, "invalid_json"),
         ("{}", 422, "invalid_envelope"),
         (r#"{"type":"a:b"}"#, 422, "invalid_target"),
-        (r#"{"type":"a:b","target":"driver:none"}"#, 404, "not_found"),
+        (r#"{"type":"a:b","target":"driver:none","metadata":{"ack":true}}"#, 404, "not_found"),
+        (r#"{"type":"a:b","target":"driver:none"}"#, 200, "accepted"),
         (r#"{"type":"system:subscribe","data":{"topics":[]}}"#, 422, "invalid_type"),
     ] {
         let (got, problem) = call(node.address, "POST", "/api/publish", body).await;
