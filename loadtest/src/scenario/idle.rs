@@ -27,10 +27,11 @@ const STILL_LOOKS: u32 = 4;
 /// Connections from one source address; it has about 28,000 ports.
 const CONNECTIONS_PER_ADDRESS: usize = 20_000;
 
-/// Bytes that servers and Redis hold.
+/// Bytes that servers, Redis and the tester itself hold.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
     nodes: u64,
+    own: u64,
     redis: Option<u64>,
 }
 
@@ -86,6 +87,7 @@ fn note_memory(report: &mut Report, before: Memory, after: Memory, connections: 
     if let (Some(before), Some(after)) = (before.redis, after.redis) {
         report.figure("redis_bytes_per_connection", per_connection(before, after));
     }
+    report.figure("generator_bytes_per_connection", per_connection(before.own, after.own));
 }
 
 /// Loopback has many addresses to connect from, and needs them beyond one's ports.
@@ -122,7 +124,8 @@ async fn memory(cluster: &Cluster) -> anyhow::Result<Memory> {
             Some(redis.info("used_memory").await?.parse().context("used_memory is no number")?)
         }
     };
-    Ok(Memory { nodes, redis })
+    let own = procfs::resident_bytes(std::process::id())?;
+    Ok(Memory { nodes, own, redis })
 }
 
 fn cpu(cluster: &Cluster) -> anyhow::Result<Vec<(String, Duration)>> {
