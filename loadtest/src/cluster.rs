@@ -19,7 +19,7 @@ pub(crate) struct Cluster {
     pub(crate) redis: Option<String>,
     redis_process: Option<Process>,
     /// Holds the logs of what was started.
-    _logs: TempDir,
+    logs: TempDir,
 }
 
 /// One node.
@@ -33,25 +33,30 @@ pub(crate) struct Node {
 }
 
 impl Cluster {
-    /// Starts what the scenario needs, or finds what is running.
-    pub(crate) async fn open(scenario: &Scenario) -> anyhow::Result<Self> {
+    /// Finds what is running already.
+    pub(crate) fn new(scenario: &Scenario) -> anyhow::Result<Self> {
         let servers = scenario.servers();
+        let nodes = servers.urls.iter().map(|url| Node::at(url)).collect::<anyhow::Result<_>>()?;
         let logs = TempDir::new().context("no temporary folder")?;
-        let mut cluster =
-            Self { nodes: Vec::new(), redis: servers.redis.clone(), redis_process: None, _logs: logs };
-        for url in &servers.urls {
-            cluster.nodes.push(Node::at(url)?);
-        }
+        Ok(Self { nodes, redis: servers.redis.clone(), redis_process: None, logs })
+    }
+
+    /// Starts what the scenario needs besides.
+    ///
+    /// # Cancel safety
+    /// What was started so far belongs to the cluster: stop it.
+    pub(crate) async fn open(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
+        let servers = scenario.servers();
         let needs_nodes = !matches!(scenario, Scenario::Redis(_));
-        if cluster.redis.is_none() && (cluster.nodes.is_empty() || !needs_nodes) {
-            cluster.start_redis(servers).await?;
+        if self.redis.is_none() && (self.nodes.is_empty() || !needs_nodes) {
+            self.start_redis(servers).await?;
         }
-        if cluster.nodes.is_empty() && needs_nodes {
+        if self.nodes.is_empty() && needs_nodes {
             for _ in 0..servers.nodes.max(1) {
-                cluster.start_node(servers).await?;
+                self.start_node(servers).await?;
             }
         }
-        Ok(cluster)
+        Ok(())
     }
 
     /// Ends what was started: nodes first, so that they leave in order.
@@ -89,10 +94,9 @@ impl Cluster {
         let args = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"];
         let mut args: Vec<String> = args.map(str::to_owned).into();
         args.push(port.to_string());
-        let mut redis = self.launcher(servers).start("redis", Path::new("redis-server"), &args)?;
-        redis.wait_until(async || answers_ping(&address).await).await?;
+        let redis = self.launcher(servers).start("redis", Path::new("redis-server"), &args)?;
+        self.redis_process.insert(redis).wait_until(async || answers_ping(&address).await).await?;
         self.redis = Some(address);
-        self.redis_process = Some(redis);
         Ok(())
     }
 
@@ -103,14 +107,15 @@ impl Cluster {
         args.extend(["--redis".to_owned(), format!("redis://{redis}/0")]);
         args.extend(servers.server_args.iter().cloned());
         let name = format!("node_{}", self.nodes.len() + 1);
-        let mut process = self.launcher(servers).start(&name, &servers.binary, &args)?;
-        process.wait_until(async || is_ready(&address).await).await?;
-        self.nodes.push(Node { url: format!("ws://{address}/ws"), address, process: Some(process) });
-        Ok(())
+        let process = self.launcher(servers).start(&name, &servers.binary, &args)?;
+        let url = format!("ws://{address}/ws");
+        self.nodes.push(Node { url, address: address.clone(), process: Some(process) });
+        let process = self.nodes.last_mut().and_then(|node| node.process.as_mut());
+        process.context("it was just put there")?.wait_until(async || is_ready(&address).await).await
     }
 
     fn launcher(&self, servers: &Servers) -> Launcher<'_> {
-        Launcher { cpu: pins(servers).then_some(servers.server_cpu), logs: self._logs.path() }
+        Launcher { cpu: pins(servers).then_some(servers.server_cpu), logs: self.logs.path() }
     }
 }
 

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_metric_is_summed_over_its_labels() {
-        let text = "# TYPE a_total counter\na_total 5\na_total_more 9\nb{x=\"1\"} 1.5\nb{x=\"} 2\"} 2 1700000000\nbad x\n";
+        let text = "# TYPE a_total counter\na_total 5\na_total_more 9\na_total2 9\nb{x=\"1\"} 1.5\nb{x=\"} 2\"} 2 1700000000\nbad x\n";
         assert_eq!(metric(text, "a_total"), Some(5.0));
         assert_eq!(metric(text, "b"), Some(3.5));
         assert_eq!(metric(text, "c"), None);

@@ -63,17 +63,17 @@ fn run(options: &Options) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// Opens the cluster, runs the scenario, and ends what it started, whatever happens in between.
+/// Opens the cluster, runs the scenario, and ends what was started, whatever happens in between.
 async fn measure(options: &Options) -> anyhow::Result<Report> {
     let interrupted = interrupted()?;
-    tokio::pin!(interrupted);
-    let mut cluster = tokio::select! {
-        cluster = Cluster::open(&options.scenario) => cluster?,
-        () = &mut interrupted => anyhow::bail!("interrupted"),
+    let mut cluster = Cluster::new(&options.scenario)?;
+    let measuring = async {
+        cluster.open(&options.scenario).await?;
+        scenario::run(&options.scenario, &cluster).await
     };
     let report = tokio::select! {
-        report = scenario::run(&options.scenario, &cluster) => report,
-        () = &mut interrupted => Err(anyhow::anyhow!("interrupted")),
+        report = measuring => report,
+        () = interrupted => Err(anyhow::anyhow!("interrupted")),
     };
     cluster.stop().await;
     report

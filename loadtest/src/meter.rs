@@ -72,22 +72,26 @@ pub(crate) async fn measure(cluster: &Cluster, timeline: Timeline, observed: &Sh
     }
     let after = Reading::take(cluster, observed.borrow().delivered())?;
     let bus_after = bus(cluster).await;
-    let cpu =
-        after.cpu.into_iter().zip(before.cpu).map(|((name, after), (_, before))| (name, after - before));
-    Ok(Spent {
-        wall: after.at - before.at,
-        delivered: after.delivered - before.delivered,
-        own_cpu: after.own_cpu - before.own_cpu,
-        cpu: cpu.collect(),
-        machine_cpu: after.machine_cpu.saturating_sub(before.machine_cpu),
-        bus: bus_before.zip(bus_after).map(|(before, after)| Bus {
-            parcels: after.parcels - before.parcels,
-            batches: after.batches - before.batches,
-        }),
-    })
+    let bus = bus_before.zip(bus_after).map(|(before, after)| Bus {
+        parcels: after.parcels - before.parcels,
+        batches: after.batches - before.batches,
+    });
+    Ok(Spent::between(before, after, bus))
 }
 
 impl Spent {
+    fn between(before: Reading, after: Reading, bus: Option<Bus>) -> Self {
+        let cpu = after.cpu.into_iter().zip(before.cpu);
+        Self {
+            wall: after.at - before.at,
+            delivered: after.delivered - before.delivered,
+            own_cpu: after.own_cpu - before.own_cpu,
+            cpu: cpu.map(|((name, after), (_, before))| (name, after - before)).collect(),
+            machine_cpu: after.machine_cpu.saturating_sub(before.machine_cpu),
+            bus,
+        }
+    }
+
     /// Messages delivered per second.
     pub(crate) fn rate(&self) -> f64 {
         self.delivered as f64 / self.wall.as_secs_f64()
@@ -185,6 +189,24 @@ mod tests {
             machine_cpu: ms(300 + own_cpu_ms + others_cpu_ms),
             bus: Some(Bus { parcels: 500.0, batches: 100.0 }),
         }
+    }
+
+    #[test]
+    fn what_was_spent_is_the_difference_of_two_readings() {
+        let ms = Duration::from_millis;
+        let start = Instant::now();
+        let reading = |at, delivered, cpu| Reading {
+            at: start + at,
+            delivered,
+            own_cpu: cpu,
+            cpu: vec![("node_1".to_owned(), 2 * cpu)],
+            machine_cpu: 4 * cpu,
+        };
+        let spent = Spent::between(reading(ms(500), 100, ms(70)), reading(ms(2_500), 1_100, ms(100)), None);
+        assert_eq!((spent.wall, spent.delivered, spent.own_cpu), (ms(2_000), 1_000, ms(30)));
+        assert_eq!(spent.cpu, [("node_1".to_owned(), ms(60))]);
+        assert_eq!(spent.machine_cpu, ms(120));
+        assert!((spent.rate() - 500.0).abs() < 1e-9);
     }
 
     fn json(report: &Report) -> serde_json::Value {

@@ -110,3 +110,19 @@ fn retry_after<B>(response: &Response<B>) -> Option<Duration> {
     let seconds = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_small_message_is_not_held_back_and_the_source_address_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = WireConfig::new("ws://node/ws");
+        config.local_address = Some([127, 0, 0, 9].into());
+        let stream = open_address(listener.local_addr().unwrap(), &config).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(stream.local_addr().unwrap().ip(), config.local_address.unwrap());
+    }
+}
