@@ -11,10 +11,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::Response;
+use axum::http::{Response, StatusCode};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
 use signalbox_protocol::error::ErrorCode;
+use tokio::time::timeout;
 
 use self::problem::Problem;
 use crate::node::Node;
@@ -65,11 +66,17 @@ async fn no_such_path(request: Request) -> Problem {
 
 async fn no_such_method(request: Request) -> Problem {
     let text = format!("{} does not take {}", request.uri().path(), request.method());
-    Problem::of(ErrorCode::InvalidEnvelope, text).with_status(axum::http::StatusCode::METHOD_NOT_ALLOWED)
+    Problem::of(ErrorCode::InvalidEnvelope, text).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
+/// Bounds and counts every request. An upgrade is answered at once; what takes long is a body that trickles in.
 async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
-    let response = next.run(request).await;
+    let response = match timeout(node.settings.handshake_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_late) => Problem::of(ErrorCode::Timeout, "the request took too long to arrive or to answer")
+            .with_status(StatusCode::REQUEST_TIMEOUT)
+            .into_response(),
+    };
     let class = match response.status().as_u16() {
         100..200 => "1xx",
         200..300 => "2xx",

@@ -161,8 +161,8 @@ pub fn prepare(
         return Err(Fault::new(ErrorCode::Forbidden, text));
     }
     let to = address(node, sender, incoming, entry)?;
-    let fresh = MessageId::fresh();
-    let id = incoming.id.as_deref().unwrap_or(fresh.as_str());
+    let fresh = incoming.id.is_none().then(MessageId::fresh);
+    let id = incoming.id.as_deref().or(fresh.as_ref().map(MessageId::as_str)).unwrap_or_default();
     let data_bytes = incoming.data.map_or(2, |data| data.get().len());
     let more_bytes = incoming.metadata.map_or(2, |metadata| metadata.get().len())
         + incoming.target_raw.map_or(4, |target| target.get().len());
