@@ -16,6 +16,7 @@ use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
 use signalbox_registry::directory::NodeSet;
 use signalbox_registry::{Cluster, Destination, Error, Parcel};
 use smallvec::SmallVec;
+use tokio::sync::Notify;
 
 pub use self::routes::{RouteBounds, RouteCache};
 use crate::hub::{Delivery, Hub, TopicKey};
@@ -58,6 +59,8 @@ pub struct Router {
     routes: RouteCache,
     vocabulary: Arc<Vocabulary>,
     metrics: Metrics,
+    /// The bus was connected anew: whoever keeps the lease should look whether Redis still knows it.
+    reconnected: Notify,
 }
 
 impl Router {
@@ -69,12 +72,20 @@ impl Router {
         vocabulary: Arc<Vocabulary>,
         metrics: Metrics,
     ) -> Self {
-        Self { hub, cluster, routes, vocabulary, metrics }
+        Self { hub, cluster, routes, vocabulary, metrics, reconnected: Notify::new() }
     }
 
     /// The remembered routes.
     pub fn routes(&self) -> &RouteCache {
         &self.routes
+    }
+
+    /// Resolves when the bus was connected anew since the last time.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when this is dropped while it waits.
+    pub async fn reconnected(&self) {
+        self.reconnected.notified().await;
     }
 
     /// Sends a message to all its topics, in their order. Never waits itself: if a look-up or a

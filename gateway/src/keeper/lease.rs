@@ -32,6 +32,8 @@ pub(super) async fn run(node: Arc<Node>) {
             // Redis came back: whether our lease outlived that is the first thing to know. A closed watch
             // (the back end is gone) never fires again.
             Ok(()) = reachable.changed() => {}
+            // The bus had to be connected anew: perhaps to another Redis, which knows no lease of ours.
+            () = keeper.node.router.reconnected() => {}
         }
         let rows_lost = keeper.node.late_leavers.overflowed();
         let kept = if held && !rows_lost { keeper.renew().await } else { keeper.begin().await };

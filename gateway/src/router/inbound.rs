@@ -27,6 +27,9 @@ impl BusListener for Router {
     fn on_break(&self, what: Break) {
         // Group messages of that moment may be lost; the durable log (a later release) will repair them here.
         tracing::warn!(?what, "the bus may have skipped messages");
+        if what == Break::Reconnected {
+            self.reconnected.notify_one();
+        }
     }
 }
 
