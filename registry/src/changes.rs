@@ -9,7 +9,7 @@ use std::time::Duration;
 use signalbox_protocol::ConnectionId;
 
 use crate::Row;
-use crate::lock::lock;
+use crate::mutex::lock;
 use crate::recent::Recent;
 
 /// How old the rows of a refresh may be.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::changes::Changes;
-use crate::lock::lock;
+use crate::mutex::lock;
 use crate::{Cluster, ThisNode};
 use bus::{Exchange, MemoryBus};
 use table::Shared;

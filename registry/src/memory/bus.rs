@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use signalbox_protocol::{NodeId, Tenant, Topic};
 
 use crate::bus::{Break, BusCounters, BusHealth};
-use crate::lock::lock;
+use crate::mutex::lock;
 use crate::{Bus, BusListener, Destination, Error, Parcel};
 
 /// Most parcels that wait for one node's listener; only a listener that is being called lets any wait.

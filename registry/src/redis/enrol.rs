@@ -17,7 +17,7 @@ use super::script::{ROW_ADD, ROW_REMOVE, ROWS_FORGET, SESSION_JOIN, SESSION_LEAV
 use super::text;
 use crate::directory::{Registered, Unregistered, evicted};
 use crate::keys::Scope;
-use crate::lock::lock;
+use crate::mutex::lock;
 use crate::presence::groups_of;
 use crate::row::{Generation, oldest_first};
 use crate::{Error, Row};

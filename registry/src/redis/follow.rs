@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::bus::Tally;
 use crate::Error;
-use crate::lock::lock;
+use crate::mutex::lock;
 
 /// A group topic of a tenant.
 pub(super) type Group = (Tenant, Topic);

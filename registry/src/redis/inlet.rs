@@ -20,7 +20,7 @@ use crate::BusListener;
 use crate::bus::Break;
 use crate::bus::batch::{Address, Header, decode, header, is_from};
 use crate::bus::streams::{Streams, Verdict};
-use crate::lock::lock;
+use crate::mutex::lock;
 
 /// The receiving end of a node's bus.
 pub(super) struct Inlet {

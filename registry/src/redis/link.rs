@@ -21,7 +21,7 @@ use super::fault::{Refusal, of_question};
 use super::script;
 use super::wire::{ClientId, Endpoint, Wire};
 use crate::Error;
-use crate::lock::lock;
+use crate::mutex::lock;
 
 /// How often Redis is asked whether it answers, and how long the answer may take.
 const PING: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use super::call::{Call, read_next};
 use super::link::Links;
 use crate::Error;
 use crate::keys::{Keys, parse_lease_member};
-use crate::lock::lock;
+use crate::mutex::lock;
 use crate::recent::Recent;
 use crate::row::Generation;
 
