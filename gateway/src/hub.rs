@@ -44,6 +44,8 @@ pub struct Delivery<'a> {
     pub frame: &'a Bytes,
     /// The connection that sent it and gets no echo; its number on this node.
     pub except: Option<u64>,
+    /// Connections that follow this topic as well get the same there, and are left out.
+    pub spared: Option<&'a Topic>,
 }
 
 /// All connections of this node.
@@ -130,7 +132,8 @@ impl Hub {
     }
 
     fn queue(&self, connection: &Connection, delivery: &Delivery<'_>) {
-        if delivery.except == Some(connection.number()) {
+        let is_spared = || delivery.spared.is_some_and(|topic| connection.follows(topic));
+        if delivery.except == Some(connection.number()) || is_spared() {
             return;
         }
         let keep = Keep::Ephemeral { conflation: delivery.conflation };

@@ -227,6 +227,7 @@ impl Router {
             conflation: *conflation,
             frame: &message.frame,
             except: message.except,
+            spared: None,
         })
     }
 

@@ -3,6 +3,7 @@
 //! The bus coalesces: while one batch to a destination is under way, what comes next for it gathers and
 //! goes as the next batch. Batches to one destination arrive in the order in which they were queued.
 
+pub mod announce;
 pub mod batch;
 pub(crate) mod streams;
 
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
 
+pub use self::announce::Announcement;
 use crate::Error;
 
 /// Where a parcel goes.
@@ -75,6 +77,9 @@ pub enum Break {
 pub trait BusListener: Send + Sync {
     /// A parcel arrived from `from`, never from this node itself.
     fn on_parcel(&self, from: &NodeId, parcel: Parcel);
+    /// Something was announced to a topic that this node follows, by whichever node, this one included;
+    /// in the order of the changes.
+    fn on_announcement(&self, announcement: Announcement);
     /// Continuity is in doubt.
     fn on_break(&self, what: Break);
 }
@@ -103,6 +108,8 @@ pub struct BusCounters {
     pub batches_in: u64,
     /// Parcels received.
     pub parcels_in: u64,
+    /// Announcements received.
+    pub announcements_in: u64,
     /// Batches refused because a newer one of the same stream had been seen.
     pub batches_late: u64,
     /// Batches missing between two that arrived.

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use signalbox_protocol::NodeId;
 
+use crate::memory::Commons;
+use crate::redis::{Call, Scripts};
 use crate::row::Generation;
-use crate::{Bus, Directory, Lease, Presence};
+use crate::{Announcement, Bus, Directory, Error, Lease, Presence};
 
 /// The node that this process is: its id for life, its generation as leases come and go.
 #[derive(Debug)]
@@ -52,4 +54,33 @@ pub struct Cluster {
     pub lease: Arc<dyn Lease>,
     /// Whether the back end can be reached now; the memory back end always can.
     pub reachable: tokio::sync::watch::Receiver<bool>,
+    /// Where crates that build on this one keep what their nodes share.
+    pub backing: Backing,
+}
+
+/// The back end as crates that build on this one see it: a place for state of their own.
+#[derive(Debug, Clone)]
+pub enum Backing {
+    /// One process.
+    Memory(Commons),
+    /// One Redis.
+    Redis(Scripts),
+}
+
+impl Backing {
+    /// Announces something that no script announces by itself.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: nobody was told. [`Error::OutcomeUnknown`].
+    pub async fn announce(&self, announcement: &Announcement) -> Result<(), Error> {
+        match self {
+            Self::Memory(commons) => commons.announce(announcement),
+            Self::Redis(scripts) => {
+                let channel = scripts.channel(&announcement.tenant, &announcement.topic);
+                let call = Call::new("PUBLISH").arg(channel).arg(announcement.encode());
+                scripts.write(&announcement.tenant, call).await?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -15,7 +15,12 @@
 //! | `sb:{T:session:S}:conns`, `:owner` | hash, string | a named session's rows; its subject |
 //! | `sb:{T:GROUP}:conns:N.G` | set | a group's members on one node |
 //!
-//! Channels: `sb:node:{N}` to one node, `sb:{T:TOPIC}` to whoever follows a group topic.
+//! | `sb:{T:fleet}:...` | | the fleet: passengers, pools, vehicles; named by the scripts of the reservoirs |
+//! | `sb:fleets` | zset | tenant -> when its fleet wants to be looked at, ms of Redis' clock |
+//!
+//! Channels: `sb:node:{N}` to one node, `sb:{T:TOPIC}` to whoever follows a group topic. Topics in which a
+//! fleet announces what happens ([`is_of_fleet`]) have theirs in the fleet's slot, `sb:{T:fleet}:TOPIC`, so that
+//! the script that changes a pool announces it.
 
 use signalbox_protocol::{Agent, NodeId, SessionId, Tenant, Topic};
 
@@ -32,6 +37,10 @@ pub(crate) enum Scope<'a> {
     Agent(&'a Tenant, &'a Agent),
     /// A named session: its rows and its owner.
     Session(&'a Tenant, &'a SessionId),
+    /// A tenant's fleet: one key, with which the names of all others begin.
+    Fleet(&'a Tenant),
+    /// The list of fleets.
+    Fleets,
 }
 
 /// The keys of one scope, in the order in which scripts expect them. Made by [`Keys::of`] alone.
@@ -65,6 +74,8 @@ impl Keys {
                 let session = format!("{}:{{{tenant}:session:{session}}}", self.prefix);
                 vec![format!("{session}:conns"), format!("{session}:owner")]
             }
+            Scope::Fleet(tenant) => vec![self.fleet(tenant)],
+            Scope::Fleets => vec![format!("{}:fleets", self.prefix)],
         })
     }
 
@@ -104,14 +115,42 @@ impl Keys {
         format!("{}:{{{tenant}:{group}}}:conns:{node}.{generation}", self.prefix)
     }
 
+    /// What the keys of a tenant's fleet begin with; a colon follows.
+    pub(crate) fn fleet(&self, tenant: &Tenant) -> String {
+        format!("{}:{{{tenant}:fleet}}", self.prefix)
+    }
+
     /// The channel of a group topic.
     pub(crate) fn channel(&self, tenant: &Tenant, topic: &Topic) -> String {
-        format!("{}{topic}}}", self.channel_prefix(tenant))
+        match is_of_fleet(topic) {
+            true => format!("{}:{topic}", self.fleet(tenant)),
+            false => format!("{}{topic}}}", self.channel_prefix(tenant)),
+        }
+    }
+
+    /// The group topic that a channel of the tenant is of.
+    pub(crate) fn topic_of_channel(&self, tenant: &Tenant, channel: &str) -> Option<Topic> {
+        let (tag, rest) = channel.strip_prefix(&self.channel_prefix(tenant))?.split_once('}')?;
+        let name = match tag {
+            "fleet" => rest.strip_prefix(':')?,
+            topic if rest.is_empty() => topic,
+            _ => return None,
+        };
+        Topic::try_new(name).ok()
     }
 
     /// What all channels of a tenant begin with; the topic and a closing brace follow.
     pub(crate) fn channel_prefix(&self, tenant: &Tenant) -> String {
         format!("{}:{{{tenant}:", self.prefix)
+    }
+}
+
+/// Whether a fleet announces its changes in this topic.
+fn is_of_fleet(topic: &Topic) -> bool {
+    match topic.kind() {
+        "route" | "depot" => true,
+        "namespace" => matches!(topic.id(), "route-reservoir" | "depot-reservoir"),
+        _ => false,
     }
 }
 
@@ -165,18 +204,54 @@ mod tests {
     #[test]
     fn the_keys_of_every_scope_share_a_slot() {
         let (tenant, agent, session) = names();
-        let scopes =
-            [Scope::Nodes, Scope::Sweeper, Scope::Agent(&tenant, &agent), Scope::Session(&tenant, &session)];
+        let scopes = [
+            Scope::Nodes,
+            Scope::Sweeper,
+            Scope::Agent(&tenant, &agent),
+            Scope::Session(&tenant, &session),
+            Scope::Fleet(&tenant),
+            Scope::Fleets,
+        ];
         for scope in scopes {
             // Adding a scope must add it to the list above.
             match scope {
-                Scope::Nodes | Scope::Sweeper | Scope::Agent(..) | Scope::Session(..) => {}
+                Scope::Nodes
+                | Scope::Sweeper
+                | Scope::Agent(..)
+                | Scope::Session(..)
+                | Scope::Fleet(_)
+                | Scope::Fleets => {}
             }
             let keys = Keys::new("sb").of(scope);
             let slots: Vec<_> = keys.as_slice().iter().map(|key| slot(key)).collect();
             assert!(slots.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?} {slots:?}");
         }
         assert_ne!(slot("sb:{a:b}"), slot("sb:{a:c}"), "the test can fail");
+    }
+
+    #[test]
+    fn a_fleet_announces_within_its_own_slot() {
+        let (tenant, ..) = names();
+        let keys = Keys::new("sb");
+        for name in ["route:12", "depot:4", "namespace:route-reservoir", "namespace:depot-reservoir"] {
+            let channel = keys.channel(&tenant, &Topic::try_new(name).unwrap());
+            assert_eq!(slot(&channel), slot(&keys.fleet(&tenant)), "{channel}");
+        }
+    }
+
+    #[test]
+    fn a_channel_tells_its_topic() {
+        let (tenant, ..) = names();
+        let keys = Keys::new("sb");
+        for name in ["route:12", "order:9", "namespace:route-reservoir", "namespace:vehicle-events"] {
+            let topic = Topic::try_new(name).unwrap();
+            assert_eq!(keys.topic_of_channel(&tenant, &keys.channel(&tenant, &topic)), Some(topic));
+        }
+        for foreign in
+            ["sb:{acme.eu:fleet}", "sb:{acme.eu:route:12}:x", "sb:{acme:fleet}:route:12", "sb:node:{n}"]
+        {
+            assert_eq!(keys.topic_of_channel(&tenant, foreign), None, "{foreign}");
+        }
     }
 
     #[test]

@@ -22,8 +22,8 @@ mod recent;
 pub mod redis;
 pub mod row;
 
-pub use bus::{Bus, BusListener, Destination, Parcel};
-pub use cluster::{Cluster, ThisNode};
+pub use bus::{Announcement, Bus, BusListener, Destination, Parcel};
+pub use cluster::{Backing, Cluster, ThisNode};
 pub use directory::Directory;
 pub use error::Error;
 pub use lease::{Lease, NodeCard};

@@ -4,6 +4,7 @@
 //! here: whoever calls does the work. Time is tokio's, so that a paused clock lets leases end.
 
 mod bus;
+mod commons;
 mod directory;
 mod lease;
 mod presence;
@@ -13,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
+pub use self::commons::Commons;
 use crate::changes::Changes;
+use crate::cluster::Backing;
 use crate::mutex::lock;
 use crate::{Cluster, ThisNode};
 use bus::{Exchange, MemoryBus};
@@ -28,6 +31,8 @@ pub struct MemoryCluster {
     changes: Changes,
     /// Who can be posted to.
     exchange: Arc<Exchange>,
+    /// What other crates keep here.
+    commons: Commons,
     /// Always true; kept so that receivers of it stay open.
     reachable: watch::Sender<bool>,
 }
@@ -35,10 +40,12 @@ pub struct MemoryCluster {
 impl MemoryCluster {
     /// A cluster without nodes.
     pub fn new() -> Arc<Self> {
+        let exchange = Arc::<Exchange>::default();
         Arc::new(Self {
             shared: Mutex::default(),
             changes: Changes::default(),
-            exchange: Arc::default(),
+            commons: Commons::new(Arc::clone(&exchange)),
+            exchange,
             reachable: watch::Sender::new(true),
         })
     }
@@ -53,6 +60,7 @@ impl MemoryCluster {
             bus,
             lease: Arc::clone(self) as _,
             reachable: self.reachable.subscribe(),
+            backing: Backing::Memory(self.commons.clone()),
         }
     }
 

@@ -21,6 +21,7 @@ mod live;
 mod presence;
 mod refresh;
 mod script;
+mod scripts;
 mod store;
 mod subscriber;
 mod sweep;
@@ -34,7 +35,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Cluster, Error, ThisNode};
+pub use self::call::Call;
+pub use self::script::Script;
+pub use self::scripts::Scripts;
+use crate::{Backing, Cluster, Error, ThisNode};
 use bus::RedisBus;
 use directory::RedisDirectory;
 use follow::Followed;
@@ -120,6 +124,7 @@ pub fn connect(
         bus: Arc::new(bus),
         lease: Arc::new(RedisLease { store: Arc::clone(&store) }),
         reachable: store.links.reachable(),
+        backing: Backing::Redis(Scripts::new(store)),
     })
 }
 

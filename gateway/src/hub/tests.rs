@@ -33,7 +33,15 @@ fn hub_with(connections: &[&Arc<Connection>]) -> Hub {
 
 fn deliver(hub: &Hub, of: &str, to: &str, except: Option<u64>) -> usize {
     let frame = Bytes::from_static(b"\x81\x02{}");
-    hub.deliver(&Delivery { tenant: &tenant(of), topic: &topic(to), conflation: 0, frame: &frame, except })
+    let (tenant, topic) = (tenant(of), topic(to));
+    hub.deliver(&Delivery {
+        tenant: &tenant,
+        topic: &topic,
+        conflation: 0,
+        frame: &frame,
+        except,
+        spared: None,
+    })
 }
 
 fn got(connection: &Connection) -> usize {
@@ -98,4 +106,24 @@ fn a_large_group_shrinks_and_stays_whole() {
     all[10..].iter().for_each(|member| drop(hub.remove(member)));
     assert_eq!(deliver(&hub, "t", "agent_type:vehicle", None), 10);
     assert!(all[..10].iter().all(|member| got(member) == 1));
+}
+
+#[test]
+fn who_follows_the_pool_is_spared_the_namespace_s_copy() {
+    let all: Vec<_> = (0..2).map(|number| connection(number, "t")).collect();
+    let hub = hub_with(&all.iter().collect::<Vec<_>>());
+    let (namespace, pool) = (topic("namespace:route-reservoir"), topic("route:12"));
+    all.iter().for_each(|member| assert!(hub.join(member, &namespace)));
+    hub.join(&all[1], &pool);
+    let (tenant, frame) = (tenant("t"), Bytes::from_static(b"\x81\x02{}"));
+    let spared = Some(&pool);
+    hub.deliver(&Delivery {
+        tenant: &tenant,
+        topic: &namespace,
+        conflation: 0,
+        frame: &frame,
+        except: None,
+        spared,
+    });
+    assert_eq!(all.iter().map(|member| got(member)).collect::<Vec<_>>(), [1, 0]);
 }

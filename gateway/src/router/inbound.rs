@@ -1,20 +1,20 @@
 //! What other nodes sent: to local sockets, and nowhere else.
 
+use bytes::Bytes;
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
 use signalbox_registry::bus::{Break, BusListener};
-use signalbox_registry::{Destination, Parcel};
+use signalbox_registry::{Announcement, Destination, Parcel};
 
 use super::Router;
 use crate::hub::Delivery;
+use crate::ws::frame::TextFrame;
 
 impl BusListener for Router {
     fn on_parcel(&self, from: &NodeId, parcel: Parcel) {
         match parcel {
             Parcel::Deliver { tenant, topic, conflation, frame } => {
-                let delivery =
-                    Delivery { tenant: &tenant, topic: &topic, conflation, frame: &frame, except: None };
-                let nobody = self.hub.deliver(&delivery) == 0;
+                let nobody = self.hub.deliver(&delivery((&tenant, &topic), conflation, &frame)) == 0;
                 if nobody && self.vocabulary.is_point_kind(topic.kind()) {
                     self.tell_not_here(from, tenant, topic);
                 }
@@ -24,6 +24,14 @@ impl BusListener for Router {
         }
     }
 
+    fn on_announcement(&self, announcement: Announcement) {
+        let mut frame = TextFrame::with_capacity(announcement.body.len());
+        frame.body().extend_from_slice(&announcement.body);
+        let (frame, spared) = (frame.finish(), announcement.spared.as_ref());
+        let to = (&announcement.tenant, &announcement.topic);
+        self.hub.deliver(&Delivery { spared, ..delivery(to, 0, &frame) });
+    }
+
     fn on_break(&self, what: Break) {
         // Group messages of that moment may be lost; the durable log (a later release) will repair them here.
         tracing::warn!(?what, "the bus may have skipped messages");
@@ -31,6 +39,10 @@ impl BusListener for Router {
             self.reconnected.notify_one();
         }
     }
+}
+
+fn delivery<'a>(to: (&'a Tenant, &'a Topic), conflation: u64, frame: &'a Bytes) -> Delivery<'a> {
+    Delivery { tenant: to.0, topic: to.1, conflation, frame, except: None, spared: None }
 }
 
 impl Router {

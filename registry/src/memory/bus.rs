@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use signalbox_protocol::{NodeId, Tenant, Topic};
 
-use crate::bus::{Break, BusCounters, BusHealth};
+use crate::bus::{Announcement, Break, BusCounters, BusHealth};
 use crate::mutex::lock;
 use crate::{Bus, BusListener, Destination, Error, Parcel};
 
@@ -36,6 +36,19 @@ impl Exchange {
         self.nodes.read().expect("nothing panics while it holds this lock").get(node)?.upgrade()
     }
 
+    /// Tells every node that follows the topic. What a full inbox refuses is counted there.
+    pub(super) fn announce(&self, announcement: &Announcement) {
+        let group = (announcement.tenant.clone(), announcement.topic.clone());
+        let groups = self.groups.read().expect("nothing panics while it holds this lock");
+        let nodes = groups.get(&group).cloned().unwrap_or_default();
+        drop(groups);
+        for node in nodes.iter().filter_map(|node| self.find(node)) {
+            if !node.take_in(Arrival::Announcement(announcement.clone())) {
+                lock(&node.counters).parcels_dropped += 1;
+            }
+        }
+    }
+
     /// The nodes other than `origin` that a destination stands for.
     fn receivers(&self, to: &Destination, origin: &NodeId) -> Vec<Arc<MemoryBus>> {
         match to {
@@ -54,6 +67,7 @@ impl Exchange {
 #[derive(Debug)]
 enum Arrival {
     Parcel(NodeId, Parcel),
+    Announcement(Announcement),
     Break(Break),
 }
 
@@ -150,6 +164,10 @@ impl MemoryBus {
                 counters.parcels_in += 1;
                 drop(counters);
                 listener.on_parcel(&from, parcel);
+            }
+            Arrival::Announcement(announcement) => {
+                lock(&self.counters).announcements_in += 1;
+                listener.on_announcement(announcement);
             }
             Arrival::Break(what) => listener.on_break(what),
         }

@@ -84,8 +84,8 @@ impl Bus for RedisBus {
             let counts = bulk.one(Call::new("PUBSUB").arg("NUMSUB").arg(some)).await?;
             let counts: Vec<(String, u64)> = read(counts, "count of subscribers")?;
             followed.extend(counts.into_iter().filter_map(|(channel, nodes)| {
-                let topic = channel.strip_prefix(&prefix)?.strip_suffix('}')?;
-                Some((Topic::try_new(topic).ok()?, nodes)).filter(|(_, nodes)| *nodes > 0)
+                let topic = self.store.keys.topic_of_channel(tenant, &channel)?;
+                Some((topic, nodes)).filter(|(_, nodes)| *nodes > 0)
             }));
         }
         Ok(followed)
@@ -110,6 +110,7 @@ pub(super) struct Tally {
     parcels_dropped: AtomicU64,
     batches_in: AtomicU64,
     parcels_in: AtomicU64,
+    announcements_in: AtomicU64,
     batches_late: AtomicU64,
     batches_missed: AtomicU64,
     batches_malformed: AtomicU64,
@@ -133,6 +134,10 @@ impl Tally {
         self.batches_missed.fetch_add(missed, Ordering::Relaxed);
     }
 
+    pub(super) fn announced(&self) {
+        self.announcements_in.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn late(&self) {
         self.batches_late.fetch_add(1, Ordering::Relaxed);
     }
@@ -154,6 +159,7 @@ impl Tally {
             parcels_dropped: read(&self.parcels_dropped),
             batches_in: read(&self.batches_in),
             parcels_in: read(&self.parcels_in),
+            announcements_in: read(&self.announcements_in),
             batches_late: read(&self.batches_late),
             batches_missed: read(&self.batches_missed),
             batches_malformed: read(&self.batches_malformed),

@@ -1,5 +1,7 @@
 //! One command for Redis, and what its answer is read as.
 
+use std::fmt;
+
 use redis::{Cmd, FromRedisValue, ToRedisArgs, Value};
 
 use super::script::Script;
@@ -8,13 +10,20 @@ use crate::keys::KeySet;
 
 /// A command that touches one slot. A script goes by its hash, and whole where Redis does not know it.
 #[derive(Clone)]
-pub(super) struct Call {
+pub struct Call {
     cmd: Cmd,
     script: Option<&'static Script>,
 }
 
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
+    }
+}
+
 impl Call {
-    pub(super) fn new(command: &str) -> Self {
+    /// A plain command. Its keys have to come from [`Scripts`](super::Scripts).
+    pub fn new(command: &str) -> Self {
         Self { cmd: redis::cmd(command), script: None }
     }
 
@@ -24,7 +33,9 @@ impl Call {
         Self { cmd, script: Some(script) }
     }
 
-    pub(super) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
+    /// Appends an argument, or several.
+    #[must_use]
+    pub fn arg(mut self, arg: impl ToRedisArgs) -> Self {
         self.cmd.arg(arg);
         self
     }

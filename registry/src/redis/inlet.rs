@@ -18,7 +18,8 @@ use super::bus::Tally;
 use super::follow::Group;
 use crate::BusListener;
 use crate::bus::Break;
-use crate::bus::batch::{Address, Header, decode, header, is_from};
+use crate::bus::announce::{self, Announcement};
+use crate::bus::batch::{Address, Header, Malformed, decode, header, is_from};
 use crate::bus::streams::{Streams, Verdict};
 use crate::mutex::lock;
 
@@ -97,7 +98,32 @@ impl Inlet {
         }
     }
 
-    fn take(&self, batch: &Bytes) {
+    /// What came by any channel; its first byte tells what it is.
+    fn take(&self, bytes: &Bytes) {
+        match bytes.first() {
+            Some(&announce::VERSION) => self.take_announcement(bytes),
+            _ => self.take_batch(bytes),
+        }
+    }
+
+    fn take_announcement(&self, bytes: &Bytes) {
+        match Announcement::decode(bytes) {
+            Ok(announcement) => {
+                self.tally.announced();
+                if let Some(listener) = self.listener.get() {
+                    listener.on_announcement(announcement);
+                }
+            }
+            Err(error) => self.unreadable(&error),
+        }
+    }
+
+    fn unreadable(&self, error: &Malformed) {
+        self.tally.malformed();
+        self.warned.get_or_init(|| warn!(%error, "the bus carried something that can't be read"));
+    }
+
+    fn take_batch(&self, batch: &Bytes) {
         if is_from(batch, &self.node) {
             // A probe, or what this node sent to a group that it follows itself.
             if let Ok(Header { to: Address::Probe(number), .. }) = header(batch) {
@@ -108,11 +134,7 @@ impl Inlet {
         }
         let (header, parcels) = match decode(batch) {
             Ok(read) => read,
-            Err(error) => {
-                self.tally.malformed();
-                self.warned.get_or_init(|| warn!(%error, "the bus carried a batch that can't be read"));
-                return;
-            }
+            Err(error) => return self.unreadable(&error),
         };
         let verdict = lock(&self.streams).observe(&header);
         let missing = match verdict {

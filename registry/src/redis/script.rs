@@ -2,19 +2,22 @@
 
 use std::sync::OnceLock;
 
-/// A script; its keys come as a [`KeySet`](crate::keys::KeySet), so they share a slot.
+/// A script; its keys come from one place (`keys.rs`) and share a slot. Others are named in the script by
+/// appending to such a key.
 #[derive(Debug)]
-pub(super) struct Script {
+pub struct Script {
     text: &'static str,
     hash: OnceLock<String>,
 }
 
 impl Script {
-    const fn new(text: &'static str) -> Self {
+    /// A script of this text.
+    pub const fn new(text: &'static str) -> Self {
         Self { text, hash: OnceLock::new() }
     }
 
-    pub(super) fn text(&self) -> &'static str {
+    /// What Redis runs.
+    pub fn text(&self) -> &'static str {
         self.text
     }
 

@@ -29,7 +29,7 @@ pub(super) struct Store {
     /// Time to live of rows.
     pub(super) row_ttl: Duration,
     pool: Pool,
-    command_timeout: Duration,
+    pub(super) command_timeout: Duration,
 }
 
 impl Store {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use signalbox_protocol::{ConnectionId, NodeId};
-use signalbox_registry::{Destination, Parcel};
+use signalbox_registry::{Announcement, Destination, Parcel};
 use signalbox_testkit::eventually;
 use tokio::task::JoinSet;
 
@@ -22,6 +22,7 @@ on_both!(
     subscribing_and_unsubscribing_in_haste_ends_as_it_was_last_wanted,
     a_renewed_subscription_is_told_and_works,
     a_large_parcel_arrives,
+    an_announcement_reaches_every_follower_the_announcer_too_in_order,
 );
 
 fn to(node: &Node) -> Destination {
@@ -238,4 +239,29 @@ async fn a_large_parcel_arrives(world: World) {
     }
     b.heard.hears(3).await;
     assert_eq!(b.heard.frames(), ["before", &large, "after"]);
+}
+
+async fn an_announcement_reaches_every_follower_the_announcer_too_in_order(world: World) {
+    let (a, b, c) = (world.node("a").await, world.node("b").await, world.node("c").await);
+    follow(&a, "route:12").await;
+    follow(&b, "route:12").await;
+    follow(&c, "route:13").await;
+    let announcement = |number: usize| Announcement {
+        tenant: tenant("acme"),
+        topic: topic("route:12"),
+        spared: (number % 2 == 0).then(|| topic("depot:4")),
+        body: format!("{{\"number\":{number}}}").into(),
+    };
+    let sent: Vec<_> = (0..100).map(announcement).collect();
+    for announcement in &sent {
+        a.cluster.backing.announce(announcement).await.unwrap();
+    }
+    for node in [&a, &b] {
+        let heard = || node.heard.announcements.lock().unwrap().clone();
+        eventually("all are announced", SOON, || async { heard().len() >= sent.len() }).await;
+        assert_eq!(heard(), sent);
+        assert_eq!(node.cluster.bus.counters().announcements_in, 100);
+    }
+    flushed(&a, &c).await;
+    assert!(c.heard.announcements.lock().unwrap().is_empty());
 }

@@ -7,7 +7,9 @@ use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 use signalbox_registry::bus::Break;
 use signalbox_registry::lease::{RENEW_EVERY, Renewal};
 use signalbox_registry::redis::{RedisConfig, connect};
-use signalbox_registry::{BusListener, Cluster, MemoryCluster, NodeCard, Parcel, Row, ThisNode};
+use signalbox_registry::{
+    Announcement, BusListener, Cluster, MemoryCluster, NodeCard, Parcel, Row, ThisNode,
+};
 use signalbox_testkit::{RedisServer, eventually};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -177,6 +179,7 @@ pub(crate) fn deliver(to: &str, frame: &str) -> Parcel {
 pub(crate) struct Heard {
     pub(crate) parcels: Mutex<Vec<(NodeId, Parcel)>>,
     pub(crate) breaks: Mutex<Vec<Break>>,
+    pub(crate) announcements: Mutex<Vec<Announcement>>,
 }
 
 impl Heard {
@@ -206,6 +209,10 @@ impl Heard {
 impl BusListener for Heard {
     fn on_parcel(&self, from: &NodeId, parcel: Parcel) {
         self.parcels.lock().unwrap().push((from.clone(), parcel));
+    }
+
+    fn on_announcement(&self, announcement: Announcement) {
+        self.announcements.lock().unwrap().push(announcement);
     }
 
     fn on_break(&self, what: Break) {
