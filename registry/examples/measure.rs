@@ -14,7 +14,7 @@ use std::time::Duration;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 use signalbox_registry::bus::Break;
 use signalbox_registry::redis::{RedisConfig, connect};
-use signalbox_registry::{BusListener, Cluster, Destination, NodeCard, Parcel, Row, ThisNode};
+use signalbox_registry::{Announcement, BusListener, Cluster, Destination, NodeCard, Parcel, Row, ThisNode};
 use signalbox_testkit::{RedisServer, eventually};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ impl BusListener for Heard {
     fn on_parcel(&self, _: &NodeId, _: Parcel) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn on_announcement(&self, _: Announcement) {}
 
     fn on_break(&self, what: Break) {
         println!("the bus broke: {what:?}");

@@ -249,7 +249,7 @@ async fn an_announcement_reaches_every_follower_the_announcer_too_in_order(world
     let announcement = |number: usize| Announcement {
         tenant: tenant("acme"),
         topic: topic("route:12"),
-        spared: (number % 2 == 0).then(|| topic("depot:4")),
+        spared: number.is_multiple_of(2).then(|| topic("depot:4")),
         body: format!("{{\"number\":{number}}}").into(),
     };
     let sent: Vec<_> = (0..100).map(announcement).collect();
