@@ -151,11 +151,11 @@ async fn rubbish_on_the_channel_is_counted_and_hurts_nobody() {
     let server = RedisServer::start().await;
     let (a, b) = (node_at("a", &server.url()).await, node_at("b", &server.url()).await);
     follow(&b).await;
-    for rubbish in ["", "{}", "\u{1}", "\u{1}\u{1}a\u{1}\u{1}\u{1}\u{1}"] {
+    for rubbish in ["", "{}", "\u{1}", "\u{1}\u{1}a\u{1}\u{1}\u{1}\u{1}", "\u{2}\u{4}acme\u{5}route"] {
         server.cli(&["publish", "sb:node:{b}", rubbish]);
-        server.cli(&["publish", "sb:{acme:route:12}", rubbish]);
+        server.cli(&["publish", "sb:{acme:fleet}:route:12", rubbish]);
     }
-    eventually("it is counted", SOON, || async { b.cluster.bus.counters().batches_malformed == 8 }).await;
+    eventually("it is counted", SOON, || async { b.cluster.bus.counters().batches_malformed == 10 }).await;
     traffic_flows(&a, &b, SOON).await;
 }
 
