@@ -6,8 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Agent, ConnectionId, NodeId, SessionId, Topic};
 
+mod boarding;
+mod lock;
+mod order;
 mod parse_data;
 
+pub use boarding::{
+    BoardingAlight, BoardingAlighted, BoardingConfirmed, BoardingDenial, BoardingDenied, BoardingRequest,
+    CommutersFound, Found, QueryCommuters,
+};
+pub use lock::{LockAcquire, LockDenied, LockGranted, LockProof, LockReleased};
+pub use order::{OrderAccept, OrderAccepted, OrderDenial, OrderDenied, OrderView, OrderViewers};
 pub use parse_data::parse_data;
 
 /// A place in a durable topic's log.

@@ -135,7 +135,7 @@ impl Fault {
 
     /// The same refusal with the details `{"field": field}`.
     #[must_use]
-    pub(crate) fn in_field(self, field: &str) -> Self {
+    pub fn in_field(self, field: &str) -> Self {
         self.with_details(serde_json::json!({ "field": field }))
     }
 }

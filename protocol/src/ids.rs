@@ -98,6 +98,19 @@ id_type!(
     NodeId, "node id", 32
 );
 
+id_type!(
+    /// Somebody who waits to be picked up. As an agent it is `passenger:` and this.
+    PassengerId, "passenger id", 128
+);
+id_type!(
+    /// What picks passengers up. As an agent it is `vehicle:` and this.
+    VehicleId, "vehicle id", 128
+);
+id_type!(
+    /// An order that one driver accepts. Its topic is `order:` and this.
+    OrderId, "order id", 128
+);
+
 impl ConnectionId {
     /// The id of connection `number` of `node`; the number is written in base 36.
     pub fn of_node(node: &NodeId, number: u64) -> Self {

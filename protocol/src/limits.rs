@@ -42,3 +42,39 @@ pub const SESSION_CONNECTIONS_MAX: usize = 16;
 
 /// How long a session goes on belonging to its subject after its last connection closed.
 pub const SESSION_OWNER_KEPT: Duration = Duration::from_secs(10 * 60);
+
+/// How long a lock lasts unless its acquirer says otherwise.
+pub const LOCK_TTL: Duration = Duration::from_secs(5);
+
+/// The shortest and the longest time that a lock may be asked for.
+pub const LOCK_TTL_BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3_600));
+
+/// The longest wait in a lock's line.
+pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Requests of one connection that may wait for long (a lock's line) beside its other traffic.
+pub const WAITS_MAX: usize = 16;
+
+/// How far around a vehicle a query looks unless it says otherwise, in kilometres.
+pub const QUERY_RADIUS_KM: f64 = 0.2;
+
+/// Furthest that a query may look, in kilometres.
+pub const QUERY_RADIUS_KM_MAX: f64 = 100.0;
+
+/// How many passengers a query answers unless it says otherwise.
+pub const QUERY_RESULTS: u32 = 100;
+
+/// How many it may ask for.
+pub const QUERY_RESULTS_MAX: u32 = 1_000;
+
+/// Most passengers of one list that is pushed.
+pub const PUSH_PASSENGERS_MAX: usize = 10_000;
+
+/// Most passengers of one `commuter:spawned_batch`.
+pub const BATCH_PASSENGERS_MAX: usize = 100;
+
+/// Most bytes of the passengers of one `commuter:spawned_batch`; a single one may be longer.
+pub const BATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// Most seats of a vehicle.
+pub const CAPACITY_MAX: u32 = 10_000;

@@ -1,9 +1,14 @@
 //! Instants as text. They come in as milliseconds since 1970 (UTC); nobody here asks a clock.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// The last instant with a four-digit year, 9999-12-31T23:59:59.999Z. Later ones are written as this one.
 const LATEST_MS: u64 = 253_402_300_799_999;
 
 const DAY_MS: u64 = 86_400_000;
+
+/// Where the seconds of a date-time end.
+const SECONDS_END: usize = 19;
 
 /// More characters than any sensible RFC 3339 date-time has; a longer one is refused.
 const RFC3339_CHARS_MAX: usize = 64;
@@ -37,7 +42,7 @@ pub fn to_string(ms: u64) -> String {
 /// Whether `text` is a date-time of RFC 3339, section 5.6: date, `T`, time, optional fraction, and a
 /// zone, which is `Z` or `+hh:mm`. Checks the calendar too; allows the leap second `:60`.
 pub fn is_rfc3339(text: &str) -> bool {
-    let Some((date_time, rest)) = text.as_bytes().split_at_checked(19) else { return false };
+    let Some((date_time, rest)) = text.as_bytes().split_at_checked(SECONDS_END) else { return false };
     text.len() <= RFC3339_CHARS_MAX && is_date_time(date_time) && after_fraction(rest).is_some_and(is_zone)
 }
 
@@ -56,6 +61,58 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
+}
+
+/// The instant that an RFC 3339 text tells, in milliseconds since 1970; `None` if it is none, or one before
+/// 1970. Digits after the milliseconds are cut off, and a leap second counts as the second after it.
+pub fn parse(text: &str) -> Option<u64> {
+    if !is_rfc3339(text) {
+        return None;
+    }
+    let text = text.as_bytes();
+    let (seconds, rest) = text.split_at(SECONDS_END);
+    let fraction = rest.strip_prefix(b".").unwrap_or_default();
+    let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit());
+    let millis = digits.chain(b"000").take(3).fold(0, |ms, digit| ms * 10 + i64::from(digit - b'0'));
+    let at = |range: std::ops::Range<usize>| i64::from(number(&seconds[range]));
+    let days = days_since_1970(at(0..4), at(5..7), at(8..10));
+    let local = ((days * 24 + at(11..13)) * 60 + at(14..16)) * 60 + at(17..19);
+    u64::try_from((local - zone_seconds(text)) * 1_000 + millis).ok()
+}
+
+/// Seconds by which a checked text's clock is ahead of UTC.
+fn zone_seconds(text: &[u8]) -> i64 {
+    let [.., sign @ (b'+' | b'-'), h, o, b':', m, n] = text else { return 0 };
+    let seconds = i64::from(number(&[*h, *o]) * 60 + number(&[*m, *n])) * 60;
+    if *sign == b'-' { -seconds } else { seconds }
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar; the year is counted from March.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
+}
+
+/// An instant as it stands in payloads: RFC 3339 text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(
+    /// Milliseconds since 1970.
+    pub u64,
+);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&to_string(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let invalid = || serde::de::Error::custom("an instant is written as 2026-01-01T08:00:00.000Z");
+        parse(&text).map(Self).ok_or_else(invalid)
+    }
 }
 
 fn write_digits(out: &mut Vec<u8>, mut number: u64, digits: usize) {
@@ -138,6 +195,30 @@ mod tests {
             (u64::MAX, "9999-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(to_string(ms), text);
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back_and_zones_count() {
+        for (text, ms) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T00:00:00.000Z", Some(951_782_400_000)),
+            ("2026-01-01T08:00:00.0079Z", Some(1_767_254_400_007)),
+            ("2026-01-01T08:00:00.1Z", Some(1_767_254_400_100)),
+            ("2026-01-01T13:30:00+05:30", Some(1_767_254_400_000)),
+            ("2025-12-31T23:30:00.5-08:30", Some(1_767_254_400_500)),
+            ("1969-12-31T23:59:59Z", None),
+            ("2026-02-30T00:00:00Z", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(parse(text), ms, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_instant_reads_back(ms in 0..=LATEST_MS) {
+            prop_assert_eq!(parse(&to_string(ms)), Some(ms));
         }
     }
 

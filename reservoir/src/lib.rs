@@ -1,0 +1,18 @@
+//! Who waits, who picks up, and the one step that boards: exactly one vehicle boards a passenger.
+//!
+//! [`Reservoir`] is the way in: it checks what is asked and answers from the cache where there is one.
+//! Behind it is a [`Repository`], which decides: each change of a passenger is one step that nothing can come
+//! between, with its record, its indexes and its announcement together, or not at all.
+//!
+//! This crate must never know a socket, an HTTP request of a client, or who may ask for what: it is told who
+//! asks, and believes it.
+
+pub mod actor;
+pub mod error;
+pub mod repository;
+pub mod reservoir;
+
+pub use actor::Actor;
+pub use error::Error;
+pub use repository::Repository;
+pub use reservoir::Reservoir;
