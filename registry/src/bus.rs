@@ -6,6 +6,7 @@
 pub mod announce;
 pub mod batch;
 pub(crate) mod streams;
+pub(crate) mod wake;
 
 use std::sync::Arc;
 use std::time::Duration;

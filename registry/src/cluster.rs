@@ -8,7 +8,7 @@ use signalbox_protocol::NodeId;
 use crate::memory::Commons;
 use crate::redis::{Call, Scripts};
 use crate::row::Generation;
-use crate::{Announcement, Bus, Directory, Error, Lease, Presence};
+use crate::{Announcement, Bus, Directory, Error, Lease, Locks, Presence};
 
 /// The node that this process is: its id for life, its generation as leases come and go.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub struct Cluster {
     pub bus: Arc<dyn Bus>,
     /// Which nodes are alive.
     pub lease: Arc<dyn Lease>,
+    /// Locks on resources.
+    pub locks: Arc<dyn Locks>,
     /// Whether the back end can be reached now; the memory back end always can.
     pub reachable: tokio::sync::watch::Receiver<bool>,
     /// Where crates that build on this one keep what their nodes share.

@@ -14,7 +14,9 @@
 //! | `sb:{T:AGENT:ID}:conns` | hash | connection id -> its row: the record |
 //! | `sb:{T:session:S}:conns`, `:owner` | hash, string | a named session's rows; its subject |
 //! | `sb:{T:GROUP}:conns:N.G` | set | a group's members on one node |
-//!
+//! | `sb:{T:RESOURCE}:lock`, `:fence` | string | who holds it; the fence of its latest grant |
+//! | `sb:{T:RESOURCE}:waiters` | zset | who waits for it -> since when, us |
+//! | `sb:{T:RESOURCE}:waiters:turn`, `:waiters:nodes` | string, hash | whose turn it is; until when a node's waiters are believed |
 //! | `sb:{T:fleet}:...` | | the fleet: passengers, pools, vehicles; named by the scripts of the reservoirs |
 //! | `sb:fleets` | zset | tenant -> when its fleet wants to be looked at, ms of Redis' clock |
 //!
@@ -22,7 +24,7 @@
 //! fleet announces what happens ([`is_of_fleet`]) have theirs in the fleet's slot, `sb:{T:fleet}:TOPIC`, so that
 //! the script that changes a pool announces it.
 
-use signalbox_protocol::{Agent, NodeId, SessionId, Tenant, Topic};
+use signalbox_protocol::{Agent, NodeId, Resource, SessionId, Tenant, Topic};
 
 use crate::row::Generation;
 
@@ -37,6 +39,8 @@ pub(crate) enum Scope<'a> {
     Agent(&'a Tenant, &'a Agent),
     /// A named session: its rows and its owner.
     Session(&'a Tenant, &'a SessionId),
+    /// A lock and its line.
+    Lock(&'a Tenant, &'a Resource),
     /// A tenant's fleet: one key, with which the names of all others begin.
     Fleet(&'a Tenant),
     /// The list of fleets.
@@ -74,6 +78,12 @@ impl Keys {
                 let session = format!("{}:{{{tenant}:session:{session}}}", self.prefix);
                 vec![format!("{session}:conns"), format!("{session}:owner")]
             }
+            Scope::Lock(tenant, resource) => {
+                let resource = format!("{}:{{{tenant}:{resource}}}", self.prefix);
+                ["lock", "fence", "waiters:turn", "waiters", "waiters:nodes"]
+                    .map(|name| format!("{resource}:{name}"))
+                    .into()
+            }
             Scope::Fleet(tenant) => vec![self.fleet(tenant)],
             Scope::Fleets => vec![format!("{}:fleets", self.prefix)],
         })
@@ -87,6 +97,17 @@ impl Keys {
     /// A node's card; the channel to a node has the same name.
     pub(crate) fn node(&self, node: &NodeId) -> String {
         format!("{}:node:{{{node}}}", self.prefix)
+    }
+
+    /// What the names of the channels to nodes begin with; a node's id and a closing brace follow.
+    pub(crate) fn node_channel_prefix(&self) -> String {
+        format!("{}:node:{{", self.prefix)
+    }
+
+    /// What the keys of a tenant's locks look like, as a pattern of Redis, and what stands around a resource.
+    pub(crate) fn locks(&self, tenant: &Tenant) -> (String, [String; 2]) {
+        let around = [format!("{}:{{{tenant}:", self.prefix), "}:lock".to_owned()];
+        (around.join("*"), around)
     }
 
     /// A node's connections: the reverse index.
@@ -204,11 +225,13 @@ mod tests {
     #[test]
     fn the_keys_of_every_scope_share_a_slot() {
         let (tenant, agent, session) = names();
+        let resource = Resource::try_new("order:9").unwrap();
         let scopes = [
             Scope::Nodes,
             Scope::Sweeper,
             Scope::Agent(&tenant, &agent),
             Scope::Session(&tenant, &session),
+            Scope::Lock(&tenant, &resource),
             Scope::Fleet(&tenant),
             Scope::Fleets,
         ];
@@ -219,6 +242,7 @@ mod tests {
                 | Scope::Sweeper
                 | Scope::Agent(..)
                 | Scope::Session(..)
+                | Scope::Lock(..)
                 | Scope::Fleet(_)
                 | Scope::Fleets => {}
             }
@@ -262,6 +286,7 @@ mod tests {
             assert!(SessionId::try_new(hostile).is_err());
             assert!(NodeId::try_new(hostile).is_err());
             assert!(ConnectionId::try_new(hostile).is_err());
+            assert!(Resource::try_new(hostile).is_err());
             assert!(Topic::of("route", hostile).is_err() && Topic::of(hostile, "1").is_err());
         }
     }

@@ -1,7 +1,8 @@
 //! What the nodes of a cluster share, and nothing else.
 //!
 //! [`directory`]: which connections exist and where. [`presence`]: who is in a group.
-//! [`bus`]: how a node hands frames to other nodes. [`lease`]: which nodes are alive.
+//! [`bus`]: how a node hands frames to other nodes. [`lease`]: which nodes are alive. [`lock`]: who may do what
+//! only one may.
 //! Each is a small trait with two back ends, `memory` (one process, any number of nodes in it) and
 //! `redis`, and one conformance suite runs on both (`registry/tests/conformance`).
 //!
@@ -15,6 +16,7 @@ pub mod directory;
 pub mod error;
 mod keys;
 pub mod lease;
+pub mod lock;
 pub mod memory;
 mod mutex;
 pub mod presence;
@@ -27,6 +29,7 @@ pub use cluster::{Backing, Cluster, ThisNode};
 pub use directory::Directory;
 pub use error::Error;
 pub use lease::{Lease, NodeCard};
+pub use lock::Locks;
 pub use memory::MemoryCluster;
 pub use presence::Presence;
 pub use row::Row;

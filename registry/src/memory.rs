@@ -7,6 +7,7 @@ mod bus;
 mod commons;
 mod directory;
 mod lease;
+mod lock;
 mod presence;
 mod table;
 
@@ -17,9 +18,10 @@ use tokio::sync::watch;
 pub use self::commons::Commons;
 use crate::changes::Changes;
 use crate::cluster::Backing;
-use crate::mutex::lock;
+use crate::mutex;
 use crate::{Cluster, ThisNode};
 use bus::{Exchange, MemoryBus};
+use lock::{LockTable, MemoryLocks};
 use table::Shared;
 
 /// What the nodes of one process share.
@@ -29,6 +31,8 @@ pub struct MemoryCluster {
     shared: Mutex<Shared>,
     /// What a refresh of older rows must not undo.
     changes: Changes,
+    /// Who holds which lock, and who waits.
+    locks: Arc<LockTable>,
     /// Who can be posted to.
     exchange: Arc<Exchange>,
     /// What other crates keep here.
@@ -44,6 +48,7 @@ impl MemoryCluster {
         Arc::new(Self {
             shared: Mutex::default(),
             changes: Changes::default(),
+            locks: LockTable::new(),
             commons: Commons::new(Arc::clone(&exchange)),
             exchange,
             reachable: watch::Sender::new(true),
@@ -59,12 +64,13 @@ impl MemoryCluster {
             presence: Arc::clone(self) as _,
             bus,
             lease: Arc::clone(self) as _,
+            locks: MemoryLocks::new(&self.locks),
             reachable: self.reachable.subscribe(),
             backing: Backing::Memory(self.commons.clone()),
         }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
-        lock(&self.shared)
+        mutex::lock(&self.shared)
     }
 }

@@ -4,7 +4,8 @@
 //! state of the node ([`Cluster::reachable`]), not an error of the start. What runs, each a task of the
 //! given tracker until `stop`: one supervisor per hot link (`link`), the driver of each open connection
 //! (`wire`), the keeper of the live view (`live`), the owner of the subscriptions (`subscriber`), the
-//! watch over Redis' identity (`identity`), and one short-lived flush per busy destination (`lanes`).
+//! watch over Redis' identity (`identity`), one short-lived flush per busy destination (`lanes`), and one
+//! task per line of waiters for a lock (`lock`).
 
 mod bus;
 mod call;
@@ -18,6 +19,7 @@ mod lanes;
 mod lease;
 mod link;
 mod live;
+mod lock;
 mod presence;
 mod refresh;
 mod script;
@@ -45,6 +47,7 @@ use follow::Followed;
 use inlet::Inlet;
 use lanes::Lanes;
 use lease::RedisLease;
+use lock::{Core, RedisLocks};
 use presence::RedisPresence;
 use store::Store;
 use subscriber::Subscriber;
@@ -116,13 +119,17 @@ pub fn connect(
         tracker.spawn(Arc::clone(link).supervise(endpoint.clone(), stop.clone()));
     }
     tracker.spawn(Arc::clone(&store.live).keep(stop.clone()));
-    let bus = start_bus(config, &node, &store, &endpoint, (tracker, stop));
+    let bus = start_bus(config, &node, &store, &endpoint, (tracker, stop.clone()));
+    let subscriber = Arc::clone(&bus.subscriber);
+    let locks = Core::new(node.id().clone(), Arc::clone(&store), subscriber, tracker.clone(), stop);
+    bus.inlet.attach_locks(Arc::clone(&locks));
     Ok(Cluster {
         node,
         directory: Arc::new(RedisDirectory::new(Arc::clone(&store))),
         presence: Arc::new(RedisPresence { store: Arc::clone(&store) }),
         bus: Arc::new(bus),
         lease: Arc::new(RedisLease { store: Arc::clone(&store) }),
+        locks: Arc::new(RedisLocks { core: locks }),
         reachable: store.links.reachable(),
         backing: Backing::Redis(Scripts::new(store)),
     })

@@ -70,7 +70,7 @@ pub fn head(tenant: &Tenant, topic: &str, spared: &str) -> Vec<u8> {
     bytes
 }
 
-fn take_text<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a str, Malformed> {
+pub(super) fn take_text<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a str, Malformed> {
     let length = usize::from(*bytes.get(*at).ok_or(Malformed::Length)?);
     let text = bytes.get(*at + 1..*at + 1 + length).ok_or(Malformed::Length)?;
     *at += 1 + length;

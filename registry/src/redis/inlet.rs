@@ -16,17 +16,21 @@ use tracing::warn;
 
 use super::bus::Tally;
 use super::follow::Group;
+use super::lock::Core as Locks;
 use crate::BusListener;
 use crate::bus::Break;
 use crate::bus::announce::{self, Announcement};
 use crate::bus::batch::{Address, Header, Malformed, decode, header, is_from};
 use crate::bus::streams::{Streams, Verdict};
+use crate::bus::wake::{self, Wake};
 use crate::mutex::lock;
 
 /// The receiving end of a node's bus.
 pub(super) struct Inlet {
     node: NodeId,
     listener: OnceLock<Arc<dyn BusListener>>,
+    /// Whose waiters are woken.
+    locks: OnceLock<Arc<Locks>>,
     streams: Mutex<Streams>,
     tally: Arc<Tally>,
     born: Instant,
@@ -49,6 +53,7 @@ impl Inlet {
         Arc::new(Self {
             node,
             listener: OnceLock::new(),
+            locks: OnceLock::new(),
             streams: Mutex::default(),
             tally,
             born: Instant::now(),
@@ -60,6 +65,11 @@ impl Inlet {
 
     pub(super) fn attach(&self, listener: Arc<dyn BusListener>) {
         assert!(self.listener.set(listener).is_ok(), "a listener is attached once");
+    }
+
+    /// Tells where wakes go.
+    pub(super) fn attach_locks(&self, locks: Arc<Locks>) {
+        assert!(self.locks.set(locks).is_ok(), "a node has one table of waiters");
     }
 
     /// A probe to be sent now; its number tells when that was.
@@ -102,6 +112,7 @@ impl Inlet {
     fn take(&self, bytes: &Bytes) {
         match bytes.first() {
             Some(&announce::VERSION) => self.take_announcement(bytes),
+            Some(&wake::VERSION) => self.take_wake(bytes),
             _ => self.take_batch(bytes),
         }
     }
@@ -115,6 +126,14 @@ impl Inlet {
                 }
             }
             Err(error) => self.unreadable(&error),
+        }
+    }
+
+    fn take_wake(&self, bytes: &Bytes) {
+        match (Wake::decode(bytes), self.locks.get()) {
+            (Ok(wake), Some(locks)) => locks.wake(wake),
+            (Ok(_), None) => {}
+            (Err(error), _) => self.unreadable(&error),
         }
     }
 

@@ -51,8 +51,28 @@ pub(super) static SWEEPER_KEEP: Script = Script::new(include_str!("scripts/sweep
 /// Releases the sweeper's lock: on the sweeper.
 pub(super) static SWEEPER_RELEASE: Script = Script::new(include_str!("scripts/sweeper_release.lua"));
 
+/// The text of a script of a lock: what they share, and then its own.
+macro_rules! of_a_lock {
+    ($file:literal) => {
+        Script::new(concat!(include_str!("scripts/lock_line.lua"), include_str!($file)))
+    };
+}
+
+/// Takes a lock or lines up for it: on a lock.
+pub(super) static LOCK_ACQUIRE: Script = of_a_lock!("scripts/lock_acquire.lua");
+/// Lets a lock last longer: on a lock.
+pub(super) static LOCK_RENEW: Script = of_a_lock!("scripts/lock_renew.lua");
+/// Ends a lock and gives the turn to the first in line: on a lock.
+pub(super) static LOCK_RELEASE: Script = of_a_lock!("scripts/lock_release.lua");
+/// Takes a waiter out of the line: on a lock.
+pub(super) static LOCK_LEAVE: Script = of_a_lock!("scripts/lock_leave.lua");
+/// Keeps a node's waiters in line, and the line moving: on a lock.
+pub(super) static LOCK_TEND: Script = of_a_lock!("scripts/lock_tend.lua");
+/// Who holds a lock: on a lock.
+pub(super) static LOCK_INSPECT: Script = Script::new(include_str!("scripts/lock_inspect.lua"));
+
 /// All of them; each new connection makes sure that Redis knows them.
-pub(super) static ALL: [&Script; 12] = [
+pub(super) static ALL: [&Script; 18] = [
     &LEASE_ACQUIRE,
     &LEASE_RENEW,
     &LEASE_RELEASE,
@@ -65,6 +85,12 @@ pub(super) static ALL: [&Script; 12] = [
     &SESSION_KEEP,
     &SWEEPER_KEEP,
     &SWEEPER_RELEASE,
+    &LOCK_ACQUIRE,
+    &LOCK_RENEW,
+    &LOCK_RELEASE,
+    &LOCK_LEAVE,
+    &LOCK_TEND,
+    &LOCK_INSPECT,
 ];
 
 #[cfg(test)]
@@ -77,7 +103,8 @@ mod tests {
             for call in script.text().split("redis.call(").skip(1) {
                 let mut args = call.split(',').map(str::trim);
                 let command = args.next().unwrap_or_default();
-                if command.starts_with("'TIME'") {
+                // A channel is no key: a wake goes to whichever node stands first in line.
+                if command.starts_with("'TIME'") || command == "'PUBLISH'" {
                     continue;
                 }
                 let key = args.next().unwrap_or_default();

@@ -51,7 +51,7 @@ impl Scripts {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn deadline_ms(&self) -> Result<u64, Error> {
-        Ok(self.store.live.redis_now_ms().await? + self.patience().as_millis() as u64)
+        self.store.deadline_ms().await
     }
 
     /// The longest wait for an answer.

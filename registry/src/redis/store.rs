@@ -57,6 +57,12 @@ impl Store {
         &self.links.all()[0]
     }
 
+    /// Until when a script that is sent now may take effect: milliseconds of Redis' clock. Whoever asked has
+    /// given up by then.
+    pub(super) async fn deadline_ms(&self) -> Result<u64, Error> {
+        Ok(self.live.redis_now_ms().await? + self.command_timeout.as_millis() as u64)
+    }
+
     /// A connection of its own for large answers and long work, which would hold up the links.
     pub(super) async fn bulk(&self) -> Result<Bulk, Error> {
         let connection = self.pool.get().await.map_err(|error| Error::Unavailable(Some(error.into())))?;

@@ -8,6 +8,7 @@
 mod bus;
 mod directory;
 mod lease;
+mod lock;
 mod presence;
 mod redis_only;
 mod world;

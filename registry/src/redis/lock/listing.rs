@@ -1,0 +1,117 @@
+//! The locks of a tenant, found by a scan over all keys: there is no index, so that a lock costs no more for
+//! being listed now and then. One page looks at a bounded number of keys.
+
+use signalbox_protocol::{Resource, Tenant};
+
+use super::read_held;
+use crate::Error;
+use crate::keys::Scope;
+use crate::lock::{Held, HeldPage};
+use crate::redis::call::{Call, read};
+use crate::redis::script::LOCK_INSPECT;
+use crate::redis::store::{Bulk, Store};
+
+/// Keys that Redis looks at in one step.
+const SCAN_KEYS: usize = 1_000;
+/// Steps for one page.
+const SCANS_MAX: usize = 50;
+
+/// Where a page ended: within the keys that one step of the scan finds, after those up to a resource.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    scan: u64,
+    after: Option<Resource>,
+}
+
+impl Place {
+    fn parse(cursor: &str) -> Result<Self, Error> {
+        let parse = || {
+            let (scan, after) = cursor.split_once('/')?;
+            let after = (!after.is_empty()).then(|| Resource::try_new(after).ok());
+            Some(Self { scan: scan.parse().ok()?, after: after.map_or(Some(None), |after| after.map(Some))? })
+        };
+        parse().ok_or(Error::Unreadable { what: "cursor" })
+    }
+
+    fn cursor(&self) -> String {
+        format!("{}/{}", self.scan, self.after.as_ref().map_or("", Resource::as_str))
+    }
+}
+
+/// A page of the locks of a tenant.
+pub(super) async fn list(
+    store: &Store,
+    tenant: &Tenant,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<HeldPage, Error> {
+    let start = Place { scan: 0, after: None };
+    let mut place = cursor.map_or(Ok(start), Place::parse)?;
+    let mut scan = Scan { store, tenant, bulk: store.bulk().await? };
+    let mut page = HeldPage::default();
+    for _ in 0..SCANS_MAX {
+        let (next, mut found) = scan.step(&place).await?;
+        let rest = found.split_off(limit.max(1).saturating_sub(page.items.len()).min(found.len()));
+        page.items.extend(scan.inspect(&found).await?);
+        place = match (rest.is_empty(), found.pop()) {
+            (false, Some(last)) => Place { after: Some(last), ..place },
+            _ => Place { scan: next, after: None },
+        };
+        if place == (Place { scan: 0, after: None }) {
+            return Ok(page);
+        }
+        if page.items.len() >= limit || !rest.is_empty() {
+            break;
+        }
+    }
+    page.cursor = Some(place.cursor());
+    Ok(page)
+}
+
+struct Scan<'a> {
+    store: &'a Store,
+    tenant: &'a Tenant,
+    bulk: Bulk,
+}
+
+impl Scan<'_> {
+    /// The resources that one step finds behind a place, in order, and where the next step begins.
+    async fn step(&mut self, place: &Place) -> Result<(u64, Vec<Resource>), Error> {
+        let (pattern, [front, back]) = self.store.keys.locks(self.tenant);
+        let call = Call::new("SCAN").arg(place.scan).arg("MATCH").arg(pattern);
+        let call = call.arg("COUNT").arg(SCAN_KEYS).arg("TYPE").arg("string");
+        let (next, keys): (u64, Vec<String>) = read(self.bulk.one(call).await?, "scan")?;
+        let resource = |key: &String| Resource::try_new(key.strip_prefix(&front)?.strip_suffix(&back)?).ok();
+        let mut found: Vec<_> = keys.iter().filter_map(resource).collect();
+        found.retain(|resource| place.after.as_ref().is_none_or(|after| resource > after));
+        found.sort_unstable();
+        found.dedup();
+        Ok((next, found))
+    }
+
+    /// What is held of them.
+    async fn inspect(&mut self, resources: &[Resource]) -> Result<Vec<Held>, Error> {
+        let keys = &self.store.keys;
+        let call = |resource| Call::script(&LOCK_INSPECT, &keys.of(Scope::Lock(self.tenant, resource)));
+        let calls: Vec<_> = resources.iter().map(call).collect();
+        let answers = self.bulk.run(&calls).await?;
+        let held = resources.iter().zip(answers).map(|(resource, answer)| read_held(resource, answer));
+        held.filter_map(Result::transpose).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_back_and_nothing_else_does() {
+        for after in [None, Some(Resource::try_new("order:9").unwrap())] {
+            let place = Place { scan: 17, after };
+            assert_eq!(Place::parse(&place.cursor()).unwrap(), place);
+        }
+        for bad in ["", "17", "x/", "/", "-1/", "1/a b", "1/a/b"] {
+            assert!(Place::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

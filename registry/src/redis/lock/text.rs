@@ -1,0 +1,81 @@
+//! Locks as Redis holds them: `token|fence|ttl ms|owner|claim`. Only the last part may hold a `|`.
+
+use signalbox_protocol::{Agent, Topic};
+
+use crate::Error;
+use crate::lock::Ask;
+
+/// A lock as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) token: String,
+    pub(super) fence: u64,
+    pub(super) owner: Agent,
+}
+
+impl Stored {
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        let mut parts = text.splitn(5, '|');
+        let mut read = || {
+            let (token, fence) = (parts.next()?.to_owned(), parts.next()?.parse().ok()?);
+            let owner = Agent::from_topic(Topic::try_new(parts.nth(1)?).ok()?);
+            Some(Self { token, fence, owner })
+        };
+        read().ok_or(Error::Unreadable { what: "lock" })
+    }
+}
+
+/// What tells one request of one subject from all others; empty for a request without an id.
+pub(super) fn claim(ask: &Ask) -> String {
+    match &ask.request_id {
+        Some(request_id) => format!("{}:{}{request_id}", ask.subject.len(), ask.subject),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use signalbox_protocol::{Resource, Tenant};
+
+    use super::*;
+
+    fn ask(subject: &str, request_id: Option<&str>) -> Ask {
+        Ask {
+            tenant: Tenant::try_new("acme").unwrap(),
+            resource: Resource::try_new("r").unwrap(),
+            owner: Agent::of("vehicle", "V1").unwrap(),
+            subject: subject.to_owned(),
+            request_id: request_id.map(str::to_owned),
+            ttl: Duration::ZERO,
+            wait: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_lock_reads_back_whatever_its_claim_holds() {
+        let owner = Agent::of("vehicle", "V~1@2+3.x").unwrap();
+        for claim in ["", "2:me1", "9:a|b|c|d|e|\n\u{0}é"] {
+            let stored = Stored::parse(&format!("abc|1790000000000001|5000|{owner}|{claim}")).unwrap();
+            let expected = Stored { token: "abc".into(), fence: 1_790_000_000_000_001, owner: owner.clone() };
+            assert_eq!(stored, expected);
+        }
+        for bad in ["", "abc", "abc|x|5|vehicle:V1|", "abc|1|5", "abc|1|5|V1|"] {
+            assert!(Stored::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_two_requests_have_one_claim() {
+        let asks =
+            [("a", Some("bc")), ("ab", Some("c")), ("1:a", Some("b")), ("", Some("1:ab")), ("ab", Some(""))];
+        let mut claims: Vec<_> = asks.iter().map(|(subject, id)| claim(&ask(subject, *id))).collect();
+        claims.push(claim(&ask("a", None)));
+        assert_eq!(claims.pop().unwrap(), "");
+        claims.sort();
+        claims.dedup();
+        assert_eq!(claims.len(), asks.len());
+        assert!(claims.iter().all(|claim| !claim.is_empty()));
+    }
+}

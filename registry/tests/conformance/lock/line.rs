@@ -1,0 +1,1 @@
+//! Standing in line for a lock.
