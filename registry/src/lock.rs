@@ -10,7 +10,7 @@ pub(crate) mod tally;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use signalbox_protocol::{Agent, Resource, Tenant};
+use signalbox_protocol::{Agent, RequestId, Resource, Tenant};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -40,7 +40,7 @@ pub struct Ask {
     /// The principal behind the owner, to whom `request_id` belongs.
     pub subject: String,
     /// Makes a retry safe: the same subject with the same id gets the grant that stands, if it is its own.
-    pub request_id: Option<String>,
+    pub request_id: Option<RequestId>,
     /// How long the lock lasts unless it is renewed, in whole milliseconds: at least one, at most [`TTL_MAX`].
     pub ttl: Duration,
     /// How long to stand in line for it, at most [`WAIT_MAX`]; zero for not at all.

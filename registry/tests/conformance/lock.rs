@@ -5,7 +5,7 @@ mod line;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use signalbox_protocol::Resource;
+use signalbox_protocol::{RequestId, Resource};
 use signalbox_registry::Error;
 use signalbox_registry::lock::{Acquired, Ask, Denial, Grant, Held, Released};
 use signalbox_testkit::eventually;
@@ -34,6 +34,10 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) fn resource(name: &str) -> Resource {
     Resource::try_new(name).unwrap()
+}
+
+pub(crate) fn request_id(text: &str) -> Option<RequestId> {
+    Some(RequestId::try_new(text).unwrap())
 }
 
 /// An ask of the default tenant, that lasts long and does not wait.
@@ -198,7 +202,7 @@ async fn the_fence_grows_with_every_grant(world: World) {
 
 async fn a_retry_gets_the_grant_that_stands(world: World) {
     let (a, b) = (world.node("a").await, world.node("b").await);
-    let first = Ask { request_id: Some("é|%d {}\n\"1\"".into()), ..ask("r", "vehicle:1") };
+    let first = Ask { request_id: request_id("é|%d {} \"1\""), ..ask("r", "vehicle:1") };
     let grant = a.takes(&first).await;
     for retry in [first.clone(), Ask { wait: LONG, ttl: SOON, ..first.clone() }] {
         let again = b.takes(&retry).await;
@@ -219,12 +223,12 @@ async fn another_subjects_request_is_no_retry(world: World) {
     let node = world.node("a").await;
     let request = |subject: &str, id: &str| Ask {
         subject: subject.to_owned(),
-        request_id: Some(id.to_owned()),
+        request_id: request_id(id),
         ..ask("r", "vehicle:1")
     };
     node.takes(&request("ab", "c")).await;
     // The last one ends as the claim that is stored does.
-    for (subject, id) in [("x", "c"), ("a", "bc"), ("ab", "d"), ("abc", ""), ("", "abc"), ("ab|2:ab", "c")] {
+    for (subject, id) in [("x", "c"), ("a", "bc"), ("ab", "d"), ("abc", " "), ("", "abc"), ("ab|2:ab", "c")] {
         let denial = node.is_denied(&request(subject, id)).await;
         assert_eq!(denial.held_by, Some(agent("vehicle:1")), "{subject} {id}");
     }
@@ -297,7 +301,7 @@ async fn a_listing_holds_every_lock_of_the_tenant_once(world: World) {
 
 async fn whatever_comes_of_it_is_counted(world: World) {
     let (a, b) = (world.node("a").await, world.node("b").await);
-    let request = Ask { request_id: Some("1".into()), ..ask("r", "vehicle:1") };
+    let request = Ask { request_id: request_id("1"), ..ask("r", "vehicle:1") };
     let grant = a.takes(&request).await;
     a.takes(&request).await;
     a.is_denied(&ask("r", "vehicle:2")).await;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use signalbox_protocol::Agent;
+use signalbox_protocol::{Agent, RequestId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ pub(super) struct Lock {
     pub(super) fence: u64,
     pub(super) owner: Agent,
     /// Subject and request id, if it can be asked for again.
-    claim: Option<(String, String)>,
+    claim: Option<(String, RequestId)>,
     ttl: Duration,
     pub(super) ends: Instant,
 }
@@ -86,8 +86,8 @@ impl Slot {
 
     /// The lock that was granted for this ask before.
     pub(super) fn claimed(&self, ask: &Ask, now: Instant) -> Option<&Lock> {
-        let claim = (ask.subject.as_str(), ask.request_id.as_deref()?);
-        let is_his = |(subject, id): &(String, String)| (subject.as_str(), id.as_str()) == claim;
+        let claim = (&ask.subject, ask.request_id.as_ref()?);
+        let is_his = |(subject, id): &(String, RequestId)| (subject, id) == claim;
         self.lock(now).filter(|lock| lock.claim.as_ref().is_some_and(is_his))
     }
 

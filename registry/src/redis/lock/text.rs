@@ -28,7 +28,7 @@ impl Stored {
 /// What tells one request of one subject from all others; empty for a request without an id.
 pub(super) fn claim(ask: &Ask) -> String {
     match &ask.request_id {
-        Some(request_id) => format!("{}:{}{request_id}", ask.subject.len(), ask.subject),
+        Some(request_id) => format!("{}:{}{}", ask.subject.len(), ask.subject, request_id.as_str()),
         None => String::new(),
     }
 }
@@ -37,7 +37,7 @@ pub(super) fn claim(ask: &Ask) -> String {
 mod tests {
     use std::time::Duration;
 
-    use signalbox_protocol::{Resource, Tenant};
+    use signalbox_protocol::{RequestId, Resource, Tenant};
 
     use super::*;
 
@@ -47,7 +47,7 @@ mod tests {
             resource: Resource::try_new("r").unwrap(),
             owner: Agent::of("vehicle", "V1").unwrap(),
             subject: subject.to_owned(),
-            request_id: request_id.map(str::to_owned),
+            request_id: request_id.map(|id| RequestId::try_new(id).unwrap()),
             ttl: Duration::ZERO,
             wait: Duration::ZERO,
         }
@@ -68,8 +68,13 @@ mod tests {
 
     #[test]
     fn no_two_requests_have_one_claim() {
-        let asks =
-            [("a", Some("bc")), ("ab", Some("c")), ("1:a", Some("b")), ("", Some("1:ab")), ("ab", Some(""))];
+        let asks = [
+            ("a", Some("bc")),
+            ("ab", Some("c")),
+            ("1:a", Some("b")),
+            ("", Some("1:ab")),
+            ("abc", Some(" ")),
+        ];
         let mut claims: Vec<_> = asks.iter().map(|(subject, id)| claim(&ask(subject, *id))).collect();
         claims.push(claim(&ask("a", None)));
         assert_eq!(claims.pop().unwrap(), "");
