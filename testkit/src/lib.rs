@@ -1,14 +1,16 @@
 //! What the tests of several crates share. Only ever a dev-dependency.
 //!
 //! [`RedisServer`]: a real `redis-server` of the test's own. [`Forwarder`]: a TCP path that can be made to
-//! fail. [`eventually`]: waits for a condition, with a deadline, in place of sleeping.
+//! fail. [`Strapi`]: an HTTP server that behaves like Strapi 5, as documented. [`eventually`]: waits for a condition, with a deadline, in place of sleeping.
 //!
 //! Everything listens on and talks to 127.0.0.0/8 alone, and ends no process that it did not start.
 
 mod eventually;
 mod forwarder;
 mod redis_server;
+pub mod strapi;
 
 pub use eventually::eventually;
 pub use forwarder::Forwarder;
 pub use redis_server::RedisServer;
+pub use strapi::Strapi;
