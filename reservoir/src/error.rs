@@ -62,4 +62,7 @@ pub enum Error {
     /// The registry could not do it; see there what that means for the change.
     #[error(transparent)]
     Registry(#[from] signalbox_registry::Error),
+    /// The store behind the cluster could not do it.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
 }

@@ -11,8 +11,10 @@ pub mod actor;
 pub mod error;
 pub mod repository;
 pub mod reservoir;
+pub mod store;
 
 pub use actor::Actor;
 pub use error::Error;
 pub use repository::Repository;
 pub use reservoir::Reservoir;
+pub use store::StoreError;
