@@ -62,7 +62,7 @@ impl LockTable {
     }
 
     /// Takes the lock, or tells what is in the way; a waiter lines up.
-    fn try_take(&self, key: &Key, ask: &Ask, me: Option<&Waiter>, tally: &LockTally) -> Tried {
+    fn try_take(&self, key: &Key, ask: &Ask, me: Option<&mut Waiter>, tally: &LockTally) -> Tried {
         let now = Instant::now();
         let mut slots = lock(&self.slots);
         slots.sweep_if_due(now);
@@ -71,25 +71,25 @@ impl LockTable {
         if let Some(claimed) = slot.claimed(ask, now) {
             return Tried::Over(Acquired::Granted(claimed.grant(now)));
         }
-        let (in_the_way, passed) = slot.in_the_way(me.map(|me| me.number), now);
+        let (in_the_way, passed) = slot.in_the_way(me.as_ref().map(|me| me.number), now);
         match passed {
             Passed::Expired => tally.met_expiry(),
             Passed::Missed => tally.turn_missed(),
             Passed::Nothing => {}
         }
-        match (in_the_way, me) {
-            (None, _) => {
-                *fence = (*fence + 1).max(self.born_us + self.born.elapsed().as_micros() as u64);
-                tally.granted();
-                let grant = slot.take(ask, new_token(), *fence, now);
-                if let Some(me) = me {
-                    slot.leave(me.number, now);
-                }
-                Tried::Over(Acquired::Granted(grant))
-            }
-            (Some(in_the_way), Some(me)) if slot.line_up(me) => Tried::InLine(in_the_way),
-            (Some(in_the_way), _) => Tried::Over(Acquired::Denied(in_the_way.denial(now))),
+        if let Some(in_the_way) = in_the_way {
+            return match me.is_some_and(|me| slot.line_up(me)) {
+                true => Tried::InLine(in_the_way),
+                false => Tried::Over(Acquired::Denied(in_the_way.denial(now))),
+            };
         }
+        *fence = (*fence + 1).max(self.born_us + self.born.elapsed().as_micros() as u64);
+        tally.granted();
+        let grant = slot.take(ask, new_token(), *fence, now);
+        if let Some(me) = me {
+            slot.leave(me.number, now);
+        }
+        Tried::Over(Acquired::Granted(grant))
     }
 
     fn leave(&self, key: &Key, number: u64) -> Denial {
@@ -130,10 +130,10 @@ impl MemoryLocks {
 
     async fn wait(&self, key: &Key, ask: &Ask, until: Instant) -> Acquired {
         let number = self.table.waiters.fetch_add(1, Ordering::Relaxed);
-        let me = Waiter { number, wake: Arc::new(Notify::new()) };
+        let mut me = Waiter { number, wake: Arc::new(Notify::new()), in_line: false };
         let mut place: Option<Place<'_>> = None;
         loop {
-            let in_the_way = match self.table.try_take(key, ask, Some(&me), &self.tally) {
+            let in_the_way = match self.table.try_take(key, ask, Some(&mut me), &self.tally) {
                 Tried::Over(acquired) => return acquired,
                 Tried::InLine(in_the_way) => in_the_way,
             };

@@ -39,6 +39,7 @@ impl Lock {
 pub(super) struct Waiter {
     pub(super) number: u64,
     pub(super) wake: Arc<Notify>,
+    pub(super) in_line: bool,
 }
 
 /// Why a lock can't be had now.
@@ -109,15 +110,13 @@ impl Slot {
         (turn.map(|(_, until)| InTheWay { holder: None, until }), passed)
     }
 
-    /// Lines up, unless the line is full; where somebody stands already he stays.
-    pub(super) fn line_up(&mut self, waiter: &Waiter) -> bool {
-        if self.line.iter().all(|other| other.number != waiter.number) {
-            if self.line.len() >= WAITERS_MAX {
-                return false;
-            }
+    /// Lines up, unless the line is full; who stands in it already stays where he is.
+    pub(super) fn line_up(&mut self, waiter: &mut Waiter) -> bool {
+        if !waiter.in_line && self.line.len() < WAITERS_MAX {
+            waiter.in_line = true;
             self.line.push_back(waiter.clone());
         }
-        true
+        waiter.in_line
     }
 
     /// Holds the lock from now on.
@@ -158,12 +157,8 @@ impl Slot {
             passed = Passed::Missed;
         }
         self.turn = self.line.front().map(|first| (first.number, now + TURN));
-        match self.line.front() {
-            Some(first) => {
-                first.wake.notify_one();
-                passed
-            }
-            None => Passed::Nothing,
-        }
+        // The second is told as well, and looks again when the turn of the first ends.
+        self.line.iter().take(2).for_each(|waiter| waiter.wake.notify_one());
+        if self.turn.is_some() { passed } else { Passed::Nothing }
     }
 }
