@@ -17,10 +17,11 @@ pub use boarding::{
 };
 pub use lock::{LockAcquire, LockDenied, LockGranted, LockProof, LockReleased};
 pub use order::{OrderAccept, OrderAccepted, OrderDenial, OrderDenied, OrderView, OrderViewers};
-pub use parse_data::parse_data;
+pub use parse_data::{parse_body, parse_data};
 
 /// A place in a durable topic's log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Position {
     /// Which life of the log. Offsets of different epochs can't be compared.
     pub epoch: String,
@@ -83,6 +84,7 @@ pub struct SendAck {
 
 /// How a node is, in `system:health_check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NodeStatus {
     /// Everything works.
@@ -95,6 +97,7 @@ pub enum NodeStatus {
 
 /// How a node's link to Redis is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RedisStatus {
     /// Commands are answered and the bus delivers.
@@ -107,6 +110,7 @@ pub enum RedisStatus {
 
 /// `system:health_check`: how the node is that holds the asker's connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct HealthCheck {
     /// The node's state as a whole.
     pub status: NodeStatus,
@@ -162,6 +166,7 @@ pub enum ConnectionState {
 
 /// Counts of one node since it started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NodeStats {
     /// The node.
     pub node_id: NodeId,
@@ -185,6 +190,7 @@ pub struct NodeStats {
 
 /// Counts of all live nodes together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ClusterStats {
     /// Live nodes.
     pub nodes: u64,
@@ -215,6 +221,7 @@ pub struct PresenceRequest {
 
 /// `presence:members`: who is connected, one page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PresenceMembers {
     /// The topic that was asked for.
     pub topic: Topic,
@@ -228,6 +235,7 @@ pub struct PresenceMembers {
 
 /// One connection of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Member {
     /// Who.
     pub agent: Agent,

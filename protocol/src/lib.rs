@@ -21,6 +21,8 @@ pub mod limits;
 pub mod message_type;
 pub mod request_id;
 pub mod resource;
+#[cfg(feature = "openapi")]
+mod schema;
 pub mod target;
 pub mod tenant;
 pub mod timestamp;

@@ -46,6 +46,7 @@ impl QueryCommuters {
 
 /// A waiting passenger as an answer tells it, with the names that the sources use as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Found<P = Passenger> {
     /// The passenger.
     #[serde(flatten)]
@@ -95,6 +96,7 @@ pub struct BoardingConfirmed {
 
 /// Why a boarding or alighting was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BoardingDenial {
     /// No such passenger or vehicle.

@@ -35,6 +35,7 @@ pub struct LockProof {
 
 /// `lock:granted`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LockGranted {
     /// What is locked.
     pub resource: String,

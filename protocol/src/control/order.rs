@@ -20,6 +20,7 @@ fn yes() -> bool {
 
 /// `order:viewers`: the answer, and the notice to the other viewers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OrderViewers {
     /// The order.
     pub order_id: OrderId,

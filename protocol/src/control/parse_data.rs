@@ -1,9 +1,8 @@
-//! Reading the `data` of a command, with errors that name the field.
-
-use std::collections::BTreeMap;
+//! Reading the `data` of a command, or a body, with errors that name the field.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use serde_path_to_error::Segment;
 
 use crate::error::{ErrorCode, Fault};
 use crate::json;
@@ -16,27 +15,41 @@ use crate::topic::InvalidTopic;
 /// [`ErrorCode::InvalidTarget`] when a topic in it is not one; `details` is `{"field": name}`.
 pub fn parse_data<T: DeserializeOwned>(data: Option<&RawValue>) -> Result<T, Fault> {
     let text = data.map_or("{}", RawValue::get);
-    let text = if text == "null" { "{}" } else { text };
-    if !text.starts_with('{') {
-        // Serde would take a list for the fields of a struct in their order.
-        return Err(Fault::new(ErrorCode::InvalidData, "data has to be an object").in_field("data"));
-    }
-    serde_json::from_str(text).map_err(|error| explain(text, &error))
+    parse_object("data", if text == "null" { "{}" } else { text })
 }
 
-fn explain(text: &str, error: &serde_json::Error) -> Fault {
+/// Reads an object of a request's body, as [`parse_data`] does; `null` is none.
+///
+/// # Errors
+/// As of [`parse_data`].
+pub fn parse_body<T: DeserializeOwned>(body: &RawValue) -> Result<T, Fault> {
+    parse_object("body", body.get())
+}
+
+fn parse_object<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Fault> {
+    if !text.starts_with('{') {
+        // Serde would take a list for the fields of a struct in their order.
+        return Err(Fault::new(ErrorCode::InvalidData, format!("{what} has to be an object")).in_field(what));
+    }
+    serde_json::from_str(text).map_err(|error| explain::<T>(what, text, &error))
+}
+
+fn explain<T: DeserializeOwned>(what: &str, text: &str, error: &serde_json::Error) -> Fault {
     let message = json::without_position(error);
     let code = if message.starts_with(&InvalidTopic.to_string()) {
         ErrorCode::InvalidTarget
     } else {
         ErrorCode::InvalidData
     };
-    if let Some(field) = missing_field(&message) {
-        return Fault::new(code, format!("data lacks the field `{field}`")).in_field(field);
-    }
-    match field_at(text, error) {
-        Some(field) => Fault::new(code, format!("data.{field}: {message}")).in_field(&field),
-        None => Fault::new(code, format!("data: {message}")).in_field("data"),
+    let within = failed_in::<T>(text);
+    match (missing_field(&message), within) {
+        (Some(field), None) => Fault::new(code, format!("{what} lacks the field `{field}`")).in_field(field),
+        (Some(field), Some(within)) => {
+            let text = format!("{what}.{within} lacks the field `{field}`");
+            Fault::new(code, text).in_field(&format!("{within}.{field}"))
+        }
+        (None, Some(field)) => Fault::new(code, format!("{what}.{field}: {message}")).in_field(&field),
+        (None, None) => Fault::new(code, format!("{what}: {message}")).in_field(what),
     }
 }
 
@@ -45,32 +58,25 @@ fn missing_field(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
-/// The field of the object `text` in which reading failed. Serde tells only the place.
-fn field_at(text: &str, error: &serde_json::Error) -> Option<String> {
-    let failed_at = offset_of(text, error.line(), error.column())?;
-    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
-    let holds_it = |value: &RawValue| {
-        let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
-        (start..=start + value.get().len()).contains(&failed_at)
-    };
-    let (mut field, _) = fields.into_iter().find(|(_, value)| holds_it(value))?;
+/// The field of the object `text` in which reading a `T` fails, as `outer.inner`; of a list, the list. Serde does
+/// not tell, so it is read once more.
+fn failed_in<T: DeserializeOwned>(text: &str) -> Option<String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let failed = serde_path_to_error::deserialize::<_, T>(&mut json).err()?;
+    let names = failed.path().iter().map_while(|segment| match segment {
+        Segment::Map { key } => Some(key.as_str()),
+        Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    let mut field = names.collect::<Vec<_>>().join(".");
     json::shorten(&mut field);
-    Some(field)
-}
-
-/// Bytes from the start of `text` to a place that serde gives as line and column, both counted from 1.
-fn offset_of(text: &str, line: usize, column: usize) -> Option<usize> {
-    let start_of_line = match line.checked_sub(2) {
-        None => 0,
-        Some(line) => text.match_indices('\n').nth(line)?.0 + 1,
-    };
-    Some(start_of_line + column)
+    (!field.is_empty()).then_some(field)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::control::{PresenceRequest, TopicsRequest};
+    use crate::fleet::NewPassenger;
 
     fn raw(json: &str) -> &RawValue {
         serde_json::from_str(json).unwrap()
@@ -105,6 +111,23 @@ mod tests {
             assert_eq!(fault.details, Some(serde_json::json!({ "field": field })), "{json}: {fault}");
         }
         assert_eq!(parse_data::<TopicsRequest>(None).unwrap_err().details.unwrap()["field"], "topics");
+    }
+
+    #[test]
+    fn a_value_that_is_checked_after_it_was_read_names_its_field_too() {
+        let (id, pool) = (r#""passenger_id": "P""#, r#""pool": "route:1""#);
+        for (json, field) in [
+            (format!(r#"{{{id}, {pool}, "position": {{"lat": 91, "lon": 0}}}}"#), "position"),
+            (format!(r#"{{{id}, {pool}, "position": {{"lat": 1}}}}"#), "position.lon"),
+            (format!(r#"{{{id}, {pool}, "position": {{"lat": 1, "lon": "x"}}}}"#), "position.lon"),
+            (format!(r#"{{{id}, "pool": "tram:1", "position": {{"lat": 1, "lon": 1}}}}"#), "pool"),
+            (format!(r#"{{"passenger_id": "a b", {pool}}}"#), "passenger_id"),
+            (format!(r#"{{{id}, {pool}, "expires_at": "soon"}}"#), "expires_at"),
+        ] {
+            let fault = parse_body::<NewPassenger>(raw(&json)).unwrap_err();
+            assert_eq!(fault.details, Some(serde_json::json!({ "field": field })), "{json}: {fault}");
+            assert!(fault.message.starts_with("body"), "{fault}");
+        }
     }
 
     #[test]

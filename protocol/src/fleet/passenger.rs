@@ -12,6 +12,7 @@ const PRIORITY_MAX: u8 = 9;
 
 /// Which way along a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From the depot.
@@ -22,6 +23,7 @@ pub enum Direction {
 
 /// Where a passenger is in life. `Waiting` is the first state; the last three are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PassengerState {
     /// In a pool.
@@ -59,6 +61,7 @@ impl PassengerState {
 
 /// A passenger on the way in: only the id, a pool and the position are required.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NewPassenger {
     /// Unique within the tenant.
     pub passenger_id: PassengerId,
@@ -81,9 +84,11 @@ pub struct NewPassenger {
     pub destination: Option<GeoPoint>,
     /// 0 (the default) to 9.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(range(max = PRIORITY_MAX)))]
     pub priority: u8,
     /// How far the passenger walks to a vehicle, in metres.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 0)))]
     pub max_walking_distance_m: Option<f64>,
     /// Until when the passenger waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,6 +164,7 @@ fn invalid(field: &str, message: impl Into<std::borrow::Cow<'static, str>>) -> F
 
 /// A passenger as the API tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Passenger {
     /// Unique within the tenant.
     pub passenger_id: PassengerId,

@@ -7,8 +7,10 @@ use crate::ids::{PassengerId, VehicleId};
 
 /// What `PUT /api/vehicles/{id}` takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NewVehicle {
     /// Seats.
+    #[cfg_attr(feature = "openapi", schemars(range(min = 1, max = crate::limits::CAPACITY_MAX)))]
     pub capacity: u32,
     /// Where it works now; it may board from any pool.
     #[serde(default)]
@@ -20,6 +22,7 @@ pub struct NewVehicle {
 
 /// A vehicle as the API tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Vehicle {
     /// Its id; as an agent it is `vehicle:` and this.
     pub vehicle_id: VehicleId,
@@ -37,6 +40,7 @@ pub struct Vehicle {
 
 /// Who is on board a vehicle, in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Manifest {
     /// The vehicle.
     pub vehicle_id: VehicleId,
