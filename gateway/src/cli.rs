@@ -15,6 +15,7 @@ mod config;
 mod connect;
 mod connections;
 mod line;
+mod locks;
 mod logging;
 mod publish;
 mod serve;
@@ -51,6 +52,8 @@ enum Command {
     Topics(topics::TopicsArgs),
     /// List connections
     Connections(connections::ConnectionsArgs),
+    /// List the locks that are held
+    Locks(locks::LocksArgs),
     /// Explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -66,6 +69,7 @@ impl Cli {
             Some(Command::Publish(args)) => publish::run(&args),
             Some(Command::Topics(args)) => topics::run(&args),
             Some(Command::Connections(args)) => connections::run(&args),
+            Some(Command::Locks(args)) => locks::run(&args),
             Some(Command::Config(command)) => config::run(&command),
         };
         match result {

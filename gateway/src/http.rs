@@ -1,51 +1,97 @@
 //! Everything on the node's port: health, metrics, the server API, and the way to a WebSocket.
 
 mod api;
+mod document;
 mod health;
+mod input;
 mod listing;
+mod locks;
+pub mod openapi;
+mod output;
 pub mod problem;
 mod publish;
+mod refusal;
+mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{Response, StatusCode};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State};
+use axum::http::{Method, Response, StatusCode};
 use axum::middleware::{self, Next};
-use axum::routing::{get, post};
+use serde_json::json;
 use signalbox_protocol::error::ErrorCode;
+use signalbox_protocol::limits::LOCK_WAIT_MAX;
 use tokio::time::timeout;
 
 use self::problem::Problem;
+use self::table::{DELETE, GET, POST, Table};
 use crate::node::Node;
 use crate::ws::upgrade::upgrade;
 
 /// A request's body may hold this many messages of the largest size.
 const BODIES_MAX: usize = 8;
 
-/// Every path that the node answers.
+/// What the node answers.
 pub fn router(node: Arc<Node>) -> Router {
-    Router::new()
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/healthz", get(health::health))
-        .route("/health", get(health::health))
-        .route("/metrics", get(health::metrics))
-        .route("/ws", get(upgrade_plain))
-        .route("/ws/stats", get(health::stats))
-        .route("/ws/{namespace}", get(upgrade_in_namespace))
-        .route("/api/publish", post(publish::publish))
-        .route("/api/connections", get(listing::connections))
-        .route("/api/connections/{ws_id}", get(api::connection).delete(api::disconnect))
-        .route("/api/presence/{topic}", get(api::presence))
-        .route("/api/topics", get(listing::topics))
-        .route("/api/nodes", get(api::nodes))
+    table()
+        .into_router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODIES_MAX * node.settings.read.message_bytes_max))
         .layer(middleware::from_fn_with_state(Arc::clone(&node), count))
         .with_state(node)
+}
+
+/// Every path, with what is said of it.
+fn table() -> Table {
+    let table = server(sockets(operators(Table::new())));
+    openapi::routes(locks::routes(table))
+}
+
+fn operators(table: Table) -> Table {
+    table
+        .group("operators", "For load balancers, Prometheus and people who look after the node.")
+        .on(GET, "/livez", health::live, "The process runs")
+        .on(GET, "/readyz", health::ready, "Whether the load balancer should send clients here")
+        .answers(200, "It should.", Some("text/plain"))
+        .answers(503, "It should not: the checks that fail.", Some("text/plain"))
+        .on(GET, "/healthz", health::health, "The node's health; 200 while the process lives")
+        .on(GET, "/health", health::health, "The same")
+        .on(GET, "/metrics", health::metrics, "Prometheus' text format")
+        .answers(200, "The metrics.", Some("text/plain"))
+        .on(GET, "/ws/stats", health::stats, "Live numbers of the node and of the cluster")
+}
+
+fn sockets(table: Table) -> Table {
+    let upgrades = |table: Table| {
+        table
+            .answers(101, "From now on a WebSocket: see the protocol's reference.", None)
+            .refuses(400, "The identity in the query can't be.")
+            .refuses(403, "The Origin may not connect.")
+            .refuses(426, "Not a WebSocket handshake.")
+            .refuses(503, "Overloaded, or Redis is away: try again later.")
+    };
+    let table = table.group("sockets", "Where a GET becomes a WebSocket.");
+    let table = upgrades(table.on(GET, "/ws", upgrade_plain, "Connect, in no namespace"));
+    upgrades(table.on(GET, "/ws/{namespace}", upgrade_in_namespace, "Connect, in a namespace"))
+        .refuses(404, "There is no such namespace.")
+}
+
+fn server(table: Table) -> Table {
+    table
+        .group("messages", "Sending, and who is there to receive.")
+        .on(POST, "/api/publish", publish::publish, "Send a message, or a list: none if one of them can't be")
+        .refuses(404, "Nobody is there, and the message asked for an acknowledgement.")
+        .example(json!({"type": "order:new", "target": "agent_type:driver", "data": {"order_id": "99"}}))
+        .on(GET, "/api/connections", listing::connections, "Connections by session, agent, type or pillar")
+        .on(GET, "/api/connections/{ws_id}", api::connection, "One connection")
+        .on(DELETE, "/api/connections/{ws_id}", api::disconnect, "Close a connection, wherever it is")
+        .on(GET, "/api/presence/{topic}", api::presence, "Who is there now")
+        .on(GET, "/api/topics", listing::topics, "The group topics that somebody follows")
+        .on(GET, "/api/nodes", api::nodes, "The live nodes")
 }
 
 async fn upgrade_plain(State(node): State<Arc<Node>>, request: Request) -> Response<Body> {
@@ -71,11 +117,10 @@ async fn no_such_method(request: Request) -> Problem {
 
 /// Bounds and counts every request. An upgrade is answered at once; what takes long is a body that trickles in.
 async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
-    let response = match timeout(node.settings.handshake_timeout, next.run(request)).await {
+    let within = node.settings.handshake_timeout + standing_in_line(&request);
+    let response = match timeout(within, next.run(request)).await {
         Ok(response) => response,
-        Err(_late) => Problem::of(ErrorCode::Timeout, "the request took too long to arrive or to answer")
-            .with_status(StatusCode::REQUEST_TIMEOUT)
-            .into_response(),
+        Err(_late) => too_late().into_response(),
     };
     let class = match response.status().as_u16() {
         100..200 => "1xx",
@@ -86,4 +131,16 @@ async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> R
     };
     node.metrics.http_requests.with_label_values(&[class]).inc();
     response
+}
+
+/// How long a request may have to wait for others, on top of what the node itself needs.
+fn standing_in_line(request: &Request) -> Duration {
+    let path = request.extensions().get::<MatchedPath>();
+    let in_line = request.method() == Method::POST && path.is_some_and(|path| path.as_str() == locks::ONE);
+    if in_line { LOCK_WAIT_MAX } else { Duration::ZERO }
+}
+
+fn too_late() -> Problem {
+    Problem::of(ErrorCode::Timeout, "the request took too long to arrive or to answer")
+        .with_status(StatusCode::REQUEST_TIMEOUT)
 }

@@ -3,7 +3,8 @@
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -217,6 +218,31 @@ async fn a_node_is_asked_and_told_from_a_shell_and_stops_when_told() {
     let status =
         timeout(PATIENCE, listener.wait()).await.expect("it ends with its input").expect("its status");
     assert_eq!(status.code(), Some(0));
+    assert_eq!(node.terminate().await, 0);
+}
+
+#[tokio::test]
+async fn the_locks_that_are_held_are_listed_by_name() {
+    let node = RunningNode::start().await;
+    let url = node.http();
+    let none = run(&["locks", "--url", &url]).await;
+    assert_eq!((code(&none), stdout(&none).trim()), (0, "no lock is held"), "{}", stderr(&none));
+    for resource in ["bay-5", "bay-4"] {
+        let mut stream = TcpStream::connect(&node.address).await.expect("it listens");
+        let body = r#"{"ttl_ms":60000,"owner":"vehicle:V1"}"#;
+        let head = format!("POST /api/locks/{resource} HTTP/1.1\r\nhost: n\r\nconnection: close");
+        let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").expect("UTF-8");
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+    let listed = run(&["locks", "--url", &url]).await;
+    let lines: Vec<String> = stdout(&listed).lines().map(str::to_owned).collect();
+    assert!(lines[0].starts_with("RESOURCE  OWNER       FENCE"), "{lines:?}");
+    assert!(lines[1].starts_with("bay-4     vehicle:V1") && lines[2].starts_with("bay-5"), "{lines:?}");
+    let first = run(&["locks", "--url", &url, "--limit", "1"]).await;
+    assert!(stdout(&first).contains("more than these 1"), "{}", stdout(&first));
     assert_eq!(node.terminate().await, 0);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`directory`]: which connections exist and where. [`presence`]: who is in a group.
 //! [`bus`]: how a node hands frames to other nodes. [`lease`]: which nodes are alive. [`lock`]: who may do what
-//! only one may. [`order`]: who has accepted one.
+//! only one may.
 //! Each is a small trait with two back ends, `memory` (one process, any number of nodes in it) and
 //! `redis`, and one conformance suite runs on both (`registry/tests/conformance`).
 //!
@@ -19,7 +19,6 @@ pub mod lease;
 pub mod lock;
 pub mod memory;
 mod mutex;
-pub mod order;
 pub mod presence;
 mod recent;
 pub mod redis;
@@ -32,6 +31,5 @@ pub use error::Error;
 pub use lease::{Lease, NodeCard};
 pub use lock::Locks;
 pub use memory::MemoryCluster;
-pub use order::Orders;
 pub use presence::Presence;
 pub use row::Row;

@@ -60,6 +60,24 @@ impl ApiArgs {
         self.call(Method::GET, path, query, Bytes::new())
     }
 
+    /// Follows the cursor of a list until that or the limit ends.
+    pub(super) fn pages(&self, path: &str, filters: &[(&str, &str)], limit: u32) -> anyhow::Result<Page> {
+        let limit = limit as usize;
+        let mut found = Page { items: Vec::new(), cursor: None, rest: Map::new() };
+        loop {
+            let left = (limit - found.items.len()).to_string();
+            let mut query = vec![("limit", left.as_str())];
+            query.extend_from_slice(filters);
+            query.extend(found.cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page: Page = self.get(path, &query)?;
+            found.items.extend(page.items);
+            found.cursor = page.cursor;
+            if found.cursor.is_none() || found.items.len() >= limit {
+                return Ok(found);
+            }
+        }
+    }
+
     /// `POST path` with a JSON body.
     pub(super) fn post<T: for<'de> Deserialize<'de>>(&self, path: &str, body: String) -> anyhow::Result<T> {
         self.call(Method::POST, path, &[], body.into())

@@ -32,7 +32,15 @@ pub(super) struct ConnectionsArgs {
 }
 
 pub(super) fn run(args: &ConnectionsArgs) -> Result<(), Failure> {
-    let Page { items, cursor, .. } = pages(args)?;
+    let filters = [
+        ("session", &args.session),
+        ("agent", &args.agent),
+        ("agent_type", &args.agent_type),
+        ("pillar", &args.pillar),
+    ];
+    let filters: Vec<_> =
+        filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+    let Page { items, cursor, .. } = args.api.pages("/api/connections", &filters, args.limit)?;
     if args.api.json {
         say(&json!({ "items": items, "cursor": cursor }).to_string())?;
         return Ok(());
@@ -46,28 +54,4 @@ pub(super) fn run(args: &ConnectionsArgs) -> Result<(), Failure> {
         say(&format!("... and more than these {}: raise --limit", items.len()))?;
     }
     Ok(())
-}
-
-/// Follows the cursor until the list or the limit ends.
-fn pages(args: &ConnectionsArgs) -> anyhow::Result<Page> {
-    let filters = [
-        ("session", &args.session),
-        ("agent", &args.agent),
-        ("agent_type", &args.agent_type),
-        ("pillar", &args.pillar),
-    ];
-    let limit = args.limit as usize;
-    let mut found = Page { items: Vec::new(), cursor: None, rest: serde_json::Map::new() };
-    loop {
-        let left = (limit - found.items.len()).to_string();
-        let mut query: Vec<(&str, &str)> = vec![("limit", &left)];
-        query.extend(filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))));
-        query.extend(found.cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let page: Page = args.api.get("/api/connections", &query)?;
-        found.items.extend(page.items);
-        found.cursor = page.cursor;
-        if found.cursor.is_none() || found.items.len() >= limit {
-            return Ok(found);
-        }
-    }
 }

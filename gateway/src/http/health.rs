@@ -4,19 +4,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signalbox_protocol::control::{ClusterStats, HealthCheck, NodeStats};
 
+use super::input::Params;
 use crate::node::Node;
 use crate::stats;
 use crate::ws::commands::health as health_of;
 
 /// `?verbose`, with or without a value.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Verbosity {
+    /// Lists each check, with or without a value.
     verbose: Option<String>,
 }
 
@@ -28,7 +31,7 @@ pub(super) async fn live() -> &'static str {
 /// Whether the load balancer should send clients here.
 pub(super) async fn ready(
     State(node): State<Arc<Node>>,
-    Query(verbosity): Query<Verbosity>,
+    Params(verbosity): Params<Verbosity>,
 ) -> Response<Body> {
     let checks = node.checks();
     let well = checks.iter().all(|(_, well)| *well);
@@ -59,7 +62,7 @@ pub(super) async fn metrics(State(node): State<Arc<Node>>) -> Response<Body> {
 }
 
 /// Live numbers of the node and of the cluster.
-#[derive(Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct LiveStats {
     node: NodeStats,
     cluster: ClusterStats,

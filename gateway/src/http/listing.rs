@@ -3,44 +3,46 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use signalbox_protocol::error::ErrorCode;
+use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::{Agent, SessionId, Tenant, Topic};
 use signalbox_registry::Row;
 use signalbox_registry::directory::Filter;
 
-use super::api::{ConnectionView, List, OnBehalf, query, registry_problem};
+use super::api::ConnectionView;
+use super::input::{Caller, Page, Params, invalid};
+use super::output::List;
 use super::problem::Problem;
 use crate::node::Node;
 
-const LIMIT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
-
 /// What `GET /api/connections` may be asked for.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Wanted {
+    /// Only those of this session.
+    #[schemars(with = "Option<SessionId>")]
     session: Option<String>,
+    /// Only those of this agent.
+    #[schemars(with = "Option<Agent>")]
     agent: Option<String>,
+    /// Only those of agents of this type.
     agent_type: Option<String>,
+    /// Only those of this pillar.
     pillar: Option<String>,
-    cursor: Option<String>,
-    limit: Option<usize>,
 }
 
 /// `GET /api/connections`: by session, by agent, by agent type, by pillar, or all of the tenant; the narrowest
 /// index answers and the other fields filter.
 pub(super) async fn connections(
     State(node): State<Arc<Node>>,
-    Query(on_behalf): Query<OnBehalf>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    caller: Caller,
+    Params(wanted): Params<Wanted>,
+    Params(page): Params<Page>,
 ) -> Result<Json<List<ConnectionView>>, Problem> {
-    let tenant = on_behalf.tenant(&node)?;
-    let wanted = query(wanted)?;
     let (rows, cursor) = match (&wanted.session, &wanted.agent) {
-        (None, None) => by_group(&node, &tenant, &wanted).await?,
-        _ => (by_name(&node, &tenant, &wanted).await?, None),
+        (None, None) => by_group(&node, &caller.tenant, &wanted, &page).await?,
+        _ => (by_name(&node, &caller.tenant, &wanted).await?, None),
     };
     Ok(Json(List { items: rows.into_iter().map(ConnectionView::from).collect(), cursor }))
 }
@@ -57,7 +59,7 @@ async fn by_name(node: &Node, tenant: &Tenant, wanted: &Wanted) -> Result<Vec<Ro
         (None, Some(agent)) => directory.by_agent(tenant, agent).await,
         (None, None) => return Ok(Vec::new()),
     };
-    let mut rows = rows.map_err(|error| registry_problem(&error))?;
+    let mut rows = rows?;
     rows.retain(|row| filter.admits(row) && agent.as_ref().is_none_or(|agent| row.agent == *agent));
     Ok(rows)
 }
@@ -66,27 +68,23 @@ fn agent(text: &str) -> Result<Agent, Problem> {
     Topic::try_new(text).map(Agent::from_topic).map_err(|error| invalid("agent", &error))
 }
 
-fn invalid(field: &str, error: &dyn std::error::Error) -> Problem {
-    Problem::of(ErrorCode::InvalidData, format!("{field}: {error}"))
-}
-
 /// Pages through the groups that answer the question, one after the other. A page may be short of `limit`
 /// where a filter left rows out; the end is where there is no cursor.
 async fn by_group(
     node: &Node,
     tenant: &Tenant,
     wanted: &Wanted,
+    page: &Page,
 ) -> Result<(Vec<Row>, Option<String>), Problem> {
     let groups = groups(node, wanted)?;
-    let limit = wanted.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let limit = page.limit();
     let filter = Filter { agent_type: wanted.agent_type.as_deref(), pillar: wanted.pillar.as_deref() };
     // A cursor of this list is the group's place, a dot, and the group's own cursor.
-    let (mut place, mut inner) = match wanted.cursor.as_deref() {
+    let (mut place, mut inner) = match page.cursor.as_deref() {
         None => (0, None),
         Some(cursor) => {
             let parsed = cursor.split_once('.').and_then(|(place, inner)| Some((place.parse().ok()?, inner)));
-            let (place, inner): (usize, &str) = parsed
-                .ok_or_else(|| Problem::of(ErrorCode::InvalidData, "cursor: not one that this list gave"))?;
+            let (place, inner): (usize, &str) = parsed.ok_or_else(unknown_cursor)?;
             (place, (!inner.is_empty()).then(|| inner.to_owned()))
         }
     };
@@ -94,7 +92,7 @@ async fn by_group(
     while let Some(group) = groups.get(place) {
         let left = limit - rows.len();
         let page = node.cluster.presence.members(tenant, group, inner.as_deref(), left).await;
-        let page = page.map_err(|error| registry_problem(&error))?;
+        let page = page?;
         rows.extend(page.rows.into_iter().filter(|row| filter.admits(row)));
         inner = page.cursor;
         if inner.is_none() {
@@ -106,6 +104,10 @@ async fn by_group(
     }
     let more = place < groups.len();
     Ok((rows, more.then(|| format!("{place}.{}", inner.unwrap_or_default()))))
+}
+
+fn unknown_cursor() -> Fault {
+    Fault::new(ErrorCode::InvalidData, "cursor: not one that this list gave").in_field("cursor")
 }
 
 fn groups(node: &Node, wanted: &Wanted) -> Result<Vec<Topic>, Problem> {
@@ -121,7 +123,8 @@ fn groups(node: &Node, wanted: &Wanted) -> Result<Vec<Topic>, Problem> {
 }
 
 /// A group topic that somebody follows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "FollowedTopic")]
 pub(super) struct TopicView {
     topic: Topic,
     /// Connections of the asked node that follow it.
@@ -133,10 +136,9 @@ pub(super) struct TopicView {
 /// `GET /api/topics`: what the cluster follows, and how much of that is here.
 pub(super) async fn topics(
     State(node): State<Arc<Node>>,
-    Query(on_behalf): Query<OnBehalf>,
+    Caller { tenant }: Caller,
 ) -> Result<Json<List<TopicView>>, Problem> {
-    let tenant = on_behalf.tenant(&node)?;
-    let followed = node.cluster.bus.followed(&tenant).await.map_err(|error| registry_problem(&error))?;
+    let followed = node.cluster.bus.followed(&tenant).await?;
     let local: std::collections::HashMap<Topic, usize> = node.hub.topics(&tenant).into_iter().collect();
     let view = |(topic, nodes): (Topic, u64)| {
         let local_connections = local.get(&topic).copied().unwrap_or_default();

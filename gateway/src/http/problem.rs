@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use signalbox_protocol::error::ErrorCode;
@@ -13,7 +14,7 @@ use signalbox_protocol::error::ErrorCode;
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// An answer that says what is wrong and what to do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Problem {
     #[serde(skip)]
     status_code: StatusCode,

@@ -1,22 +1,22 @@
 //! `POST /api/publish`: one envelope or a list of them, sent as `service:api`.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use signalbox_protocol::Topic;
 use signalbox_protocol::catalogue::{self, Kind};
-use signalbox_protocol::control::Positions;
+use signalbox_protocol::control::{Position, Positions};
 use signalbox_protocol::envelope::Incoming;
 use signalbox_protocol::error::{ErrorCode, Fault};
-use signalbox_protocol::{Agent, Topic};
+use signalbox_protocol::limits::{MESSAGE_ID_CHARS_MAX, TARGETS_MAX};
 
-use super::api::OnBehalf;
+use super::input::{Body, Caller, OneOrMany, api};
 use super::problem::Problem;
-use crate::announce::API;
 use crate::node::Node;
 use crate::router::Routed;
 use crate::ws::dispatch::{Prepared, Sender, prepare};
@@ -25,28 +25,59 @@ use crate::ws::dispatch::{Prepared, Sender, prepare};
 const ENVELOPES_MAX: usize = 1_000;
 
 /// What was taken.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Published {
+    /// How many messages were sent.
     accepted: usize,
+    /// The place that each got in durable topics.
+    #[schemars(with = "BTreeMap<String, Position>")]
     positions: Positions,
+}
+
+/// What a message may hold; what it means is for the router to say.
+#[derive(Debug)]
+pub(super) struct Envelope;
+
+impl JsonSchema for Envelope {
+    fn schema_name() -> Cow<'static, str> {
+        "Envelope".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let topic = generator.subschema_for::<Topic>();
+        json_schema!({
+            "type": "object",
+            "description": "A message. The node adds `source`.",
+            "properties": {
+                "id": {"type": ["string", "null"], "maxLength": MESSAGE_ID_CHARS_MAX},
+                "type": {"type": "string", "pattern": "^[a-z_]+:[a-z_]+$", "examples": ["order:new"]},
+                "timestamp": {"type": ["string", "null"], "format": "date-time"},
+                "target": {"anyOf": [
+                    topic,
+                    {"type": "array", "items": topic, "maxItems": TARGETS_MAX},
+                    {"type": "null"},
+                ]},
+                "data": {"description": "Forwarded byte for byte."},
+                "correlationId": {"type": ["string", "null"], "maxLength": MESSAGE_ID_CHARS_MAX},
+                "metadata": {"type": ["object", "null"]},
+            },
+            "required": ["type"],
+        })
+    }
 }
 
 /// Checks every envelope before the first is sent: a bad one means that nothing was.
 pub(super) async fn publish(
     State(node): State<Arc<Node>>,
-    Query(on_behalf): Query<OnBehalf>,
-    body: Result<Bytes, BytesRejection>,
+    Caller { tenant }: Caller,
+    body: Body<OneOrMany<Envelope>>,
 ) -> Result<Json<Published>, Problem> {
-    let tenant = on_behalf.tenant(&node)?;
-    let body = body.map_err(|_| too_large(&node))?;
-    let text = std::str::from_utf8(&body)
-        .map_err(|_| Problem::of(ErrorCode::InvalidJson, "the body is not UTF-8"))?;
-    let agent = Agent::from_topic(Topic::try_new(API).expect("a constant agent"));
+    let agent = api();
     let sender = Sender { tenant: &tenant, agent: &agent, namespace: None, connection: None };
-    let envelopes = split(text)?;
+    let (envelopes, _) = body.elements(ENVELOPES_MAX)?;
     let mut ready = Vec::with_capacity(envelopes.len());
     for (place, envelope) in envelopes.iter().enumerate() {
-        let prepared = check(&node, &sender, envelope);
+        let prepared = check(&node, &sender, envelope.get());
         ready.push(prepared.map_err(|fault| at_place(fault, place, envelopes.len()))?);
     }
     let accepted = ready.len();
@@ -54,19 +85,6 @@ pub(super) async fn publish(
         send(&node, prepared).await.map_err(|fault| at_place(fault, place, accepted))?;
     }
     Ok(Json(Published { accepted, positions: Positions::new() }))
-}
-
-fn split(text: &str) -> Result<Vec<&str>, Problem> {
-    if !text.trim_start().starts_with('[') {
-        return Ok(vec![text]);
-    }
-    let parts: Vec<&RawValue> = serde_json::from_str(text)
-        .map_err(|error| Problem::of(ErrorCode::InvalidJson, format!("the body is not JSON: {error}")))?;
-    if parts.len() > ENVELOPES_MAX {
-        let text = format!("a list holds at most {ENVELOPES_MAX} envelopes");
-        return Err(Problem::of(ErrorCode::TooLarge, text));
-    }
-    Ok(parts.into_iter().map(RawValue::get).collect())
 }
 
 fn check(node: &Node, sender: &Sender<'_>, envelope: &str) -> Result<Prepared, Fault> {
@@ -108,10 +126,4 @@ fn at_place(fault: Fault, place: usize, count: usize) -> Problem {
         problem = problem.with_details(Some(serde_json::json!({ "index": place, "code": code })));
     }
     problem
-}
-
-fn too_large(node: &Node) -> Problem {
-    let text =
-        format!("the body is too large; a message is at most {} bytes", node.settings.read.message_bytes_max);
-    Problem::of(ErrorCode::TooLarge, text)
 }

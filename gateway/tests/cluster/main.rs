@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod api;
 mod client;
 mod failure;
 mod fixture;
 
 mod hostile;
 mod http;
+mod locks;
+mod openapi;
 mod process;
 mod routing;
 mod tenants;

@@ -37,7 +37,6 @@ use crate::{Error, Locks};
 use attempt::Attempt;
 use lines::{Key, Lines, News};
 use text::Stored;
-pub(super) use text::claim;
 
 /// What all parts of a node's locks work with.
 #[derive(Debug)]
