@@ -17,6 +17,7 @@
 //! | `sb:{T:RESOURCE}:lock`, `:fence` | string | who holds it; the fence of its latest grant |
 //! | `sb:{T:RESOURCE}:waiters` | zset | who waits for it -> since when, us |
 //! | `sb:{T:RESOURCE}:waiters:turn`, `:waiters:nodes` | string, hash | whose turn it is; until when a node's waiters are believed |
+//! | `sb:{T:order:ID}:accepted`, `:viewers` | hash, zset | who accepted an order; who looks at it -> until when, ms |
 //! | `sb:{T:fleet}:...` | | the fleet: passengers, pools, vehicles; named by the scripts of the reservoirs |
 //! | `sb:fleets` | zset | tenant -> when its fleet wants to be looked at, ms of Redis' clock |
 //!
@@ -24,7 +25,7 @@
 //! fleet announces what happens ([`is_of_fleet`]) have theirs in the fleet's slot, `sb:{T:fleet}:TOPIC`, so that
 //! the script that changes a pool announces it.
 
-use signalbox_protocol::{Agent, NodeId, Resource, SessionId, Tenant, Topic};
+use signalbox_protocol::{Agent, NodeId, OrderId, Resource, SessionId, Tenant, Topic};
 
 use crate::row::Generation;
 
@@ -41,6 +42,8 @@ pub(crate) enum Scope<'a> {
     Session(&'a Tenant, &'a SessionId),
     /// A lock and its line.
     Lock(&'a Tenant, &'a Resource),
+    /// An order, and its lock.
+    Order(&'a Tenant, &'a OrderId),
     /// A tenant's fleet: one key, with which the names of all others begin.
     Fleet(&'a Tenant),
     /// The list of fleets.
@@ -83,6 +86,10 @@ impl Keys {
                 ["lock", "fence", "waiters:turn", "waiters", "waiters:nodes"]
                     .map(|name| format!("{resource}:{name}"))
                     .into()
+            }
+            Scope::Order(tenant, order_id) => {
+                let order = format!("{}:{{{tenant}:order:{order_id}}}", self.prefix);
+                ["accepted", "viewers", "lock", "fence"].map(|name| format!("{order}:{name}")).into()
             }
             Scope::Fleet(tenant) => vec![self.fleet(tenant)],
             Scope::Fleets => vec![format!("{}:fleets", self.prefix)],
@@ -225,13 +232,14 @@ mod tests {
     #[test]
     fn the_keys_of_every_scope_share_a_slot() {
         let (tenant, agent, session) = names();
-        let resource = Resource::try_new("order:9").unwrap();
+        let (resource, order) = (Resource::try_new("order:9").unwrap(), OrderId::try_new("9").unwrap());
         let scopes = [
             Scope::Nodes,
             Scope::Sweeper,
             Scope::Agent(&tenant, &agent),
             Scope::Session(&tenant, &session),
             Scope::Lock(&tenant, &resource),
+            Scope::Order(&tenant, &order),
             Scope::Fleet(&tenant),
             Scope::Fleets,
         ];
@@ -243,6 +251,7 @@ mod tests {
                 | Scope::Agent(..)
                 | Scope::Session(..)
                 | Scope::Lock(..)
+                | Scope::Order(..)
                 | Scope::Fleet(_)
                 | Scope::Fleets => {}
             }
@@ -251,6 +260,17 @@ mod tests {
             assert!(slots.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?} {slots:?}");
         }
         assert_ne!(slot("sb:{a:b}"), slot("sb:{a:c}"), "the test can fail");
+    }
+
+    #[test]
+    fn an_order_shares_its_lock_and_announces_within_its_slot() {
+        let (tenant, ..) = names();
+        let (keys, order) = (Keys::new("sb"), OrderId::try_new("9").unwrap());
+        let topic = crate::order::topic(&order);
+        let lock = keys.of(Scope::Lock(&tenant, &Resource::from(&topic)));
+        let order = keys.of(Scope::Order(&tenant, &order));
+        assert_eq!(order.as_slice()[2..4], lock.as_slice()[0..2], "the lock and its fence");
+        assert_eq!(slot(&keys.channel(&tenant, &topic)), slot(&order.as_slice()[0]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! [`directory`]: which connections exist and where. [`presence`]: who is in a group.
 //! [`bus`]: how a node hands frames to other nodes. [`lease`]: which nodes are alive. [`lock`]: who may do what
-//! only one may.
+//! only one may. [`order`]: who has accepted one.
 //! Each is a small trait with two back ends, `memory` (one process, any number of nodes in it) and
 //! `redis`, and one conformance suite runs on both (`registry/tests/conformance`).
 //!
@@ -19,6 +19,7 @@ pub mod lease;
 pub mod lock;
 pub mod memory;
 mod mutex;
+pub mod order;
 pub mod presence;
 mod recent;
 pub mod redis;
@@ -31,5 +32,6 @@ pub use error::Error;
 pub use lease::{Lease, NodeCard};
 pub use lock::Locks;
 pub use memory::MemoryCluster;
+pub use order::Orders;
 pub use presence::Presence;
 pub use row::Row;

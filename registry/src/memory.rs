@@ -8,6 +8,7 @@ mod commons;
 mod directory;
 mod lease;
 mod lock;
+mod order;
 mod presence;
 mod table;
 
@@ -22,6 +23,7 @@ use crate::mutex;
 use crate::{Cluster, ThisNode};
 use bus::{Exchange, MemoryBus};
 use lock::{LockTable, MemoryLocks};
+use order::MemoryOrders;
 use table::Shared;
 
 /// What the nodes of one process share.
@@ -33,6 +35,8 @@ pub struct MemoryCluster {
     changes: Changes,
     /// Who holds which lock, and who waits.
     locks: Arc<LockTable>,
+    /// Who looks at which order, and who accepted it.
+    orders: Arc<MemoryOrders>,
     /// Who can be posted to.
     exchange: Arc<Exchange>,
     /// What other crates keep here.
@@ -45,10 +49,12 @@ impl MemoryCluster {
     /// A cluster without nodes.
     pub fn new() -> Arc<Self> {
         let exchange = Arc::<Exchange>::default();
+        let locks = LockTable::new();
         Arc::new(Self {
             shared: Mutex::default(),
             changes: Changes::default(),
-            locks: LockTable::new(),
+            orders: MemoryOrders::new(&locks, &exchange),
+            locks,
             commons: Commons::new(Arc::clone(&exchange)),
             exchange,
             reachable: watch::Sender::new(true),
@@ -65,6 +71,7 @@ impl MemoryCluster {
             bus,
             lease: Arc::clone(self) as _,
             locks: MemoryLocks::new(&self.locks),
+            orders: Arc::clone(&self.orders) as _,
             reachable: self.reachable.subscribe(),
             backing: Backing::Memory(self.commons.clone()),
         }

@@ -20,6 +20,7 @@ mod lease;
 mod link;
 mod live;
 mod lock;
+mod order;
 mod presence;
 mod refresh;
 mod script;
@@ -48,6 +49,7 @@ use inlet::Inlet;
 use lanes::Lanes;
 use lease::RedisLease;
 use lock::{Core, RedisLocks};
+use order::RedisOrders;
 use presence::RedisPresence;
 use store::Store;
 use subscriber::Subscriber;
@@ -130,6 +132,7 @@ pub fn connect(
         bus: Arc::new(bus),
         lease: Arc::new(RedisLease { store: Arc::clone(&store) }),
         locks: Arc::new(RedisLocks { core: locks }),
+        orders: Arc::new(RedisOrders { store: Arc::clone(&store) }),
         reachable: store.links.reachable(),
         backing: Backing::Redis(Scripts::new(store)),
     })

@@ -9,6 +9,10 @@
 
 pub mod actor;
 pub mod error;
+mod event;
+pub mod machine;
+mod memory;
+mod redis;
 pub mod repository;
 pub mod reservoir;
 pub mod store;

@@ -1,11 +1,57 @@
 //! Where passengers and vehicles are kept, and where it is decided who boards.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
+use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::fleet::{GeoPoint, Manifest, NewVehicle, Passenger, PassengerState, Pool, Vehicle};
 use signalbox_protocol::timestamp::Timestamp;
-use signalbox_protocol::{PassengerId, Tenant, VehicleId};
+use signalbox_protocol::{Agent, PassengerId, Tenant, VehicleId};
+use signalbox_registry::Backing;
 
+use crate::memory::MemoryRepository;
+use crate::redis::RedisRepository;
 use crate::{Actor, Error};
+
+/// Most passengers that one step of [`Repository::list`] looks at.
+pub(crate) const LOOKED_AT_MAX: usize = 1_000;
+
+/// Metres of one degree of latitude, rather too few.
+pub(crate) const METRES_PER_DEGREE: f64 = 111_000.0;
+
+/// How a repository keeps its passengers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a passenger is remembered who alighted, gave up or waited for too long; with that, how long a
+    /// retry gets its first answer after the ride.
+    pub ended_kept: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { ended_kept: Duration::from_secs(3_600) }
+    }
+}
+
+/// The repository of a back end.
+pub fn of(backing: &Backing, settings: Settings) -> Arc<dyn Repository> {
+    match backing {
+        Backing::Memory(commons) => Arc::new(MemoryRepository::new(commons, settings)),
+        Backing::Redis(scripts) => Arc::new(RedisRepository::new(scripts, settings)),
+    }
+}
+
+/// Who says that a wait was too long.
+pub(crate) fn expiry_source() -> Agent {
+    Agent::of("service", "signalbox").expect("a constant agent")
+}
+
+/// Reads a cursor of a list of passengers: the id behind which it goes on.
+pub(crate) fn read_cursor(text: &str) -> Result<PassengerId, Error> {
+    let fault = || Fault::new(ErrorCode::InvalidData, "this is no cursor of a list").in_field("cursor");
+    PassengerId::try_new(text).map_err(|_| Error::Invalid(fault()))
+}
 
 /// A circle in a pool.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +73,8 @@ pub struct Boarding {
     pub passenger_id: PassengerId,
     /// By which vehicle.
     pub vehicle_id: VehicleId,
-    /// The fence of a lock on the passenger, if the asker holds one. From then on a smaller one is refused for
-    /// this passenger, whether or not this boarding is confirmed.
+    /// The fence of a lock on the passenger, below 2^53, if the asker holds one. From then on a smaller one is
+    /// refused for this passenger, whether or not this boarding is confirmed.
     pub fence: Option<u64>,
 }
 
@@ -75,12 +121,16 @@ pub struct Page<T> {
 /// A store of passengers and vehicles of all tenants.
 ///
 /// Each change is one step: checked, written and announced together, in an order that is the same for all
-/// who hear of it. Checks come in this order: request id (a retry gets the first answer), passenger,
-/// vehicle, state, fence, seats. An error of the registry that says *outcome unknown* means that the change may
+/// who hear of it. Checks come in this order: passenger, request id (a retry gets the first answer), vehicle,
+/// state, fence, seats. An error of the registry that says *outcome unknown* means that the change may
 /// have been made; with the same request id, asking again tells.
+///
+/// A passenger's wait ends with the next turn of the clock after its time ([`Repository::expire`]). Until
+/// then one whose time is over is not found and not boarded any more, as if expired, but is told as waiting,
+/// and may be cancelled.
 #[async_trait]
 pub trait Repository: Send + Sync + std::fmt::Debug {
-    /// Takes waiting passengers in: all or none. Announced per pool, a single one as `commuter:spawned`, more
+    /// Takes waiting passengers in, each of another id: all or none. Announced per pool, a single one as `commuter:spawned`, more
     /// as batches.
     ///
     /// # Errors
@@ -111,14 +161,17 @@ pub trait Repository: Send + Sync + std::fmt::Debug {
     /// [`Error::Registry`].
     async fn available(&self, tenant: &Tenant, pool: &Pool) -> Result<u64, Error>;
 
-    /// Who waits in an area: at least the `limit` nearest, if there are so many. May hold some that are just outside
-    /// or beyond the limit, in any order; the reservoir sorts and cuts.
+    /// Who waits in an area: at least the `limit` nearest, if there are so many; of those whose distances differ
+    /// by less than a metre, any. May hold some that are just outside or beyond the limit, in any order; the
+    /// reservoir sorts and cuts.
     ///
     /// # Errors
     /// [`Error::Registry`].
     async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error>;
 
-    /// Boards a passenger, once and for all. Announced as `commuter:picked_up`.
+    /// Boards a passenger, once and for all. Announced as `commuter:picked_up`. Asked again by the same subject,
+    /// with the same request id, for the same passenger and vehicle, the answer is the same as long as the
+    /// passenger is remembered, whatever happened since; anything else is another request.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Registry`].

@@ -15,6 +15,9 @@ use crate::{Actor, Error};
 /// Passengers of one step of a cancellation of a whole pool.
 const CANCELLED_AT_ONCE: usize = 200;
 
+/// Where fences end, and with them the whole numbers that JSON readers keep; room is left for one above.
+const FENCE_END: u64 = 1 << 53;
+
 /// What a reservoir needs of the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -140,8 +143,11 @@ impl Reservoir {
     /// Boards a passenger: see [`Repository::board`].
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::Invalid`] for a fence that no lock gives; as there.
     pub async fn mark_picked_up(&self, actor: &Actor, boarding: &Boarding) -> Result<Boarded, Error> {
+        if boarding.fence.is_some_and(|fence| fence >= FENCE_END - 1) {
+            return Err(invalid("fence", "a fence is below 2^53".to_owned()));
+        }
         self.repository.board(actor, boarding).await
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use signalbox_protocol::{Resource, Tenant};
+use signalbox_protocol::{Agent, Resource, Tenant};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -83,13 +83,29 @@ impl LockTable {
                 false => Tried::Over(Acquired::Denied(in_the_way.denial(now))),
             };
         }
-        *fence = (*fence + 1).max(self.born_us + self.born.elapsed().as_micros() as u64);
+        *fence = (*fence + 1).max(self.now_us());
         tally.granted();
         let grant = slot.take(ask, new_token(), *fence, now);
         if let Some(me) = me {
             slot.leave(me.number, now);
         }
         Tried::Over(Acquired::Granted(grant))
+    }
+
+    /// A fence for `by` to do something that the lock would keep others from; or who keeps `by` from it.
+    pub(super) fn mint(&self, key: &Key, by: &Agent) -> Result<u64, Agent> {
+        let mut slots = lock(&self.slots);
+        let held = slots.slots.get(key).and_then(|slot| slot.lock(Instant::now()));
+        if let Some(other) = held.map(|held| &held.owner).filter(|owner| *owner != by) {
+            return Err(other.clone());
+        }
+        slots.fence = (slots.fence + 1).max(self.now_us());
+        Ok(slots.fence)
+    }
+
+    /// Microseconds since 1970, as far as the paused clock of a test goes.
+    fn now_us(&self) -> u64 {
+        self.born_us + self.born.elapsed().as_micros() as u64
     }
 
     fn leave(&self, key: &Key, number: u64) -> Denial {

@@ -37,6 +37,7 @@ use crate::{Error, Locks};
 use attempt::Attempt;
 use lines::{Key, Lines, News};
 use text::Stored;
+pub(super) use text::claim;
 
 /// What all parts of a node's locks work with.
 #[derive(Debug)]

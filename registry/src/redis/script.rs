@@ -71,8 +71,15 @@ pub(super) static LOCK_TEND: Script = of_a_lock!("scripts/lock_tend.lua");
 /// Who holds a lock: on a lock.
 pub(super) static LOCK_INSPECT: Script = Script::new(include_str!("scripts/lock_inspect.lua"));
 
+/// Accepts an order once and tells its followers: on an order.
+pub(super) static ORDER_ACCEPT: Script = Script::new(include_str!("scripts/order_accept.lua"));
+/// Notes that an acceptance was told to all: on an order.
+pub(super) static ORDER_ANNOUNCED: Script = Script::new(include_str!("scripts/order_announced.lua"));
+/// Notes and answers who looks at an order: on an order.
+pub(super) static ORDER_VIEW: Script = Script::new(include_str!("scripts/order_view.lua"));
+
 /// All of them; each new connection makes sure that Redis knows them.
-pub(super) static ALL: [&Script; 18] = [
+pub(super) static ALL: [&Script; 21] = [
     &LEASE_ACQUIRE,
     &LEASE_RENEW,
     &LEASE_RELEASE,
@@ -91,6 +98,9 @@ pub(super) static ALL: [&Script; 18] = [
     &LOCK_LEAVE,
     &LOCK_TEND,
     &LOCK_INSPECT,
+    &ORDER_ACCEPT,
+    &ORDER_ANNOUNCED,
+    &ORDER_VIEW,
 ];
 
 #[cfg(test)]

@@ -69,6 +69,14 @@ impl Scripts {
         self.store.links.of(tenant).write_one(call).await
     }
 
+    /// Carries out what changes something that all tenants share.
+    ///
+    /// # Errors
+    /// As for [`Scripts::write`].
+    pub async fn write_shared(&self, call: Call) -> Result<Value, Error> {
+        self.store.first_link().write_one(call).await
+    }
+
     /// Carries out what changes nothing.
     ///
     /// # Errors

@@ -2,10 +2,12 @@
 
 mod footprint;
 mod locks;
+mod orders;
 mod outage;
 mod traffic;
 
 use signalbox_registry::redis::RedisConfig;
+use signalbox_testkit::RedisServer;
 
 use crate::world::Node;
 
@@ -19,4 +21,20 @@ async fn node_with(id: &str, config: &RedisConfig) -> Node {
     node.ready().await;
     node.take_lease().await;
     node
+}
+
+/// A node that runs no scripts of its own, and the probes of which go another way than most of its commands.
+async fn without_a_lease(id: &str, url: &str) -> Node {
+    let node = Node::on_redis(id, &RedisConfig { links: 4, ..RedisConfig::new(url) });
+    node.ready().await;
+    node
+}
+
+/// What `INFO` counts: how often a command was called.
+fn calls(server: &RedisServer, command: &str) -> u64 {
+    let stats = server.cli(&["info", "commandstats"]);
+    let line = stats
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls="))?.split(',').next());
+    line.map_or(0, |calls| calls.parse().unwrap())
 }

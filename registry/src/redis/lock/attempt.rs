@@ -30,7 +30,7 @@ pub(super) struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     pub(super) fn new(core: &'a Arc<Core>, ask: &'a Ask) -> Self {
         let key = (ask.tenant.clone(), ask.resource.clone());
-        let (token, claim) = (new_token(), text::claim(ask));
+        let (token, claim) = (new_token(), text::claim(&ask.subject, ask.request_id.as_ref()));
         Self { core, ask, key, token, claim, waiter: None, known: false }
     }
 

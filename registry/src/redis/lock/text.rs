@@ -1,9 +1,8 @@
 //! Locks as Redis holds them: `token|fence|ttl ms|owner|claim`. Only the last part may hold a `|`.
 
-use signalbox_protocol::{Agent, Topic};
+use signalbox_protocol::{Agent, RequestId, Topic};
 
 use crate::Error;
-use crate::lock::Ask;
 
 /// A lock as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,32 +25,16 @@ impl Stored {
 }
 
 /// What tells one request of one subject from all others; empty for a request without an id.
-pub(super) fn claim(ask: &Ask) -> String {
-    match &ask.request_id {
-        Some(request_id) => format!("{}:{}{}", ask.subject.len(), ask.subject, request_id.as_str()),
+pub(in crate::redis) fn claim(subject: &str, request_id: Option<&RequestId>) -> String {
+    match request_id {
+        Some(request_id) => format!("{}:{subject}{}", subject.len(), request_id.as_str()),
         None => String::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use signalbox_protocol::{RequestId, Resource, Tenant};
-
     use super::*;
-
-    fn ask(subject: &str, request_id: Option<&str>) -> Ask {
-        Ask {
-            tenant: Tenant::try_new("acme").unwrap(),
-            resource: Resource::try_new("r").unwrap(),
-            owner: Agent::of("vehicle", "V1").unwrap(),
-            subject: subject.to_owned(),
-            request_id: request_id.map(|id| RequestId::try_new(id).unwrap()),
-            ttl: Duration::ZERO,
-            wait: Duration::ZERO,
-        }
-    }
 
     #[test]
     fn a_lock_reads_back_whatever_its_claim_holds() {
@@ -68,16 +51,10 @@ mod tests {
 
     #[test]
     fn no_two_requests_have_one_claim() {
-        let asks = [
-            ("a", Some("bc")),
-            ("ab", Some("c")),
-            ("1:a", Some("b")),
-            ("", Some("1:ab")),
-            ("abc", Some(" ")),
-        ];
-        let mut claims: Vec<_> = asks.iter().map(|(subject, id)| claim(&ask(subject, *id))).collect();
-        claims.push(claim(&ask("a", None)));
-        assert_eq!(claims.pop().unwrap(), "");
+        let asks = [("a", "bc"), ("ab", "c"), ("1:a", "b"), ("", "1:ab"), ("abc", " ")];
+        let mut claims: Vec<_> =
+            asks.iter().map(|(subject, id)| claim(subject, Some(&RequestId::try_new(id).unwrap()))).collect();
+        assert_eq!(claim("a", None), "");
         claims.sort();
         claims.dedup();
         assert_eq!(claims.len(), asks.len());

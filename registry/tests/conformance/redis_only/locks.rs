@@ -5,27 +5,17 @@ use std::time::Duration;
 
 use signalbox_registry::Error;
 use signalbox_registry::lock::{Acquired, Ask, Released};
-use signalbox_registry::redis::RedisConfig;
 use signalbox_testkit::{Forwarder, RedisServer, eventually};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::node_at;
+use super::{calls, node_at, without_a_lease};
 use crate::lock::line::{got, waiting};
 use crate::lock::{LONG, ask, request_id};
 use crate::world::{Node, SOON, agent};
 
 /// A node that stopped answering is believed for so long, and a turn may be lost on it before.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(6);
-
-/// What `INFO` counts: how often a command was called.
-fn calls(server: &RedisServer, command: &str) -> u64 {
-    let stats = server.cli(&["info", "commandstats"]);
-    let line = stats
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls="))?.split(',').next());
-    line.map_or(0, |calls| calls.parse().unwrap())
-}
 
 fn is_unknown(acquired: &Result<Acquired, Error>) -> bool {
     matches!(acquired, Err(Error::OutcomeUnknown(_)))
@@ -34,7 +24,7 @@ fn is_unknown(acquired: &Result<Acquired, Error>) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_acquisition_that_arrives_late_takes_nothing() {
     let server = RedisServer::start().await;
-    let node = node_at("a", &server.url()).await;
+    let node = without_a_lease("a", &server.url()).await;
     let held = node.takes(&ask("held", "vehicle:1")).await;
     let evals = calls(&server, "evalsha");
     server.pause();
@@ -55,13 +45,6 @@ async fn an_acquisition_that_arrives_late_takes_nothing() {
     assert!(node.holder("held").await.unwrap().remaining <= LONG, "neither renewed nor released");
     assert_eq!(server.cli(&["exists", "sb:{acme:r}:fence"]), "0");
     node.takes(&request).await;
-}
-
-/// A node that runs no scripts of its own, and the probes of which go another way than most of its commands.
-async fn without_a_lease(id: &str, url: &str) -> Node {
-    let node = Node::on_redis(id, &RedisConfig { links: 4, ..RedisConfig::new(url) });
-    node.ready().await;
-    node
 }
 
 /// Waits until a Redis that holds writes up has a script, and does not run it yet.

@@ -1,0 +1,208 @@
+//! The repository of a process that stands alone: the fleets of all tenants, shared by the nodes of a
+//! `MemoryCluster`.
+//!
+//! One mutex is held over a change and its announcement, so that all hear of the changes in their order. No
+//! task runs here. There is no clock either: it is as late as the latest that anybody said it is.
+
+mod fleet;
+mod pools;
+mod record;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use signalbox_protocol::fleet::{Manifest, NewVehicle, Passenger, Pool, Vehicle};
+use signalbox_protocol::timestamp::Timestamp;
+use signalbox_protocol::{Agent, PassengerId, Tenant, VehicleId};
+use signalbox_registry::memory::Commons;
+
+use self::fleet::Fleet;
+use crate::error::Missing;
+use crate::event::{CANCELLED, DROPPED_OFF, EXPIRED, Event, PICKED_UP, Told};
+use crate::repository::{
+    Alighting, Area, Boarded, Boarding, Filter, Page, Repository, Settings, expiry_source, read_cursor,
+};
+use crate::{Actor, Error};
+
+/// Most passengers of one tenant that one turn of the clock ends or forgets.
+const TURNED_AT_ONCE: usize = 5_000;
+
+/// All fleets; the one value that nodes of a process share.
+#[derive(Debug, Default)]
+struct Fleets(Mutex<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    by_tenant: HashMap<Tenant, Fleet>,
+    /// The latest that anybody said it is.
+    now: Timestamp,
+}
+
+impl Shared {
+    fn clock(&mut self, now: Timestamp) -> Timestamp {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// A fleet in which there is somebody already.
+    fn existing(&mut self, tenant: &Tenant) -> Result<&mut Fleet, Error> {
+        self.by_tenant.get_mut(tenant).ok_or(Error::NotFound(Missing::Passenger))
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct MemoryRepository {
+    commons: Commons,
+    fleets: Arc<Fleets>,
+    settings: Settings,
+}
+
+impl MemoryRepository {
+    pub(crate) fn new(commons: &Commons, settings: Settings) -> Self {
+        Self { commons: commons.clone(), fleets: commons.value(), settings }
+    }
+
+    /// Every change writes its tables before it announces, so that they are whole if a listener panics.
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.fleets.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Announces; called under the lock.
+    fn announce(&self, tenant: &Tenant, events: impl IntoIterator<Item = Event>) {
+        for announcement in events.into_iter().flat_map(|event| event.announcements(tenant)) {
+            self.commons.announce(&announcement);
+        }
+    }
+
+    /// Until when those are remembered who end now.
+    fn kept_until(&self, now: Timestamp) -> Timestamp {
+        Timestamp(now.0.saturating_add(self.settings.ended_kept.as_millis() as u64))
+    }
+
+    fn turn(&self, (tenant, fleet): (&Tenant, &mut Fleet), now: Timestamp, source: &Agent) -> usize {
+        let kept_until = self.kept_until(now);
+        let told = Told { tenant, source, now };
+        let mut ended = 0;
+        for _ in 0..TURNED_AT_ONCE {
+            let Some(id) = fleet.due(now) else { break };
+            if let Some(passenger) = fleet.end_or_forget(&id, kept_until) {
+                self.announce(tenant, [Event::about(EXPIRED, told, &passenger)]);
+                ended += 1;
+            }
+        }
+        ended
+    }
+}
+
+fn told(actor: &Actor) -> Told<'_> {
+    Told { tenant: &actor.tenant, source: &actor.agent, now: actor.now }
+}
+
+#[async_trait]
+impl Repository for MemoryRepository {
+    async fn push(&self, actor: &Actor, passengers: Vec<Passenger>) -> Result<(), Error> {
+        let events = Event::spawned(told(actor), &passengers);
+        let mut shared = self.lock();
+        shared.clock(actor.now);
+        shared.by_tenant.entry(actor.tenant.clone()).or_default().push(passengers)?;
+        self.announce(&actor.tenant, events);
+        Ok(())
+    }
+
+    async fn passenger(&self, tenant: &Tenant, id: &PassengerId) -> Result<Option<Passenger>, Error> {
+        Ok(self.lock().by_tenant.get(tenant).and_then(|fleet| fleet.passenger(id)).cloned())
+    }
+
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Passenger>, Error> {
+        let after = cursor.map(read_cursor).transpose()?;
+        let shared = self.lock();
+        let none = Page { items: Vec::new(), cursor: None };
+        Ok(shared.by_tenant.get(tenant).map_or(none, |fleet| fleet.list(filter, after.as_ref(), limit)))
+    }
+
+    async fn available(&self, tenant: &Tenant, pool: &Pool) -> Result<u64, Error> {
+        Ok(self.lock().by_tenant.get(tenant).map_or(0, |fleet| fleet.available(pool)))
+    }
+
+    async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error> {
+        let shared = self.lock();
+        Ok(shared.by_tenant.get(tenant).map_or_else(Vec::new, |fleet| fleet.near(area, shared.now)))
+    }
+
+    async fn board(&self, actor: &Actor, boarding: &Boarding) -> Result<Boarded, Error> {
+        let mut shared = self.lock();
+        let now = shared.clock(actor.now);
+        let (boarded, changed) = shared.existing(&actor.tenant)?.board(actor, boarding, now)?;
+        self.announce(
+            &actor.tenant,
+            changed.map(|passenger| Event::about(PICKED_UP, told(actor), &passenger)),
+        );
+        Ok(boarded)
+    }
+
+    async fn alight(&self, actor: &Actor, alighting: &Alighting) -> Result<VehicleId, Error> {
+        let mut shared = self.lock();
+        let kept_until = self.kept_until(shared.clock(actor.now));
+        let fleet = shared.existing(&actor.tenant)?;
+        let (vehicle, changed) = fleet.alight(alighting, actor.now, kept_until)?;
+        let event = changed.map(|passenger| Event::about(DROPPED_OFF, told(actor), &passenger));
+        self.announce(&actor.tenant, event);
+        Ok(vehicle)
+    }
+
+    async fn cancel(&self, actor: &Actor, id: &PassengerId) -> Result<(), Error> {
+        let mut shared = self.lock();
+        let kept_until = self.kept_until(shared.clock(actor.now));
+        let changed = shared.existing(&actor.tenant)?.cancel(id, kept_until)?;
+        self.announce(
+            &actor.tenant,
+            changed.map(|passenger| Event::about(CANCELLED, told(actor), &passenger)),
+        );
+        Ok(())
+    }
+
+    async fn cancel_some(&self, actor: &Actor, pool: &Pool, limit: usize) -> Result<usize, Error> {
+        let mut shared = self.lock();
+        let kept_until = self.kept_until(shared.clock(actor.now));
+        let Some(fleet) = shared.by_tenant.get_mut(&actor.tenant) else { return Ok(0) };
+        let waiting = fleet.some_waiting(pool, limit);
+        for id in &waiting {
+            let changed = fleet.cancel(id, kept_until)?;
+            let event = changed.map(|passenger| Event::about(CANCELLED, told(actor), &passenger));
+            self.announce(&actor.tenant, event);
+        }
+        Ok(waiting.len())
+    }
+
+    async fn put_vehicle(
+        &self,
+        tenant: &Tenant,
+        id: &VehicleId,
+        vehicle: &NewVehicle,
+    ) -> Result<Vehicle, Error> {
+        self.lock().by_tenant.entry(tenant.clone()).or_default().put_vehicle(id, vehicle)
+    }
+
+    async fn vehicle(&self, tenant: &Tenant, id: &VehicleId) -> Result<Option<Vehicle>, Error> {
+        Ok(self.lock().by_tenant.get(tenant).and_then(|fleet| fleet.vehicle(id)))
+    }
+
+    async fn manifest(&self, tenant: &Tenant, id: &VehicleId) -> Result<Option<Manifest>, Error> {
+        Ok(self.lock().by_tenant.get(tenant).and_then(|fleet| fleet.manifest(id)))
+    }
+
+    async fn expire(&self, now: Timestamp) -> Result<usize, Error> {
+        let mut shared = self.lock();
+        let now = shared.clock(now);
+        let source = expiry_source();
+        Ok(shared.by_tenant.iter_mut().map(|fleet| self.turn(fleet, now, &source)).sum())
+    }
+}

@@ -1,0 +1,190 @@
+//! A passenger as Redis holds it: one string, which scripts take apart at `|` and line ends.
+//!
+//! ```text
+//! state|pool|end of the wait|vehicle|fence|boarded at|alighted at|shown fence|seats left
+//! what does not change, JSON without its braces
+//! the sources' names for it, JSON without its braces
+//! who asked for the boarding, if with a request id
+//! ```
+//!
+//! The state is its first letter, the end of the wait in ms since 1970, other times are as events tell them,
+//! and what is not known is empty. `seats left` is what the boarding was answered with. No name holds a `|`,
+//! and JSON is written without line ends; who asked comes last, since it may hold anything.
+
+use serde::{Deserialize, Serialize};
+use signalbox_protocol::fleet::{Direction, GeoPoint, Passenger, PassengerState, Pool};
+use signalbox_protocol::timestamp::{self, Timestamp};
+use signalbox_protocol::{PassengerId, RequestId, VehicleId};
+use signalbox_registry::Error;
+
+/// What does not change.
+#[derive(Serialize, Deserialize)]
+struct Fixed {
+    passenger_id: PassengerId,
+    pool: Pool,
+    direction: Option<Direction>,
+    position: GeoPoint,
+    destination: Option<GeoPoint>,
+    priority: u8,
+    max_walking_distance_m: Option<f64>,
+    spawned_at: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+/// The record of one who begins to wait.
+pub(super) fn write(passenger: &Passenger) -> String {
+    let fixed = Fixed {
+        passenger_id: passenger.passenger_id.clone(),
+        pool: passenger.pool.clone(),
+        direction: passenger.direction,
+        position: passenger.position,
+        destination: passenger.destination,
+        priority: passenger.priority,
+        max_walking_distance_m: passenger.max_walking_distance_m,
+        spawned_at: passenger.spawned_at,
+        expires_at: passenger.expires_at,
+    };
+    let [fixed, also] = [fragment(&fixed), fragment(&passenger.also_named())];
+    format!("w|{}|{}||||||\n{fixed}\n{also}\n", passenger.pool, ends(passenger))
+}
+
+/// The end of the wait as scripts read it.
+pub(super) fn ends(passenger: &Passenger) -> String {
+    passenger.expires_at.map_or_else(String::new, |end| end.0.to_string())
+}
+
+/// JSON of a struct without its braces.
+fn fragment(value: &impl Serialize) -> String {
+    let json = serde_json::to_string(value).expect("a struct that JSON can express");
+    json[1..json.len() - 1].to_owned()
+}
+
+/// Who asks, as the record of a boarding keeps it; empty without a request id, which can't be a retry. A
+/// request id holds no line end, so that the two are not taken for others.
+pub(super) fn asked_by(subject: &str, request_id: Option<&RequestId>) -> String {
+    request_id.map_or_else(String::new, |id| format!("{}\n{subject}", id.as_str()))
+}
+
+/// The letter of a state.
+pub(super) fn letter(state: PassengerState) -> &'static str {
+    &state.as_str()[..1]
+}
+
+/// The state of a letter.
+pub(super) fn state_of(letter: &str) -> Option<PassengerState> {
+    PassengerState::ALL.into_iter().find(|state| self::letter(*state) == letter)
+}
+
+/// Reads a record.
+pub(super) fn read(text: &str) -> Result<Passenger, Error> {
+    read_parts(text).ok_or(Error::Unreadable { what: "passenger" })
+}
+
+fn read_parts(text: &str) -> Option<Passenger> {
+    let mut lines = text.splitn(3, '\n');
+    let mut head = lines.next()?.split('|');
+    let fixed: Fixed = serde_json::from_str(&format!("{{{}}}", lines.next()?)).ok()?;
+    let state = state_of(head.next()?)?;
+    let mut head = head.skip(2);
+    let mut field = || head.next().map(|text| Some(text).filter(|text| !text.is_empty()));
+    let vehicle_id = field()?.map(VehicleId::try_new).transpose().ok()?;
+    let fence = field()?.map(str::parse).transpose().ok()?;
+    let mut instant = || match field()? {
+        Some(text) => timestamp::parse(text).map(|ms| Some(Timestamp(ms))),
+        None => Some(None),
+    };
+    Some(Passenger {
+        passenger_id: fixed.passenger_id,
+        pool: fixed.pool,
+        direction: fixed.direction,
+        position: fixed.position,
+        destination: fixed.destination,
+        priority: fixed.priority,
+        max_walking_distance_m: fixed.max_walking_distance_m,
+        state,
+        vehicle_id,
+        fence,
+        spawned_at: fixed.spawned_at,
+        boarded_at: instant()?,
+        alighted_at: instant()?,
+        expires_at: fixed.expires_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn point() -> impl Strategy<Value = GeoPoint> {
+        let degrees = (-8_500_i32..8_500, -18_000_i32..18_000);
+        degrees
+            .prop_map(|(lat, lon)| GeoPoint::try_new(f64::from(lat) / 100.0, f64::from(lon) / 100.0).unwrap())
+    }
+
+    fn passenger() -> impl Strategy<Value = Passenger> {
+        let names = ("[A-Za-z0-9._~@+-]{1,20}", "(route|depot):[A-Za-z0-9._~@+-]{1,20}");
+        let direction = prop::option::of(prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)]);
+        let rest = (direction, prop::option::of(point()), 0..10_u8, prop::option::of(0..5_000_u32));
+        let times = (0..253_402_300_799_999_u64, prop::option::of(0..253_402_300_799_999_u64));
+        (names, point(), rest, times).prop_map(|((id, pool), position, rest, (spawned_at, expires_at))| {
+            let (direction, destination, priority, metres) = rest;
+            Passenger {
+                passenger_id: PassengerId::try_new(&id).unwrap(),
+                pool: Pool::try_new(&pool).unwrap(),
+                direction,
+                position,
+                destination,
+                priority,
+                max_walking_distance_m: metres.map(f64::from),
+                state: PassengerState::Waiting,
+                vehicle_id: None,
+                fence: None,
+                spawned_at: Timestamp(spawned_at),
+                boarded_at: None,
+                alighted_at: None,
+                expires_at: expires_at.map(Timestamp),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_reads_back(passenger in passenger()) {
+            prop_assert_eq!(read(&write(&passenger)).unwrap(), passenger);
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in "[wbace|\n\"{}:,0-9T.Z-]{0,60}") {
+            let _ = read(&text);
+        }
+    }
+
+    #[test]
+    fn what_a_script_filled_in_is_read() {
+        let fixed = r#""passenger_id":"P","pool":"route:1","direction":null,"position":{"lat":1.0,"lon":2.0},"destination":null,"priority":0,"max_walking_distance_m":null,"spawned_at":"2026-01-01T00:00:00.000Z","expires_at":null"#;
+        let head = "a|route:1||V1|1767225600000001|2026-01-01T00:00:01.000Z|2026-01-01T00:00:02.000Z|7|3";
+        let read = read(&format!("{head}\n{fixed}\n\nr|1\nsomebody\nelse")).unwrap();
+        assert_eq!((read.state, read.fence), (PassengerState::Alighted, Some(1_767_225_600_000_001)));
+        assert_eq!(read.vehicle_id.unwrap().as_str(), "V1");
+        assert_eq!(read.boarded_at, Some(Timestamp(1_767_225_601_000)));
+        assert_eq!(read.alighted_at, Some(Timestamp(1_767_225_602_000)));
+    }
+
+    #[test]
+    fn every_state_has_a_letter_of_its_own() {
+        for state in PassengerState::ALL {
+            assert_eq!(state_of(letter(state)), Some(state));
+        }
+        assert_eq!(state_of(""), None);
+    }
+
+    #[test]
+    fn two_subjects_with_the_same_words_are_two() {
+        let id = |text| Some(RequestId::try_new(text).unwrap());
+        assert_ne!(asked_by("b", id("a").as_ref()), asked_by("", id("a b").as_ref()));
+        assert_ne!(asked_by("a\nb", id("r").as_ref()), asked_by("b", id("r").as_ref()));
+        assert_eq!(asked_by("somebody", None), "");
+    }
+}

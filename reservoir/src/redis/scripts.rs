@@ -1,0 +1,77 @@
+//! The scripts. Each is one step that nothing can come between, in the slot of one tenant's fleet; those that
+//! change a fleet begin with `change.lua`.
+
+use signalbox_registry::redis::Script;
+
+macro_rules! change {
+    ($file:literal) => {
+        Script::new(concat!(include_str!("scripts/change.lua"), include_str!($file)))
+    };
+}
+
+/// Takes passengers in.
+pub(super) static PUSH: Script = change!("scripts/push.lua");
+/// Boards a passenger.
+pub(super) static BOARD: Script = change!("scripts/board.lua");
+/// Drops a passenger off.
+pub(super) static ALIGHT: Script = change!("scripts/alight.lua");
+/// Cancels a passenger who waits.
+pub(super) static CANCEL: Script = change!("scripts/cancel.lua");
+/// Cancels some of those who wait in a pool.
+pub(super) static CANCEL_SOME: Script = change!("scripts/cancel_some.lua");
+/// Ends waits that are over, and forgets those whose end is past.
+pub(super) static EXPIRE: Script = change!("scripts/expire.lua");
+/// Writes a vehicle.
+pub(super) static PUT_VEHICLE: Script = change!("scripts/put_vehicle.lua");
+/// Reads a vehicle and who is on board.
+pub(super) static VEHICLE: Script = Script::new(include_str!("scripts/vehicle.lua"));
+/// Finds who waits in an area.
+pub(super) static NEAR: Script = Script::new(include_str!("scripts/near.lua"));
+/// Reads passengers by id.
+pub(super) static LIST: Script = Script::new(include_str!("scripts/list.lua"));
+/// Puts a fleet on the list of those to look at: on the list of fleets.
+pub(super) static FLEETS_NOTE: Script = Script::new(include_str!("scripts/fleets_note.lua"));
+/// Takes fleets that want to be looked at: on the list of fleets.
+pub(super) static FLEETS_DUE: Script = Script::new(include_str!("scripts/fleets_due.lua"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_a_script_is_the_fleet_s() {
+        let all = [
+            &PUSH,
+            &BOARD,
+            &ALIGHT,
+            &CANCEL,
+            &CANCEL_SOME,
+            &EXPIRE,
+            &PUT_VEHICLE,
+            &VEHICLE,
+            &NEAR,
+            &LIST,
+            &FLEETS_NOTE,
+            &FLEETS_DUE,
+        ];
+        // Variables of the scripts that hold such names.
+        let named =
+            ["key", "unpack(keys", "unpack(records", "keys[number]", "on_board", "due", "index", "vehicle"];
+        for script in all {
+            for call in script.text().split("redis.call(").skip(1) {
+                let mut args = call.split([',', ')']).map(str::trim);
+                let (command, key) = (args.next().unwrap_or_default(), args.next().unwrap_or_default());
+                let known = key.starts_with("KEYS[1]") || key.starts_with("fleet ..");
+                let by_name = named.iter().any(|name| key == *name || key.starts_with(&format!("{name} ..")));
+                assert!(command == "'TIME'" || known || by_name, "{command} on {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_a_fleet_has_a_deadline() {
+        for script in [&PUSH, &BOARD, &ALIGHT, &CANCEL, &CANCEL_SOME, &EXPIRE, &PUT_VEHICLE] {
+            assert!(script.text().contains("if now > tonumber(ARGV[1]) then return { 'late' } end"));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+-- Stands before every script that changes a fleet. KEYS what the fleet's names begin with; ARGV 1 deadline
+-- in ms of this clock, 2 tenant, and where passengers are told of: 3 all but the last four digits of the
+-- messages' ids, 4 what stands between an id and the data, 5 the time as text. Answers 'late' behind the
+-- deadline: whoever asked has given up, and may have asked again.
+local fleet = KEYS[1] .. ':'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[1]) then return { 'late' } end
+
+local states = { w = 'waiting', b = 'boarded', a = 'alighted', c = 'cancelled', e = 'expired' }
+
+local function ms(number) return string.format('%.0f', number) end
+
+-- The record of a passenger; nil if there is none.
+local function read(id)
+  local text = redis.call('GET', fleet .. 'p:' .. id)
+  if not text then return nil end
+  local p = { id = id }
+  p.state, p.pool, p.expires, p.vehicle, p.fence, p.boarded, p.alighted, p.shown, p.seats, p.fixed, p.also, p.request =
+    string.match(text, '^(%a)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
+  return p
+end
+
+local function write(p)
+  local head = table.concat(
+    { p.state, p.pool, p.expires, p.vehicle, p.fence, p.boarded, p.alighted, p.shown, p.seats }, '|')
+  redis.call('SET', fleet .. 'p:' .. p.id, table.concat({ head, p.fixed, p.also, p.request }, '\n'))
+end
+
+local function text8(text) return string.char(#text) .. text end
+
+-- Tells the followers of a pool, and those of its kind's namespace who do not follow the pool.
+local function publish(pool, message)
+  local copy = 'namespace:' .. string.match(pool, '^%a+') .. '-reservoir'
+  local head = '\2' .. text8(ARGV[2])
+  redis.call('PUBLISH', fleet .. pool, head .. text8(pool) .. '\0' .. message)
+  redis.call('PUBLISH', fleet .. copy, head .. text8(copy) .. text8(pool) .. message)
+end
+
+local function quoted(text)
+  if text == '' then return 'null' end
+  return '"' .. text .. '"'
+end
+
+-- Tells what became of a passenger, as it is now; the number tells the messages of a script apart.
+local function tell(number, p)
+  publish(p.pool, table.concat({
+    '{"id":"', ARGV[3], string.format('%04x', number), ARGV[4], '{', p.fixed,
+    ',"state":"', states[p.state], '","vehicle_id":', quoted(p.vehicle),
+    ',"fence":', p.fence == '' and 'null' or p.fence,
+    ',"boarded_at":', quoted(p.boarded), ',"alighted_at":', quoted(p.alighted), ',', p.also,
+    ',"timestamp":"', ARGV[5], '"},"target":"', p.pool, '","correlationId":null,"metadata":{}}',
+  }))
+end
+
+-- The passenger is in the pool no longer.
+local function wait_over(p)
+  redis.call('ZREM', fleet .. 'pool:' .. p.pool .. ':geo', p.id)
+end
+
+-- Remembers one whose life is over for so many ms more.
+local function keep(p, kept_ms)
+  redis.call('ZADD', fleet .. 'due', ms(now + kept_ms), p.id)
+end

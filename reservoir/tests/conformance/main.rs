@@ -1,0 +1,36 @@
+//! What every repository keeps, run on each of them: the same functions, given the memory back end (under a
+//! paused clock) and a real Redis that the test starts.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+mod boarding;
+mod contention;
+mod events;
+mod expiry;
+mod fences;
+mod lists;
+mod lives;
+mod pushing;
+mod retries;
+mod vehicles;
+mod world;
+
+/// Runs each named function on both back ends.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod on_memory {
+            $(#[tokio::test(start_paused = true)]
+            async fn $name() {
+                super::$name(crate::world::World::memory()).await;
+            })*
+        }
+
+        mod on_redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::world::World::redis().await).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both;
