@@ -28,7 +28,7 @@ pub use load::{BadConfig, Loaded, Problem, load};
 pub use redis_url::RedisUrl;
 pub use sections::{
     Bus, Catalogue, Close, Connection, Flood, Handshake, Heartbeat, Log, LogFormat, Malformed, Message, Node,
-    Outbox, Redis, RouteCache, Runtime, Stop,
+    Orders, Outbox, Redis, Reservoir, RouteCache, Runtime, Stop,
 };
 pub use settings::{SETTINGS, Setting, Unit};
 
@@ -68,6 +68,10 @@ pub struct Config {
     pub catalogue: Catalogue,
     /// What is remembered of the directory.
     pub route_cache: RouteCache,
+    /// Who waits, and for how long that is remembered.
+    pub reservoir: Reservoir,
+    /// Orders that one driver accepts.
+    pub orders: Orders,
     /// What may wait to be published.
     pub bus: Bus,
     /// How the node stops.
@@ -97,6 +101,8 @@ impl Default for Config {
             close: Close::default(),
             catalogue: Catalogue::default(),
             route_cache: RouteCache::default(),
+            reservoir: Reservoir::default(),
+            orders: Orders::default(),
             bus: Bus::default(),
             stop: Stop::default(),
             log: Log::default(),

@@ -12,6 +12,7 @@ use signalbox_protocol::vocabulary::InvalidVocabulary;
 use signalbox_registry::memory::MemoryCluster;
 use signalbox_registry::redis::{self, RedisConfig};
 use signalbox_registry::{Cluster, ThisNode};
+use signalbox_reservoir::{repository, reservoir};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, interval, sleep, timeout};
@@ -243,6 +244,9 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         handshake_timeout: config.handshake.timeout,
         header_bytes_max: config.handshake.header_bytes_max,
         headers_max: config.handshake.headers_max,
+        repository: repository::Settings { ended_kept: config.reservoir.ended_kept },
+        reservoir: reservoir::Settings { waiting_max: config.reservoir.waiting_max },
+        orders_announce: config.orders.announce.clone(),
         stop: StopSettings {
             balancer_wait: config.stop.balancer_wait,
             closes_per_second: config.stop.closes_per_second,

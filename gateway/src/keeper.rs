@@ -1,6 +1,7 @@
-//! The node's background tasks: its lease, its rows, the rows of the dead, its clients' heartbeats.
+//! The node's background tasks: its lease, its rows, the rows of the dead, its clients' heartbeats, its fleet's
+//! clock.
 //!
-//! Four long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
+//! Five long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
 //! a Redis that is away delays the lease and the rows, never the heartbeats.
 
 mod heartbeat;
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 
 #[cfg(test)]
 pub(crate) use self::lease::card;
+use crate::fleet;
 use crate::node::Node;
 
 /// Starts them. None of them ends before the node halts.
@@ -23,5 +25,6 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         node.tasks.spawn(lease::run(Arc::clone(node))),
         node.tasks.spawn(rows::run(Arc::clone(node))),
         node.tasks.spawn(sweeper::run(Arc::clone(node))),
+        node.tasks.spawn(fleet::expire(Arc::clone(node))),
     ]
 }

@@ -11,6 +11,7 @@ pub mod announce;
 pub mod cli;
 
 pub mod config;
+mod fleet;
 pub mod gateway;
 pub mod http;
 pub mod hub;
@@ -26,6 +27,7 @@ pub mod stats;
 pub mod stop;
 #[cfg(test)]
 mod testing;
+pub mod viewing;
 pub mod ws;
 
 pub use gateway::{Gateway, StartError, serve};

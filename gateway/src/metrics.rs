@@ -3,11 +3,16 @@
 //! Names follow `signalbox_<noun>_<unit>[_total]`; labels come from enums only, never from a client.
 //! Counters are incremented where things happen; gauges that can be derived are read at the scrape.
 
+mod fleet;
+
 use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::error::ErrorCode;
 use signalbox_registry::bus::{BusCounters, BusHealth};
+use signalbox_registry::lock::LockCounters;
+
+pub use self::fleet::FleetMetrics;
 
 /// Handles to all metrics of one node; cloning shares them.
 #[derive(Debug, Clone)]
@@ -33,11 +38,14 @@ pub struct Metrics {
     pub rejoins: IntCounter,
     pub swept_rows: IntCounter,
     pub late_unregisters: IntCounter,
+    pub fleet: FleetMetrics,
     gauges: Gauges,
 }
 
 /// Picks one total out of what the bus counted.
 type ReadBus = fn(&BusCounters) -> u64;
+/// Picks one total out of what was counted of locks.
+type ReadLocks = fn(&LockCounters) -> u64;
 
 #[derive(Debug, Clone)]
 struct Gauges {
@@ -52,6 +60,8 @@ struct Gauges {
     bus_queued: IntGauge,
     bus_subscriptions: IntGauge,
     bus_totals: Vec<(IntCounter, ReadBus)>,
+    locks_waiting: IntGauge,
+    lock_totals: Vec<(IntCounter, ReadLocks)>,
 }
 
 /// What is read at the moment of a scrape.
@@ -67,6 +77,7 @@ pub struct Readings {
     pub stop_phase: i64,
     pub bus: BusCounters,
     pub bus_health: BusHealth,
+    pub locks: LockCounters,
 }
 
 impl Default for Metrics {
@@ -130,6 +141,7 @@ impl Metrics {
                 "signalbox_directory_late_unregisters_total",
                 "Rows whose removal had to be tried again.",
             ),
+            fleet: FleetMetrics::new(r),
             gauges: Gauges::new(r),
             registry: registry.clone(),
         };
@@ -200,6 +212,8 @@ impl Gauges {
             bus_queued: gauge(r, "signalbox_bus_queued_bytes", "Bytes waiting for the bus."),
             bus_subscriptions: gauge(r, "signalbox_bus_subscriptions", "Group topics followed on the bus."),
             bus_totals: bus_totals(r),
+            locks_waiting: gauge(r, "signalbox_locks_waiting", "Acquisitions that stand in line now."),
+            lock_totals: lock_totals(r),
         }
     }
 
@@ -217,17 +231,24 @@ impl Gauges {
         for (counter, read) in &self.bus_totals {
             counter.inc_by(read(&readings.bus).saturating_sub(counter.get()));
         }
+        self.locks_waiting.set(readings.locks.waiting as i64);
+        for (counter, read) in &self.lock_totals {
+            counter.inc_by(read(&readings.locks).saturating_sub(counter.get()));
+        }
     }
 }
 
 fn bus_totals(r: &Registry) -> Vec<(IntCounter, ReadBus)> {
-    let all: [(&str, &str, ReadBus); 10] = [
+    let all: [(&str, &str, ReadBus); 11] = [
         ("signalbox_bus_batches_sent_total", "Batches handed to the bus.", |bus| bus.batches_out),
         ("signalbox_bus_parcels_sent_total", "Parcels in them.", |bus| bus.parcels_out),
         ("signalbox_bus_sent_bytes_total", "Bytes in them.", |bus| bus.bytes_out),
         ("signalbox_bus_parcels_dropped_total", "Parcels given up.", |bus| bus.parcels_dropped),
         ("signalbox_bus_batches_received_total", "Batches from other nodes.", |bus| bus.batches_in),
         ("signalbox_bus_parcels_received_total", "Parcels in them.", |bus| bus.parcels_in),
+        ("signalbox_bus_announcements_received_total", "Announcements of pools and orders.", |bus| {
+            bus.announcements_in
+        }),
         ("signalbox_bus_batches_late_total", "Batches refused as older than one seen.", |bus| {
             bus.batches_late
         }),
@@ -236,6 +257,24 @@ fn bus_totals(r: &Registry) -> Vec<(IntCounter, ReadBus)> {
             bus.batches_malformed
         }),
         ("signalbox_bus_reconnects_total", "Times the subscription was built anew.", |bus| bus.reconnects),
+    ];
+    all.into_iter().map(|(name, help, read)| (counter(r, name, help), read)).collect()
+}
+
+fn lock_totals(r: &Registry) -> Vec<(IntCounter, ReadLocks)> {
+    let all: [(&str, &str, ReadLocks); 6] = [
+        ("signalbox_lock_releases_total", "Locks released by their holders.", |locks| locks.releases),
+        ("signalbox_lock_renewals_total", "Locks renewed.", |locks| locks.renewals),
+        ("signalbox_lock_refusals_total", "Renewals and releases with a wrong token.", |locks| {
+            locks.refusals
+        }),
+        ("signalbox_lock_waits_total", "Acquisitions that stood in line.", |locks| locks.waits),
+        ("signalbox_lock_expiries_total", "Locks found expired while somebody waited.", |locks| {
+            locks.expiries
+        }),
+        ("signalbox_lock_turns_missed_total", "Turns in a line that were not used.", |locks| {
+            locks.turns_missed
+        }),
     ];
     all.into_iter().map(|(name, help, read)| (counter(r, name, help), read)).collect()
 }

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use signalbox_protocol::Topic;
 use signalbox_protocol::vocabulary::Vocabulary;
 use signalbox_registry::{Cluster, NodeCard};
+use signalbox_reservoir::{Reservoir, repository, reservoir};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +20,7 @@ use crate::router::{RouteBounds, RouteCache, Router};
 use crate::stamps::{Uptime, now_ms};
 use crate::stats::Rates;
 use crate::stop::StopPhase;
+use crate::viewing::Viewing;
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
 
@@ -58,6 +61,12 @@ pub struct Settings {
     pub header_bytes_max: usize,
     /// Headers of a request.
     pub headers_max: usize,
+    /// Where passengers and vehicles are kept.
+    pub repository: repository::Settings,
+    /// What the reservoir checks.
+    pub reservoir: reservoir::Settings,
+    /// Further topics that hear of an accepted order.
+    pub orders_announce: Vec<Topic>,
     /// How the node stops.
     pub stop: StopSettings,
 }
@@ -82,6 +91,10 @@ pub struct Node {
     pub vocabulary: Arc<Vocabulary>,
     /// Its sockets.
     pub hub: Arc<Hub>,
+    /// Which orders its clients look at.
+    pub viewing: Viewing,
+    /// Who waits, who picks up.
+    pub reservoir: Reservoir,
     /// Its router.
     pub router: Arc<Router>,
     /// Its view of what the nodes share.
@@ -126,10 +139,14 @@ impl Node {
             Router::new(Arc::clone(&hub), cluster.clone(), routes, Arc::clone(&vocabulary), metrics.clone());
         let router = Arc::new(router);
         cluster.bus.attach(Arc::clone(&router) as _);
+        let repository = repository::of(&cluster.backing, settings.repository);
+        let reservoir = Reservoir::new(repository, settings.reservoir.clone());
         Arc::new(Self {
             settings,
             vocabulary,
             hub,
+            viewing: Viewing::default(),
+            reservoir,
             router,
             cluster,
             metrics,
@@ -184,6 +201,7 @@ impl Node {
             stop_phase: *self.phase.borrow() as i64,
             bus: self.cluster.bus.counters(),
             bus_health: self.cluster.bus.health(),
+            locks: self.cluster.locks.counters(),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::hub::{Connection, Profile};
 use crate::identity::Identity;
 use crate::node::Node;
 use crate::stamps::{now_ms, unguessable};
+use crate::ws::commands::order;
 
 /// Hexadecimal characters after the `~` of a made-up session id: 18 of them are random, 72 bits.
 const SESSION_SECRET_CHARS: usize = 20;
@@ -132,20 +133,26 @@ pub async fn leave(node: &Arc<Node>, connection: &Arc<Connection>) {
             node.cluster.bus.unsubscribe(&row.tenant, &topic);
         }
     }
-    unregister(node, row).await;
+    let viewed = node.viewing.take(connection.number());
+    let (tenant, agent) = (row.tenant.clone(), row.agent.clone());
+    if unregister(node, row).await && !viewed.is_empty() {
+        order::end_viewing(node, &tenant, &agent, viewed).await;
+    }
 }
 
-/// Removes a row; what can't be removed now is tried again later.
-pub async fn unregister(node: &Arc<Node>, row: Row) {
+/// Removes a row; what can't be removed now is tried again later. True if it was its agent's last one.
+pub async fn unregister(node: &Arc<Node>, row: Row) -> bool {
     match node.cluster.directory.unregister(&row).await {
         Ok(unregistered) => {
             if unregistered.last_of_agent && is_announced(&row.agent) {
                 announce::service(node, &row.tenant, &row.agent, false).await;
             }
+            unregistered.last_of_agent
         }
         Err(error) => {
             tracing::debug!(%error, "row not removed; it will be tried again");
             node.late_leavers.push(row);
+            false
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use signalbox_protocol::control::{ClusterStats, NodeStats};
+use signalbox_protocol::control::{ClusterStats, LockStats, NodeStats};
 use signalbox_registry::NodeCard;
+use signalbox_registry::lock::LockCounters;
 use tokio::time::Instant;
 
 use crate::node::Node;
@@ -103,8 +104,13 @@ pub fn of_node(node: &Node) -> NodeStats {
         messages_out: counts.messages_out,
         messages_in_per_second,
         messages_out_per_second,
+        locks: locks(&node.cluster.locks.counters()),
         uptime_seconds: node.uptime.seconds().into(),
     }
+}
+
+fn locks(counters: &LockCounters) -> LockStats {
+    LockStats { granted: counters.grants, denied: counters.denials, waiting: counters.waiting }
 }
 
 /// The cluster's numbers, from the cards of the live nodes; at most a renewal (1.5 s) old.

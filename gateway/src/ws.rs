@@ -9,4 +9,5 @@ pub mod outbox;
 pub mod reader;
 pub mod socket;
 pub mod upgrade;
+mod waits;
 mod writing;

@@ -184,8 +184,22 @@ pub struct NodeStats {
     pub messages_in_per_second: f64,
     /// Messages to clients in each of the last seconds, on average.
     pub messages_out_per_second: f64,
+    /// Locks that clients of this node asked for.
+    pub locks: LockStats,
     /// For how long the node has been running.
     pub uptime_seconds: u64,
+}
+
+/// Counts of the locks that one node was asked for since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct LockStats {
+    /// Granted, renewals not counted.
+    pub granted: u64,
+    /// Denied.
+    pub denied: u64,
+    /// Waiting in line now.
+    pub waiting: u64,
 }
 
 /// Counts of all live nodes together.

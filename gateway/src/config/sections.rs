@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use signalbox_protocol::limits;
+use signalbox_protocol::{Topic, limits};
 
 use super::RedisUrl;
 use super::units::{bytes, period};
@@ -220,6 +220,39 @@ pub struct RouteCache {
 impl Default for RouteCache {
     fn default() -> Self {
         Self { ttl: Duration::from_secs(1), entries_max: 65_536 }
+    }
+}
+
+/// Who waits, and for how long that is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reservoir {
+    /// How long a passenger waits who gave no end.
+    #[serde(with = "period")]
+    pub waiting_max: Duration,
+    /// How long a passenger is remembered who was dropped off, cancelled or given up.
+    #[serde(with = "period")]
+    pub ended_kept: Duration,
+}
+
+impl Default for Reservoir {
+    fn default() -> Self {
+        Self { waiting_max: Duration::from_secs(24 * 3_600), ended_kept: Duration::from_secs(3_600) }
+    }
+}
+
+/// Orders that one driver accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Orders {
+    /// Topics that hear of an accepted order, beside its own.
+    pub announce: Vec<Topic>,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        let drivers = Topic::of("agent_type", "driver").expect("a constant topic");
+        Self { announce: vec![drivers] }
     }
 }
 

@@ -263,6 +263,24 @@ pub const SETTINGS: &[Setting] = &[
         "Routes remembered; about 200 bytes each.",
     ),
     setting(
+        "reservoir.waiting_max",
+        Unit::Period(s(1), s(30 * 24 * 3600)),
+        "How long a passenger waits who gave no expires_at; then commuter:expired is announced. A day: nobody \
+         waits longer, and a forgotten one costs memory.",
+    ),
+    setting(
+        "reservoir.ended_kept",
+        Unit::Period(s(1), s(30 * 24 * 3600)),
+        "How long a passenger is remembered who alighted, was cancelled or expired: so long a retry gets the \
+         first answer. About 1 KiB of Redis each.",
+    ),
+    setting(
+        "orders.announce",
+        Unit::Names,
+        "Topics that hear of an accepted order, beside order:ID itself. Drivers, so that nobody drives to it \
+         in vain.",
+    ),
+    setting(
         "bus.destination_bytes_max",
         Unit::Bytes(64 * KIB, GIB),
         "Bytes that may wait to be published to one node or topic; beyond it ephemeral messages drop.",

@@ -157,7 +157,7 @@ async fn acquire(
 fn granted(resource: &Resource, acquired: Acquired) -> Result<LockGranted, Problem> {
     match acquired {
         Acquired::Granted(Grant { token, fence, ttl }) => {
-            Ok(LockGranted { resource: resource.to_string(), token, fence, ttl_ms: ttl.as_millis() as u64 })
+            Ok(LockGranted { resource: resource.clone(), token, fence, ttl_ms: ttl.as_millis() as u64 })
         }
         Acquired::Denied(denial) => Err(denied(&denial)),
     }

@@ -1,6 +1,10 @@
 //! The commands of a client: each is checked, carried out, and answered to the asker alone.
 
+mod boarding;
+mod lock;
+pub(crate) mod order;
 mod presence;
+mod query;
 mod report;
 mod subscribe;
 
@@ -27,6 +31,14 @@ pub fn run(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'
         "system:unsubscribe" => subscribe::unsubscribe(node, connection, incoming),
         "system:health_check" => Ok(report::health_check(node, connection, incoming)),
         "system:stats" => Ok(report::stats(node, connection, incoming)),
+        "lock:acquire" => lock::acquire(node, connection, incoming),
+        "lock:renew" => lock::renew(node, connection, incoming),
+        "lock:release" => lock::release(node, connection, incoming),
+        "order:view" => order::view(node, connection, incoming),
+        "order:accept" => order::accept(node, connection, incoming),
+        "vehicle:query_commuters" => query::commuters(node, connection, incoming),
+        "boarding:request" => boarding::request(node, connection, incoming),
+        "boarding:alight" => boarding::alight(node, connection, incoming),
         "presence:list" => presence::list(node, connection, incoming),
         other => {
             let text = format!("{other} is not supported by this version");

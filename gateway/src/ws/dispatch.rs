@@ -29,6 +29,23 @@ pub enum Step {
     Malformed,
     /// An answer is awaited; the client's next message is not read before.
     Wait(BoxFuture<'static, Outcome>),
+    /// An answer is awaited that may take long; the client's next messages are read meanwhile. Refused if
+    /// too many such answers are awaited already.
+    Later(Later),
+}
+
+/// An answer that may take long, and whose it is.
+pub struct Later {
+    /// The work; not begun yet.
+    pub work: BoxFuture<'static, Outcome>,
+    /// For the refusal.
+    pub correlation_id: Option<String>,
+}
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Later").field("correlation_id", &self.correlation_id).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Step {
@@ -37,6 +54,7 @@ impl std::fmt::Debug for Step {
             Self::Done => "Done",
             Self::Malformed => "Malformed",
             Self::Wait(_) => "Wait",
+            Self::Later(_) => "Later",
         })
     }
 }
@@ -84,13 +102,30 @@ pub fn handle(node: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Ste
     };
     let entry = catalogue::of(&incoming.message_type);
     let step = match entry.kind {
-        Kind::Command => commands::run(node, connection, &incoming),
+        Kind::Command => command(node, connection, &incoming, &entry),
         Kind::Event { .. } | Kind::Reply => event(node, connection, &incoming, &entry),
     };
     step.unwrap_or_else(|fault| {
         answer::fail(connection, &node.metrics, &fault, incoming.answer_to());
         if is_malformed(fault.code) { Step::Malformed } else { Step::Done }
     })
+}
+
+fn command(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    incoming: &Incoming<'_>,
+    entry: &Entry,
+) -> Result<Step, Fault> {
+    may_send(connection.profile().agent.agent_type(), &incoming.message_type, entry)?;
+    commands::run(node, connection, incoming)
+}
+
+fn may_send(agent_type: &str, message_type: &str, entry: &Entry) -> Result<(), Fault> {
+    if entry.may_send(agent_type) {
+        return Ok(());
+    }
+    Err(Fault::new(ErrorCode::Forbidden, format!("a {agent_type} may not send {message_type}")))
 }
 
 fn is_malformed(code: ErrorCode) -> bool {
@@ -156,10 +191,7 @@ pub fn prepare(
         let text = format!("{message_type} is not in the catalogue, and this node passes no other types");
         return Err(Fault::new(ErrorCode::UnknownType, text));
     }
-    if !entry.may_send(sender.agent.agent_type()) {
-        let text = format!("a {} may not send {message_type}", sender.agent.agent_type());
-        return Err(Fault::new(ErrorCode::Forbidden, text));
-    }
+    may_send(sender.agent.agent_type(), message_type, entry)?;
     let to = address(node, sender, incoming, entry)?;
     let fresh = incoming.id.is_none().then(MessageId::fresh);
     let id = incoming.id.as_deref().or(fresh.as_ref().map(MessageId::as_str)).unwrap_or_default();

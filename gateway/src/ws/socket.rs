@@ -16,11 +16,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::error::{ErrorCode, Fault};
+use signalbox_protocol::limits::WAITS_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::dispatch::{self, Outcome, Step};
+use super::dispatch::{self, Later, Outcome, Step};
 use super::reader::{FrameReader, FromPeer};
+use super::waits::Waits;
 use super::writing::{BYTES_MAX, FRAMES_MAX, Writing};
 use super::{answer, frame};
 use crate::hub::Connection;
@@ -47,6 +49,8 @@ pub struct Socket<S> {
     writing: Writing,
     /// An answer that is awaited.
     pending: Option<BoxFuture<'static, Outcome>>,
+    /// Answers that are awaited beside the traffic.
+    waits: Waits,
     ending: Option<Box<Ending>>,
     /// Bytes read since this task last waited.
     turn_bytes: usize,
@@ -106,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             backlog,
             writing: Writing::default(),
             pending: None,
+            waits: Waits::default(),
             ending: None,
             turn_bytes: 0,
             malformed: Tally::default(),
@@ -125,8 +130,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         let code = self.ending.as_ref().and_then(|ending| ending.code);
         self.node.metrics.count_close(code);
         tracing::debug!(connection = %self.connection.id(), ?code, "connection over");
-        let Self { io, node, connection, pending, .. } = self;
-        drop(io);
+        let Self { io, node, connection, pending, waits, .. } = self;
+        drop((io, waits));
         Box::pin(async move {
             if let Some(pending) = pending {
                 // What it has begun is brought to its end, so that it can be undone.
@@ -147,6 +152,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         }
         if self.ending.is_some() {
             return self.poll_farewell(cx);
+        }
+        if let Poll::Ready(outcome) = self.waits.poll(cx) {
+            return Poll::Ready(Event::Answered(outcome));
         }
         if let Some(pending) = &mut self.pending {
             let outcome = ready!(pending.as_mut().poll(cx));
@@ -303,6 +311,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             Step::Done => {}
             Step::Malformed => self.count_malformed(),
             Step::Wait(pending) => self.pending = Some(pending),
+            Step::Later(later) => self.wait_beside(later),
+        }
+    }
+
+    fn wait_beside(&mut self, Later { work, correlation_id }: Later) {
+        if !self.waits.push(work) {
+            let text = format!("at most {WAITS_MAX} requests of a connection may wait: let one end first");
+            let fault = Fault::new(ErrorCode::RateLimited, text);
+            answer::fail(&self.connection, &self.node.metrics, &fault, correlation_id.as_deref());
         }
     }
 

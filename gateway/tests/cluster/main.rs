@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod api;
+mod boarding;
 mod client;
 mod failure;
 mod fixture;
 
 mod hostile;
 mod http;
+mod lock_commands;
 mod locks;
+mod orders;
 mod openapi;
 mod process;
 mod routing;

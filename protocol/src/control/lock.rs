@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Agent, RequestId};
+use crate::{Agent, RequestId, Resource};
 
 /// `lock:acquire`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LockAcquire {
     /// What is to be locked.
-    pub resource: String,
+    pub resource: Resource,
     /// How long the lock lasts unless it is renewed, in milliseconds.
     #[serde(default = "default_ttl_ms")]
     pub ttl_ms: u64,
@@ -28,7 +28,7 @@ fn default_ttl_ms() -> u64 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockProof {
     /// What is locked.
-    pub resource: String,
+    pub resource: Resource,
     /// What `lock:granted` told; it alone authorises.
     pub token: String,
 }
@@ -38,7 +38,7 @@ pub struct LockProof {
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LockGranted {
     /// What is locked.
-    pub resource: String,
+    pub resource: Resource,
     /// The secret that proves that you hold it.
     pub token: String,
     /// Greater than that of every grant before, and below 2^53.
@@ -51,7 +51,7 @@ pub struct LockGranted {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockDenied {
     /// What was asked for.
-    pub resource: String,
+    pub resource: Resource,
     /// Who holds it, or is next; `null` if nobody.
     pub held_by: Option<Agent>,
     /// When asking again may help, in milliseconds.
@@ -62,5 +62,5 @@ pub struct LockDenied {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockReleased {
     /// What is free now.
-    pub resource: String,
+    pub resource: Resource,
 }

@@ -8,10 +8,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use signalbox_protocol::control::{
-    HealthCheck, PresenceMembers, PresenceRequest, SendAck, Stats, TopicsAck, TopicsRequest, Welcome,
-    parse_data,
+    BoardingAlight, BoardingAlighted, BoardingConfirmed, BoardingDenied, BoardingRequest, CommutersFound,
+    Found, HealthCheck, LockAcquire, LockDenied, LockGranted, LockProof, LockReleased, OrderAccept,
+    OrderAccepted, OrderDenied, OrderView, OrderViewers, PresenceMembers, PresenceRequest, QueryCommuters,
+    SendAck, Stats, TopicsAck, TopicsRequest, Welcome, parse_data,
 };
 use signalbox_protocol::envelope::{Incoming, Received, Reply, Stamp, write_event, write_reply};
+use signalbox_protocol::fleet::Passenger;
+use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{Fault, timestamp};
 
 /// The instant of every golden message: 2026-01-01T08:00:00.000Z.
@@ -98,6 +102,27 @@ fn refused(text: &str, answer: &str) {
     assert_eq!(answer.data::<Fault>().unwrap(), malformed.fault);
 }
 
+/// An event that tells a passenger, found in its data by `place`.
+fn announced(text: &str, place: fn(&Value) -> &Value) {
+    let message: Value = serde_json::from_str(text).unwrap();
+    let told = place(&message["data"]);
+    let passenger: Passenger = serde_json::from_value(told.clone()).unwrap();
+    assert_eq!(&serde_json::to_value(passenger.event(Timestamp(INSTANT_MS))).unwrap(), told);
+}
+
+/// The answer to a query: what a client reads of it is what the gateway told.
+fn found(text: &str) {
+    let received: Received = serde_json::from_str(text).unwrap();
+    let data: CommutersFound = received.data().unwrap();
+    let tell = |found: &Found| Found {
+        passenger: serde_json::to_value(found.passenger.event(Timestamp(INSTANT_MS))).unwrap(),
+        distance_m: found.distance_m,
+    };
+    let told = CommutersFound { commuters: data.commuters.iter().map(tell).collect(), cached: data.cached };
+    let message: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(serde_json::to_value(told).unwrap(), message["data"]);
+}
+
 #[test]
 fn every_golden_message_is_read_and_written_as_it_stands() {
     let files = files();
@@ -129,6 +154,25 @@ fn every_golden_message_is_read_and_written_as_it_stands() {
     sent::<PresenceRequest>(golden("presence-list.json"));
     made::<PresenceMembers>(golden("presence-members.json"));
     made::<ServiceConnected>(golden("service-connected.json"));
+    sent::<LockAcquire>(golden("lock-acquire.json"));
+    made::<LockGranted>(golden("lock-granted.json"));
+    made::<LockDenied>(golden("lock-denied.json"));
+    sent::<LockProof>(golden("lock-release.json"));
+    made::<LockReleased>(golden("lock-released.json"));
+    sent::<OrderView>(golden("order-view.json"));
+    made::<OrderViewers>(golden("order-viewers.json"));
+    sent::<OrderAccept>(golden("order-accept.json"));
+    made::<OrderAccepted>(golden("order-accepted.json"));
+    made::<OrderDenied>(golden("order-denied.json"));
+    sent::<QueryCommuters>(golden("query-commuters.json"));
+    found(golden("commuters-found.json"));
+    sent::<BoardingRequest>(golden("boarding-request.json"));
+    made::<BoardingConfirmed>(golden("boarding-confirmed.json"));
+    made::<BoardingDenied>(golden("boarding-denied.json"));
+    sent::<BoardingAlight>(golden("boarding-alight.json"));
+    made::<BoardingAlighted>(golden("boarding-alighted.json"));
+    announced(golden("commuter-spawned-batch.json"), |data| &data["commuters"][0]);
+    announced(golden("commuter-picked-up.json"), |data| data);
     assert!(unchecked.is_empty(), "golden files that no test reads: {:?}", unchecked.keys());
 }
 

@@ -103,6 +103,8 @@ fn the_catalogue_is_that_of_the_code() {
 #[test]
 fn the_limits_are_those_of_the_code() {
     let seconds = |duration: std::time::Duration| format!("{} s", duration.as_secs());
+    let millis = |duration: std::time::Duration| duration.as_millis().to_string();
+    let (shortest, longest) = limits::LOCK_TTL_BOUNDS;
     let expected = [
         ("bytes of a message", limits::MESSAGE_BYTES_MAX.to_string()),
         ("characters of a type", limits::MESSAGE_TYPE_CHARS_MAX.to_string()),
@@ -116,6 +118,13 @@ fn the_limits_are_those_of_the_code() {
         ("malformed messages", format!("{} in {}", limits::MALFORMED_MAX, seconds(limits::MALFORMED_WINDOW))),
         ("bytes that wait for a slow reader", limits::OUTBOX_BYTES_MAX.to_string()),
         ("messages that wait for a slow reader", limits::OUTBOX_MESSAGES_MAX.to_string()),
+        ("requests that wait for long", limits::WAITS_MAX.to_string()),
+        ("time to live of a lock, ms", format!("{} to {}", millis(shortest), millis(longest))),
+        ("wait in a lock's line, ms", millis(limits::LOCK_WAIT_MAX)),
+        ("kilometres around a query", limits::QUERY_RADIUS_KM_MAX.to_string()),
+        ("passengers that a query answers", limits::QUERY_RESULTS_MAX.to_string()),
+        ("passengers of a pushed list", limits::PUSH_PASSENGERS_MAX.to_string()),
+        ("seats of a vehicle", limits::CAPACITY_MAX.to_string()),
     ];
     let expected = expected.map(|(limit, value)| vec![limit.to_owned(), value]);
     assert_table("limits", &expected);

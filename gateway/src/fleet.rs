@@ -1,0 +1,67 @@
+//! The fleet's part in a node: its reservoir, what its errors mean to a client, and the turn of its clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use signalbox_protocol::error::{ErrorCode, Fault};
+use signalbox_protocol::timestamp::Timestamp;
+use signalbox_registry::Error as RegistryError;
+use signalbox_reservoir::Error;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::node::Node;
+use crate::stamps::now_ms;
+
+/// How often a node looks for passengers whose waiting is over.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// Ends the waiting of passengers whose time is over, until the node halts. Every node looks.
+pub(crate) async fn expire(node: Arc<Node>) {
+    let mut tick = interval(EXPIRE_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while node.halt.run_until_cancelled(tick.tick()).await.is_some() {
+        match node.reservoir.expire(Timestamp(now_ms())).await {
+            Ok(expired) => node.metrics.fleet.expired.inc_by(expired as u64),
+            Err(error) => tracing::debug!(%error, "passengers not looked through; tried again"),
+        }
+    }
+}
+
+/// What a client is told when something was not done.
+pub(crate) fn fault(error: &Error) -> Fault {
+    match error {
+        Error::Invalid(fault) => fault.clone(),
+        Error::InvalidElement { index, fault } => at_index(*index, fault),
+        Error::NotFound(_) => Fault::new(ErrorCode::NotFound, error.to_string()),
+        Error::Exists(_) | Error::Denied(_) | Error::State(_) | Error::CapacityBelowOnBoard { .. } => {
+            Fault::new(ErrorCode::Conflict, error.to_string())
+        }
+        Error::Registry(error) => registry_fault(error),
+        Error::Store(error) => Fault::new(error.code(), error.to_string()),
+    }
+}
+
+fn at_index(index: usize, fault: &Fault) -> Fault {
+    let mut details = fault.details.clone().unwrap_or_else(|| serde_json::json!({}));
+    details["index"] = index.into();
+    Fault::new(fault.code, format!("element {index}: {}", fault.message)).with_details(details)
+}
+
+/// What a client is told when the registry could not do what it asked for.
+pub(crate) fn registry_fault(error: &RegistryError) -> Fault {
+    match error {
+        RegistryError::Unavailable(_) | RegistryError::BusFull { .. } => {
+            Fault::new(ErrorCode::Unavailable, "nothing was done; try again")
+        }
+        RegistryError::OutcomeUnknown(_) => {
+            let text =
+                "the answer was lost: ask again with the same request_id and the first answer comes back";
+            Fault::new(ErrorCode::OutcomeUnknown, text)
+        }
+        RegistryError::SessionTaken => Fault::new(ErrorCode::Forbidden, error.to_string()),
+        RegistryError::Unreadable { .. } | RegistryError::Refused(_) | RegistryError::Url(_) => {
+            tracing::warn!(%error, "the registry refused what it should not");
+            Fault::new(ErrorCode::Internal, "the registry refused it")
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `vehicle:query_commuters`: who waits near a vehicle.
+
+use std::sync::Arc;
+
+use signalbox_protocol::control::{CommutersFound, Found, QueryCommuters, parse_data};
+use signalbox_protocol::envelope::Incoming;
+use signalbox_protocol::error::Fault;
+use signalbox_protocol::timestamp::Timestamp;
+use signalbox_reservoir::reservoir::{Answer, Query, Source};
+
+use crate::fleet;
+use crate::hub::Connection;
+use crate::node::Node;
+use crate::stamps::now_ms;
+use crate::ws::answer;
+use crate::ws::dispatch::{Outcome, Step};
+
+pub(super) fn commuters(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    incoming: &Incoming<'_>,
+) -> Result<Step, Fault> {
+    let asked: QueryCommuters = parse_data(incoming.data)?;
+    let query = Query {
+        pool: asked.pool()?,
+        position: asked.position,
+        radius_km: asked.radius_km,
+        max_results: asked.max_results,
+    };
+    let correlation = incoming.answer_to().map(str::to_owned);
+    let (node, tenant) = (Arc::clone(node), connection.profile().tenant.clone());
+    Ok(Step::Wait(Box::pin(async move {
+        let answer = node.reservoir.query(&tenant, &query).await;
+        node.metrics.fleet.count_query(answer.as_ref().ok().map(|answer| answer.source));
+        match answer {
+            Ok(answer) => Outcome::Reply(found(&answer, correlation.as_deref())),
+            Err(error) => Outcome::Failed(fleet::fault(&error), correlation),
+        }
+    })))
+}
+
+fn found(answer: &Answer, correlation_id: Option<&str>) -> bytes::Bytes {
+    let now = Timestamp(now_ms());
+    let found = answer.found.iter();
+    let commuters = found
+        .map(|(passenger, distance_m)| Found { passenger: passenger.event(now), distance_m: *distance_m })
+        .collect();
+    let data = CommutersFound { commuters, cached: answer.source == Source::Hit };
+    answer::reply("vehicle:commuters_found", correlation_id, &data)
+}
