@@ -10,6 +10,7 @@ use signalbox_protocol::fleet::{GeoPoint, NewPassenger, NewVehicle, PassengerSta
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{Agent, PassengerId, Tenant, VehicleId};
 use signalbox_reservoir::Actor;
+use tokio_util::task::TaskTracker;
 
 use crate::client::Client;
 use crate::fixture::TestCluster;
@@ -82,16 +83,17 @@ async fn fifty_vehicles_race_for_five_hundred_passengers_of_two_pools_through_th
         push(node, numbers.map(|number| waiting(number, pool)).collect()).await;
     }
     let passengers: Arc<Vec<_>> = Arc::new((0..PASSENGERS).map(|number| format!("COM_{number}")).collect());
-    let mut rides = Vec::new();
+    let rides = TaskTracker::new();
+    let mut riding = Vec::new();
     for number in 0..VEHICLES {
         put_vehicle(node, &format!("V{number}"), SEATS as u32).await;
         let vehicle = cluster.nodes[number % 3].client(&format!("vehicle:V{number}")).await;
         // Two vehicles each begin at the same passenger.
         let start = number / 2 * (PASSENGERS / VEHICLES * 2);
-        rides.push(tokio::spawn(ride(vehicle, Arc::clone(&passengers), start)));
+        riding.push(rides.spawn(ride(vehicle, Arc::clone(&passengers), start)));
     }
     let mut boardings = BTreeMap::new();
-    for (number, ride) in rides.into_iter().enumerate() {
+    for (number, ride) in riding.into_iter().enumerate() {
         let boarded = ride.await.unwrap();
         assert!(boarded.len() <= SEATS, "V{number} boarded {}", boarded.len());
         let id = VehicleId::try_new(&format!("V{number}")).unwrap();

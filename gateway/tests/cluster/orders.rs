@@ -57,7 +57,10 @@ async fn an_order_is_seen_on_three_nodes_accepted_once_and_everybody_hears() {
         if answer["type"] == "order:accepted" {
             winners.push(answer["data"].clone());
         } else {
-            assert_eq!((&answer["type"], &answer["data"]["reason"]), (&json!("order:denied"), &json!("accepted")));
+            assert_eq!(
+                (&answer["type"], &answer["data"]["reason"]),
+                (&json!("order:denied"), &json!("accepted"))
+            );
         }
     }
     assert_eq!(winners.len(), 1, "{winners:?}");

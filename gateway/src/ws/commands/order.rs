@@ -141,11 +141,7 @@ async fn look(
 
 /// Who looks at an order.
 #[expect(dead_code, reason = "what `GET /api/orders/{id}/viewers` will answer")]
-pub(crate) async fn viewers(
-    node: &Node,
-    tenant: &Tenant,
-    order_id: OrderId,
-) -> Result<OrderViewers, Error> {
+pub(crate) async fn viewers(node: &Node, tenant: &Tenant, order_id: OrderId) -> Result<OrderViewers, Error> {
     let viewers = node.cluster.orders.viewers(tenant, &order_id).await?;
     present(node, tenant, order_id, viewers.viewers).await
 }
@@ -174,8 +170,7 @@ async fn present(
     let nodes = viewers.iter().map(|agent| node.cluster.directory.nodes_of(tenant, agent.topic()));
     let nodes = join_all(nodes).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     let with_nodes = viewers.into_iter().zip(nodes);
-    let viewers: Vec<_> =
-        with_nodes.filter(|(_, nodes)| !nodes.is_empty()).map(|(agent, _)| agent).collect();
+    let viewers: Vec<_> = with_nodes.filter(|(_, nodes)| !nodes.is_empty()).map(|(agent, _)| agent).collect();
     Ok(OrderViewers { order_id, count: viewers.len() as u64, viewers })
 }
 
@@ -204,7 +199,10 @@ mod tests {
         let text = [&head[..], b"1767254400000456", &rest[..]].concat();
         let event: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!((&event["type"], &event["source"]), (&"order:accepted".into(), &"driver:456".into()));
-        assert_eq!((&event["target"], &event["correlationId"]), (&"order:99".into(), &serde_json::Value::Null));
+        assert_eq!(
+            (&event["target"], &event["correlationId"]),
+            (&"order:99".into(), &serde_json::Value::Null)
+        );
         let data: OrderAccepted = serde_json::from_value(event["data"].clone()).unwrap();
         assert_eq!(data, OrderAccepted { order_id, by, fence: 1_767_254_400_000_456 });
     }
