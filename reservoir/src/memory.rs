@@ -125,7 +125,10 @@ impl Repository for MemoryRepository {
         let after = cursor.map(read_cursor).transpose()?;
         let shared = self.lock();
         let none = Page { items: Vec::new(), cursor: None };
-        Ok(shared.by_tenant.get(tenant).map_or(none, |fleet| fleet.list(filter, after.as_ref(), limit)))
+        Ok(shared
+            .by_tenant
+            .get(tenant)
+            .map_or(none, |fleet| fleet.list(filter, after.as_ref(), limit.max(1))))
     }
 
     async fn available(&self, tenant: &Tenant, pool: &Pool) -> Result<u64, Error> {

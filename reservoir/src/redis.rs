@@ -163,7 +163,7 @@ impl Repository for RedisRepository {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<Passenger>, Error> {
-        let after = cursor.map(read_cursor).transpose()?;
+        let (after, limit) = (cursor.map(read_cursor).transpose()?, limit.max(1));
         let index = filter.pool.as_ref().map_or("all".to_owned(), |pool| format!("pool:{pool}:all"));
         let looked_at = if filter.state.is_none() { limit.min(LOOKED_AT_MAX) } else { LOOKED_AT_MAX };
         let call = self.scripts.on_fleet(&scripts::LIST, tenant).arg(index);

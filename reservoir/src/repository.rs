@@ -143,7 +143,8 @@ pub trait Repository: Send + Sync + std::fmt::Debug {
     /// [`Error::Registry`].
     async fn passenger(&self, tenant: &Tenant, id: &PassengerId) -> Result<Option<Passenger>, Error>;
 
-    /// Passengers by id, from behind `cursor`; a page may be short, and even empty, before the end.
+    /// Passengers by id, from behind `cursor`, at least one at a time; a page may be short, and even empty,
+    /// before the end.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a cursor that is none, [`Error::Registry`].

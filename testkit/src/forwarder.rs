@@ -20,13 +20,25 @@ pub struct Forwarder {
 #[derive(Debug)]
 struct Path {
     target: watch::Sender<SocketAddr>,
-    flowing: watch::Sender<bool>,
+    /// Whether what clients say is passed on, and what the server says.
+    flowing: watch::Sender<Flow>,
     /// Ends the connections of now; replaced by a fresh one.
     cut: watch::Sender<CancellationToken>,
     /// Stops the connections of now for good, and leaves them open; replaced by a fresh one.
     freeze: watch::Sender<CancellationToken>,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Flow {
+    to_server: bool,
+    to_client: bool,
+}
+
+impl Flow {
+    const BOTH: Self = Self { to_server: true, to_client: true };
+    const NEITHER: Self = Self { to_server: false, to_client: false };
 }
 
 impl Forwarder {
@@ -39,7 +51,7 @@ impl Forwarder {
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let path = Arc::new(Path {
             target: watch::Sender::new(SocketAddr::from((Ipv4Addr::LOCALHOST, target_port))),
-            flowing: watch::Sender::new(true),
+            flowing: watch::Sender::new(Flow::BOTH),
             cut: watch::Sender::default(),
             freeze: watch::Sender::default(),
             stop: CancellationToken::new(),
@@ -62,12 +74,17 @@ impl Forwarder {
     /// From now on nothing is passed on, in either direction, and nothing is closed either. New
     /// connections are accepted, and no more comes of them.
     pub fn black_hole(&self) {
-        self.path.flowing.send_replace(false);
+        self.path.flowing.send_replace(Flow::NEITHER);
+    }
+
+    /// From now on what clients say is passed on, and what the server answers is not.
+    pub fn withhold_answers(&self) {
+        self.path.flowing.send_replace(Flow { to_client: false, ..Flow::BOTH });
     }
 
     /// Passes on what waits, and all that comes.
     pub fn heal(&self) {
-        self.path.flowing.send_replace(true);
+        self.path.flowing.send_replace(Flow::BOTH);
     }
 
     /// New connections go to `target_port`; those that stand stay where they are.
@@ -104,7 +121,7 @@ async fn accept(listener: TcpListener, path: Arc<Path>) {
 
 async fn connect(client: TcpStream, path: Arc<Path>) {
     let mut flowing = path.flowing.subscribe();
-    let (_, target) = (flowing.wait_for(|flowing| *flowing).await.is_ok(), *path.target.borrow());
+    let (_, target) = (flowing.wait_for(|flow| flow.to_server).await.is_ok(), *path.target.borrow());
     let Ok(server) = TcpStream::connect(target).await else { return };
     for socket in [&client, &server] {
         // Best effort: without it the forwarder only adds delay.
@@ -114,19 +131,23 @@ async fn connect(client: TcpStream, path: Arc<Path>) {
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
     tokio::select! {
-        () = pump(&mut from_client, &mut to_server, flowing.clone()) => return,
-        () = pump(&mut from_server, &mut to_client, flowing) => return,
+        () = pump(&mut from_client, &mut to_server, flowing.clone(), |flow| flow.to_server) => return,
+        () = pump(&mut from_server, &mut to_client, flowing, |flow| flow.to_client) => return,
         () = frozen.cancelled() => {}
     }
     std::future::pending::<()>().await;
 }
 
-async fn pump(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, mut flowing: watch::Receiver<bool>) {
+async fn pump(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    mut flowing: watch::Receiver<Flow>,
+    flows: fn(&Flow) -> bool,
+) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        if flowing.wait_for(|flowing| *flowing).await.is_err() || to.write_all(&buffer[..read]).await.is_err()
-        {
+        if flowing.wait_for(flows).await.is_err() || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }
@@ -172,6 +193,10 @@ mod tests {
         assert_eq!(ask(&mut old).await, None);
         path.heal();
         assert_eq!(old.read_u8().await.unwrap(), b'a', "the answer that waited");
+        path.withhold_answers();
+        assert_eq!(ask(&mut old).await, None);
+        path.heal();
+        assert_eq!(old.read_u8().await.unwrap(), b'a', "the answer that was withheld");
         path.replace_target(b);
         let mut new = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
         assert_eq!((ask(&mut old).await, ask(&mut new).await), (Some(b'a'), Some(b'b')));

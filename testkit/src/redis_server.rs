@@ -1,4 +1,4 @@
-//! A real `redis-server`, started for one test on a free port, with nothing saved.
+//! A real `redis-server`, started for one test on a free port. It saves nothing unless it is told to.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -17,6 +17,8 @@ const STARTS_WITHIN: Duration = Duration::from_secs(10);
 pub struct RedisServer {
     port: u16,
     dir: TempDir,
+    /// Whether it writes each change to a file before it answers.
+    durable: bool,
     child: Option<Child>,
 }
 
@@ -26,8 +28,21 @@ impl RedisServer {
     /// # Panics
     /// When there is no `redis-server` on the path, or it does not start.
     pub async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    /// Starts a server that finds everything it answered for again after it was killed.
+    ///
+    /// # Panics
+    /// As [`RedisServer::start`].
+    pub async fn start_durable() -> Self {
+        Self::start_with(true).await
+    }
+
+    async fn start_with(durable: bool) -> Self {
         for _ in 0..5 {
             let mut server = Self::not_started();
+            server.durable = durable;
             if server.try_start().await {
                 return server;
             }
@@ -42,10 +57,10 @@ impl RedisServer {
     pub fn not_started() -> Self {
         let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = probe.local_addr().expect("a bound socket has an address").port();
-        Self { port, dir: TempDir::new().expect("a temporary folder"), child: None }
+        Self { port, dir: TempDir::new().expect("a temporary folder"), durable: false, child: None }
     }
 
-    /// Starts it, if it does not run, on its port and with nothing in it.
+    /// Starts it, if it does not run, on its port, with nothing in it; a durable one with what was in it.
     ///
     /// # Panics
     /// When it does not start.
@@ -55,7 +70,7 @@ impl RedisServer {
         }
     }
 
-    /// Kills it, if it runs, and starts another on the same port with nothing in it.
+    /// Kills it, if it runs, and starts another on the same port with nothing in it. Not for a durable one.
     ///
     /// # Panics
     /// When it does not start.
@@ -119,7 +134,7 @@ impl RedisServer {
     }
 
     async fn try_start(&mut self) -> bool {
-        let mut child = spawn(self.port, self.dir.path());
+        let mut child = spawn(self.port, self.dir.path(), self.durable);
         let id = child.id();
         let mut ended = false;
         eventually("redis-server answers, or ends because its port was taken", STARTS_WITHIN, || {
@@ -137,11 +152,13 @@ impl RedisServer {
     }
 }
 
-fn spawn(port: u16, dir: &Path) -> Child {
+fn spawn(port: u16, dir: &Path, durable: bool) -> Child {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"])
         .arg(dir)
-        .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"])
+        .args(["--save", "", "--daemonize", "no", "--loglevel", "warning"])
+        // Handed to the kernel before each answer; by default that may wait for a sync.
+        .args(["--appendonly", if durable { "yes" } else { "no" }, "--appendfsync", "no"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
@@ -166,5 +183,14 @@ mod tests {
         assert_eq!(server.cli(&["get", "a"]), "");
         server.kill();
         assert_eq!(server.cli(&["ping"]), "");
+    }
+
+    #[tokio::test]
+    async fn a_durable_server_finds_its_data_again() {
+        let mut server = RedisServer::start_durable().await;
+        assert_eq!(server.cli(&["set", "a", "1"]), "OK");
+        server.kill();
+        server.start_again().await;
+        assert_eq!(server.cli(&["get", "a"]), "1");
     }
 }

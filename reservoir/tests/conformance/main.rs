@@ -1,8 +1,10 @@
 //! What every repository keeps, run on each of them: the same functions, given the memory back end (under a
-//! paused clock) and a real Redis that the test starts.
+//! paused clock) and a real Redis that the test starts. `redis_only` holds what only a server that can
+//! fail has to keep; `alike` has the two answer the same questions.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod alike;
 mod boarding;
 mod contention;
 mod events;
@@ -11,6 +13,7 @@ mod fences;
 mod lists;
 mod lives;
 mod pushing;
+mod redis_only;
 mod retries;
 mod vehicles;
 mod world;

@@ -72,9 +72,14 @@ impl World {
                 let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
                 Node::of(cluster.join(this_node()), settings, self.clock, (tracker, stop)).await
             }
-            BackEnd::Redis(server) => Node::on_redis(&RedisConfig::new(&server.url()), settings).await,
+            BackEnd::Redis(server) => Node::on_redis(&patient(server), settings).await,
         }
     }
+}
+
+/// A configuration under which nothing is late, however busy the machine is.
+pub(crate) fn patient(server: &RedisServer) -> RedisConfig {
+    RedisConfig { command_timeout: SOON, ..RedisConfig::new(&server.url()) }
 }
 
 fn this_node() -> Arc<ThisNode> {

@@ -1,0 +1,133 @@
+//! Redis is killed while vehicles race for passengers, and comes back with what it had answered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use signalbox_registry::Error as RegistryError;
+use signalbox_reservoir::Error;
+use signalbox_reservoir::repository::{Boarded, Settings};
+use signalbox_testkit::RedisServer;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::world::{Node, SOON, boarding, patient};
+
+const VEHICLES: usize = 12;
+const PASSENGERS: usize = 1_200;
+const SEATS: u32 = 80;
+/// After so many boardings Redis is killed.
+const KILLED_AFTER: usize = 40;
+
+/// What a vehicle that raced knows.
+#[derive(Default)]
+struct Raced {
+    confirmed: Vec<(String, Boarded)>,
+    unknown: Vec<String>,
+    /// Tries that failed while Redis was away.
+    failed: usize,
+}
+
+/// Tells when enough have been boarded.
+#[derive(Default)]
+struct Progress {
+    confirmed: AtomicUsize,
+    enough: Notify,
+}
+
+impl Progress {
+    fn one_more(&self) {
+        if self.confirmed.fetch_add(1, Ordering::Relaxed) + 1 == KILLED_AFTER {
+            self.enough.notify_one();
+        }
+    }
+}
+
+fn request(passenger: &str, by: &str) -> String {
+    format!("{by} boards {passenger}")
+}
+
+/// Tries every passenger once, from a place of its own on.
+async fn race(node: Arc<Node>, number: usize, progress: Arc<Progress>) -> Raced {
+    let (by, mut raced) = (format!("V{number}"), Raced::default());
+    for step in 0..PASSENGERS {
+        let passenger = format!("P{}", (number * 5 + step) % PASSENGERS);
+        let actor = node.request(&request(&passenger, &by));
+        match node.repository.board(&actor, &boarding(&passenger, &by)).await {
+            Ok(boarded) => {
+                progress.one_more();
+                raced.confirmed.push((passenger, boarded));
+            }
+            Err(Error::Denied(_)) => {}
+            Err(Error::Registry(RegistryError::OutcomeUnknown(_))) => raced.unknown.push(passenger),
+            Err(Error::Registry(RegistryError::Unavailable(_))) => raced.failed += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    raced
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_redis_boards_nobody_twice_and_retries_tell_what_happened() {
+    let mut server = RedisServer::start_durable().await;
+    let config = patient(&server);
+    let nodes = [
+        Arc::new(Node::on_redis(&config, Settings::default()).await),
+        Arc::new(Node::on_redis(&config, Settings::default()).await),
+    ];
+    let ids: Vec<_> = (0..PASSENGERS).map(|number| format!("P{number}")).collect();
+    nodes[0].push(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let (mut races, progress) = (JoinSet::new(), Arc::new(Progress::default()));
+    for number in 0..VEHICLES {
+        nodes[0].vehicle(&format!("V{number}"), SEATS).await;
+    }
+    for number in 0..VEHICLES {
+        let node = Arc::clone(&nodes[number % 2]);
+        let progress = Arc::clone(&progress);
+        races.spawn(async move { (number, race(node, number, progress).await) });
+    }
+    timeout(SOON, progress.enough.notified()).await.unwrap();
+    server.kill();
+    let raced = races.join_all().await;
+    assert!(raced.iter().all(|(_, raced)| raced.failed > 0), "it was killed before the race was over");
+    server.start_again().await;
+    for node in &nodes {
+        node.ready().await;
+    }
+    check(&nodes, raced).await;
+}
+
+async fn check(nodes: &[Arc<Node>; 2], raced: Vec<(usize, Raced)>) {
+    let mut taken: HashMap<String, (String, Boarded)> = HashMap::new();
+    for (number, Raced { confirmed, unknown, .. }) in raced {
+        let (node, by) = (&nodes[number % 2], format!("V{number}"));
+        let mut got = confirmed;
+        for passenger in unknown {
+            // On the other node than the first time.
+            let again = nodes[(number + 1) % 2].request(&request(&passenger, &by));
+            match node.repository.board(&again, &boarding(&passenger, &by)).await {
+                Ok(boarded) => got.push((passenger, boarded)),
+                Err(Error::Denied(_)) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        for (passenger, boarded) in got {
+            let again = node.request(&request(&passenger, &by));
+            let same = node.repository.board(&again, &boarding(&passenger, &by)).await.unwrap();
+            assert_eq!(same, boarded, "what was confirmed stays so");
+            let before = taken.insert(passenger, (by.clone(), boarded));
+            assert!(before.is_none(), "{before:?} and {by}");
+        }
+    }
+    let mut on_board = 0;
+    for number in 0..VEHICLES {
+        let by = format!("V{number}");
+        let manifest = nodes[0].on_board(&by).await;
+        assert!(manifest.len() <= SEATS as usize, "{by}: {manifest:?}");
+        assert!(manifest.iter().all(|passenger| taken[passenger].0 == by), "{by}: {manifest:?}");
+        on_board += manifest.len();
+    }
+    assert_eq!(on_board, taken.len());
+    assert!(on_board >= KILLED_AFTER);
+}
