@@ -10,7 +10,10 @@
 //! share one clock. This crate speaks to nodes through `signalbox-client` and must never know how they
 //! are built; the bare Redis hop that it compares with is spoken byte by byte in `resp`.
 
+mod checker;
 mod cluster;
+mod dice;
+mod history;
 mod http;
 mod latency;
 mod meter;

@@ -82,6 +82,12 @@ impl Report {
         self.failures.push(text.into());
     }
 
+    /// The broken promises so far.
+    #[cfg(test)]
+    pub(crate) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         if self.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
