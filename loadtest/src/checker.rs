@@ -16,7 +16,7 @@ mod seats;
 mod verdict;
 
 pub(crate) use outcome::{Manifest, Outcome, PassengerEnd, PassengerState};
-pub(crate) use verdict::{Rule, Verdict, Violation};
+pub(crate) use verdict::{Rule, Verdict};
 
 #[cfg(test)]
 mod redis_locks;

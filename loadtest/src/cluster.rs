@@ -33,6 +33,9 @@ pub(crate) struct Node {
 }
 
 impl Cluster {
+    /// Whom all that a run does is done for.
+    pub(crate) const TENANT: &str = "load";
+
     /// Finds what is running already.
     pub(crate) fn new(scenario: &Scenario) -> anyhow::Result<Self> {
         let servers = scenario.servers();
@@ -83,7 +86,7 @@ impl Cluster {
     pub(crate) fn connect_as(&self, node: usize, agent_type: &str, agent_id: &str) -> WireConfig {
         let node = &self.nodes[node % self.nodes.len()];
         WireConfig::new(node.url.clone())
-            .query("tenant", "load")
+            .query("tenant", Self::TENANT)
             .query("agent_type", agent_type)
             .query("agent_id", agent_id)
     }

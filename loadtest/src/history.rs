@@ -34,6 +34,7 @@ impl<T, R> Answer<T, R> {
     }
 
     /// The same with something else told.
+    #[cfg(test)]
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U, R> {
         match self {
             Self::Ok(told) => Answer::Ok(change(told)),

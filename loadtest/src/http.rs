@@ -1,4 +1,4 @@
-//! GET over HTTP/1.0, for a node's readiness and its metrics.
+//! HTTP/1.0, a connection for each request: a node's readiness, its metrics, and what a run needs beforehand.
 
 use std::io;
 use std::time::Duration;
@@ -12,15 +12,27 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Status and body of `http://<address><path>`.
 pub(crate) async fn get(address: &str, path: &str) -> io::Result<(u16, String)> {
+    send(address, "GET", path, "").await
+}
+
+/// Sends `body`, which is JSON or nothing, and answers status and body.
+pub(crate) async fn send(address: &str, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
     let asking = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
+        stream.write_all(request(address, method, path, body).as_bytes()).await?;
         let mut answer = String::new();
         stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;
         parse(&answer).ok_or_else(|| io::ErrorKind::InvalidData.into())
     };
     timeout(ANSWER_WITHIN, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn request(address: &str, method: &str, path: &str, body: &str) -> String {
+    let mut request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n");
+    if !body.is_empty() {
+        request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    }
+    request + "\r\n" + body
 }
 
 fn parse(answer: &str) -> Option<(u16, String)> {
@@ -45,6 +57,13 @@ pub(crate) fn metric(text: &str, name: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_tells_the_length_of_its_body() {
+        assert_eq!(request("h:1", "GET", "/x", ""), "GET /x HTTP/1.0\r\nHost: h:1\r\n\r\n");
+        let put = request("h:1", "PUT", "/x", "{}");
+        assert!(put.starts_with("PUT /x HTTP/1.0\r\n") && put.ends_with("\r\nContent-Length: 2\r\n\r\n{}"));
+    }
 
     #[test]
     fn an_answer_has_a_status_and_a_body() {

@@ -10,8 +10,12 @@
 //! share one clock. This crate speaks to nodes through `signalbox-client` and must never know how they
 //! are built; the bare Redis hop that it compares with is spoken byte by byte in `resp`.
 
+mod asking;
+mod baseline;
 mod checker;
 mod cluster;
+mod commandstats;
+mod crew;
 mod dice;
 mod history;
 mod http;
@@ -60,7 +64,7 @@ fn run(options: &Options) -> anyhow::Result<Report> {
         .context("the runtime can't start")?;
     let report = LocalSet::new().block_on(&runtime, measure(options))?;
     report.print();
-    if let Some(path) = &options.scenario.run().json {
+    if let Some(path) = &options.scenario.output().json {
         report.write_json(path).with_context(|| format!("{} can't be written", path.display()))?;
     }
     Ok(report)

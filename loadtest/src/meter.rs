@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::Cluster;
 use crate::http;
-use crate::observed::{Shared, Timeline};
+use crate::latency::Latencies;
+use crate::observed::Timeline;
 use crate::procfs;
 use crate::report::{Report, micros, progress};
 
@@ -20,11 +21,20 @@ const SEND_LAG_MAX: Duration = Duration::from_millis(2);
 /// Processes that have nothing to do with the run and use more than this share of a core disturb it.
 const OTHERS_CPU_SHARE_MAX: f64 = 0.05;
 
+/// A run that can be watched while it goes on.
+pub(crate) trait Watched {
+    /// How much was done so far, counted in what the run measures.
+    fn done(&self) -> u64;
+
+    /// The latencies since the last call.
+    fn turn_over(&self) -> Latencies;
+}
+
 /// What was spent in the measured part of a run.
 #[derive(Debug)]
 pub(crate) struct Spent {
     pub(crate) wall: Duration,
-    pub(crate) delivered: u64,
+    pub(crate) done: u64,
     pub(crate) own_cpu: Duration,
     /// Of each process that can be measured.
     pub(crate) cpu: Vec<(String, Duration)>,
@@ -43,40 +53,64 @@ struct Bus {
 #[derive(Debug)]
 struct Reading {
     at: Instant,
-    delivered: u64,
+    done: u64,
     own_cpu: Duration,
     cpu: Vec<(String, Duration)>,
     machine_cpu: Duration,
 }
 
 impl Reading {
-    fn take(cluster: &Cluster, delivered: u64) -> io::Result<Self> {
+    fn take(cluster: &Cluster, done: u64) -> io::Result<Self> {
         let cpu = cluster
             .processes()
             .map(|(name, pid)| procfs::cpu_time(pid).map(|cpu| (name.to_owned(), cpu)))
             .collect::<io::Result<_>>()?;
         let own_cpu = procfs::cpu_time(std::process::id())?;
-        Ok(Self { at: Instant::now(), delivered, own_cpu, cpu, machine_cpu: procfs::machine_cpu_time()? })
+        Ok(Self { at: Instant::now(), done, own_cpu, cpu, machine_cpu: procfs::machine_cpu_time()? })
     }
 }
 
 /// Measures `cluster` from the end of the warm-up to the end of the measured part.
-pub(crate) async fn measure(cluster: &Cluster, timeline: Timeline, observed: &Shared) -> io::Result<Spent> {
+pub(crate) async fn measure(
+    cluster: &Cluster,
+    timeline: Timeline,
+    watched: &impl Watched,
+) -> io::Result<Spent> {
     sleep_until(timeline.measured_from()).await;
-    let bus_before = bus(cluster).await;
-    let before = Reading::take(cluster, observed.borrow().delivered())?;
+    let meter = Meter::start(cluster, watched.done()).await?;
     let end = timeline.began + timeline.end();
     while Instant::now() < end {
         sleep_until(end.min(Instant::now() + Duration::from_secs(1))).await;
-        show(timeline, observed);
+        show(timeline, watched);
     }
-    let after = Reading::take(cluster, observed.borrow().delivered())?;
-    let bus_after = bus(cluster).await;
-    let bus = bus_before.zip(bus_after).map(|(before, after)| Bus {
-        parcels: after.parcels - before.parcels,
-        batches: after.batches - before.batches,
-    });
-    Ok(Spent::between(before, after, bus))
+    meter.stop(watched.done()).await
+}
+
+/// Measures a cluster until it is stopped.
+#[derive(Debug)]
+pub(crate) struct Meter<'a> {
+    cluster: &'a Cluster,
+    before: Reading,
+    bus_before: Option<Bus>,
+}
+
+impl<'a> Meter<'a> {
+    /// Begins when so much was done.
+    pub(crate) async fn start(cluster: &'a Cluster, done: u64) -> io::Result<Self> {
+        let bus_before = bus(cluster).await;
+        Ok(Self { cluster, before: Reading::take(cluster, done)?, bus_before })
+    }
+
+    /// Ends when so much was done.
+    pub(crate) async fn stop(self, done: u64) -> io::Result<Spent> {
+        let after = Reading::take(self.cluster, done)?;
+        let bus_after = bus(self.cluster).await;
+        let bus = self.bus_before.zip(bus_after).map(|(before, after)| Bus {
+            parcels: after.parcels - before.parcels,
+            batches: after.batches - before.batches,
+        });
+        Ok(Spent::between(self.before, after, bus))
+    }
 }
 
 impl Spent {
@@ -84,7 +118,7 @@ impl Spent {
         let cpu = after.cpu.into_iter().zip(before.cpu);
         Self {
             wall: after.at - before.at,
-            delivered: after.delivered - before.delivered,
+            done: after.done - before.done,
             own_cpu: after.own_cpu - before.own_cpu,
             cpu: cpu.map(|((name, after), (_, before))| (name, after - before)).collect(),
             machine_cpu: after.machine_cpu.saturating_sub(before.machine_cpu),
@@ -92,16 +126,16 @@ impl Spent {
         }
     }
 
-    /// Messages delivered per second.
+    /// What was done per second.
     pub(crate) fn rate(&self) -> f64 {
-        self.delivered as f64 / self.wall.as_secs_f64()
+        self.done as f64 / self.wall.as_secs_f64()
     }
 
-    /// Notes rate and cost; `what` was delivered, e.g. `message`, several of which are `whats`.
+    /// Notes rate and cost; one of it is a `what`, e.g. `message`, several of which are `whats`.
     pub(crate) fn note(&self, report: &mut Report, what: &str, whats: &str) {
         report.figure(format!("{whats}_per_second"), self.rate());
-        if self.delivered > 0 && !self.cpu.is_empty() {
-            let per_message = |cpu: Duration| micros(cpu) / self.delivered as f64;
+        if self.done > 0 && !self.cpu.is_empty() {
+            let per_message = |cpu: Duration| micros(cpu) / self.done as f64;
             report.figure(
                 format!("cpu_us_per_{what}"),
                 per_message(self.cpu.iter().map(|(_, cpu)| *cpu).sum()),
@@ -164,8 +198,8 @@ async fn bus(cluster: &Cluster) -> Option<Bus> {
     Some(sum)
 }
 
-fn show(timeline: Timeline, observed: &Shared) {
-    let recent = observed.borrow_mut().turn_over();
+fn show(timeline: Timeline, watched: &impl Watched) {
+    let recent = watched.turn_over();
     progress(&format!(
         "{:>4} s  {:>8} measured in the last second  p50 {:>8.0} us  p99 {:>8.0} us",
         timeline.began.elapsed().as_secs(),
@@ -179,11 +213,11 @@ fn show(timeline: Timeline, observed: &Shared) {
 mod tests {
     use super::*;
 
-    fn spent(delivered: u64, own_cpu_ms: u64, others_cpu_ms: u64) -> Spent {
+    fn spent(done: u64, own_cpu_ms: u64, others_cpu_ms: u64) -> Spent {
         let ms = Duration::from_millis;
         Spent {
             wall: ms(10_000),
-            delivered,
+            done,
             own_cpu: ms(own_cpu_ms),
             cpu: vec![("node_1".to_owned(), ms(200)), ("redis".to_owned(), ms(100))],
             machine_cpu: ms(300 + own_cpu_ms + others_cpu_ms),
@@ -195,15 +229,15 @@ mod tests {
     fn what_was_spent_is_the_difference_of_two_readings() {
         let ms = Duration::from_millis;
         let start = Instant::now();
-        let reading = |at, delivered, cpu| Reading {
+        let reading = |at, done, cpu| Reading {
             at: start + at,
-            delivered,
+            done,
             own_cpu: cpu,
             cpu: vec![("node_1".to_owned(), 2 * cpu)],
             machine_cpu: 4 * cpu,
         };
         let spent = Spent::between(reading(ms(500), 100, ms(70)), reading(ms(2_500), 1_100, ms(100)), None);
-        assert_eq!((spent.wall, spent.delivered, spent.own_cpu), (ms(2_000), 1_000, ms(30)));
+        assert_eq!((spent.wall, spent.done, spent.own_cpu), (ms(2_000), 1_000, ms(30)));
         assert_eq!(spent.cpu, [("node_1".to_owned(), ms(60))]);
         assert_eq!(spent.machine_cpu, ms(120));
         assert!((spent.rate() - 500.0).abs() < 1e-9);

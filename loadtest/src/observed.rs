@@ -8,6 +8,7 @@ use signalbox_client::Closed;
 use tokio::time::Instant;
 
 use crate::latency::Latencies;
+use crate::meter::Watched;
 use crate::sequence::{Findings, Stream};
 use crate::tick::{Delivery, TICK, Tick};
 
@@ -157,6 +158,16 @@ impl Observed {
     /// How many errors there were, and the first.
     pub(crate) fn errors(&self) -> Option<(u64, &str)> {
         self.first_error.as_deref().map(|first| (self.errors, first))
+    }
+}
+
+impl Watched for RefCell<Observed> {
+    fn done(&self) -> u64 {
+        self.borrow().delivered()
+    }
+
+    fn turn_over(&self) -> Latencies {
+        self.borrow_mut().turn_over()
     }
 }
 

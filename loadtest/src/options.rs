@@ -24,6 +24,10 @@ pub(crate) enum Scenario {
     Unicast(Unicast),
     /// Latency, rate and cost of one topic with many subscribers
     Fanout(Fanout),
+    /// Rate, latency, fairness and correctness of locks
+    Locks(Locks),
+    /// Vehicles that race for passengers: rate, latency, conflicts and correctness
+    Boarding(Boarding),
     /// Latency of a bare publish/subscribe hop through Redis, for comparison
     Redis(Redis),
 }
@@ -63,6 +67,8 @@ pub(crate) struct Unicast {
     #[arg(long)]
     pub(crate) no_baseline: bool,
     #[command(flatten)]
+    pub(crate) payload: Payload,
+    #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
     pub(crate) run: Run,
@@ -77,9 +83,81 @@ pub(crate) struct Fanout {
     #[arg(long, default_value = "50", value_parser = schedule)]
     pub(crate) rate: Schedule,
     #[command(flatten)]
+    pub(crate) payload: Payload,
+    #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
     pub(crate) run: Run,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Locks {
+    /// Contenders, each on a connection of its own, spread over the nodes
+    #[arg(long, default_value_t = 64)]
+    pub(crate) contenders: u32,
+    /// Resources, of which each contender picks one at random each time
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) resources: u32,
+    /// All contend for one resource
+    #[arg(long)]
+    pub(crate) hot: bool,
+    /// Acquisitions per second of all contenders together; each is followed by a release
+    #[arg(long, default_value = "1000", value_parser = schedule)]
+    pub(crate) rate: Schedule,
+    /// Acquire again as soon as the release is answered instead, in a closed loop
+    #[arg(long)]
+    pub(crate) closed: bool,
+    /// How long to wait in line, in milliseconds; 0 to be denied at once and try again
+    #[arg(long, default_value_t = 0)]
+    pub(crate) wait_ms: u64,
+    /// A denied contender tries again when it is told to, but after so many milliseconds at most
+    #[arg(long, default_value_t = 100)]
+    pub(crate) retry_ms_max: u64,
+    /// How long a lock lasts unless it is renewed, in milliseconds
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) ttl_ms: u32,
+    /// How long a contender holds a lock, in milliseconds; it renews it if that is long
+    #[arg(long, default_value_t = 0)]
+    pub(crate) hold_ms: u64,
+    /// Run redis-benchmark first (SET key value NX EX 5, random keys, 50 connections) and compare
+    #[arg(long)]
+    pub(crate) baseline: bool,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Boarding {
+    /// Vehicles, each with two connections, to two of the nodes
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) vehicles: u32,
+    /// Passengers, spread over the pools
+    #[arg(long, default_value_t = 500)]
+    pub(crate) passengers: u32,
+    /// Pools, routes and depots in turn; every vehicle boards from all of them
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pools: u32,
+    /// Seats of each vehicle
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) capacity: u32,
+    /// How many vehicles try for each passenger
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rivals: u32,
+    /// How often, in percent, a vehicle lets somebody alight before it boards the next
+    #[arg(long, default_value_t = 30)]
+    pub(crate) alight_percent: u64,
+    /// How often, in percent, a request is sent twice at once, through two nodes
+    #[arg(long, default_value_t = 10)]
+    pub(crate) double_percent: u64,
+    /// The race is stopped after so many seconds
+    #[arg(long, default_value = "60", value_parser = seconds)]
+    pub(crate) seconds_max: Duration,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +165,8 @@ pub(crate) struct Redis {
     /// Messages per second
     #[arg(long, default_value = "1000", value_parser = schedule)]
     pub(crate) rate: Schedule,
+    #[command(flatten)]
+    pub(crate) payload: Payload,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -122,7 +202,15 @@ pub(crate) struct Servers {
     pub(crate) no_pin: bool,
 }
 
-/// How long to measure, and what to do with the result.
+/// What messages carry.
+#[derive(Debug, Args)]
+pub(crate) struct Payload {
+    /// Bytes of a message's data, 80 to 360
+    #[arg(long = "payload-bytes", default_value_t = 200)]
+    pub(crate) bytes: usize,
+}
+
+/// How long to measure.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// How long to measure
@@ -131,9 +219,13 @@ pub(crate) struct Run {
     /// How long to run before that
     #[arg(long, default_value = "2", value_parser = seconds)]
     pub(crate) warm_up_seconds: Duration,
-    /// Bytes of a message's data, 80 to 360
-    #[arg(long, default_value_t = 200)]
-    pub(crate) payload_bytes: usize,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// What to do with the result, besides printing it.
+#[derive(Debug, Args)]
+pub(crate) struct Output {
     /// Write the report to this file as JSON
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
@@ -145,16 +237,20 @@ impl Scenario {
             Self::Idle(options) => &options.servers,
             Self::Unicast(options) => &options.servers,
             Self::Fanout(options) => &options.servers,
+            Self::Locks(options) => &options.servers,
+            Self::Boarding(options) => &options.servers,
             Self::Redis(options) => &options.servers,
         }
     }
 
-    pub(crate) fn run(&self) -> &Run {
+    pub(crate) fn output(&self) -> &Output {
         match self {
-            Self::Idle(options) => &options.run,
-            Self::Unicast(options) => &options.run,
-            Self::Fanout(options) => &options.run,
-            Self::Redis(options) => &options.run,
+            Self::Idle(options) => &options.run.output,
+            Self::Unicast(options) => &options.run.output,
+            Self::Fanout(options) => &options.run.output,
+            Self::Locks(options) => &options.run.output,
+            Self::Boarding(options) => &options.output,
+            Self::Redis(options) => &options.run.output,
         }
     }
 }
@@ -181,8 +277,16 @@ mod tests {
         let options = Options::parse_from(line.split(' '));
         assert_eq!(options.scenario.servers().urls.len(), 2);
         assert_eq!(options.scenario.servers().server_args, ["--x"]);
-        assert_eq!(options.scenario.run().seconds, Duration::from_millis(500));
-        for wrong in ["unicast --rate 0", "unicast --rate x", "fanout --seconds -1", "unicast --nosuch", ""] {
+        let Scenario::Unicast(options) = options.scenario else { panic!("it is unicast") };
+        assert_eq!(options.run.seconds, Duration::from_millis(500));
+        for wrong in [
+            "unicast --rate 0",
+            "unicast --rate x",
+            "fanout --seconds -1",
+            "boarding --vehicles 0",
+            "unicast --nosuch",
+            "",
+        ] {
             assert!(Options::try_parse_from(["signalbox-load"].into_iter().chain(wrong.split(' '))).is_err());
         }
     }

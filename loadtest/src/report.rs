@@ -82,6 +82,12 @@ impl Report {
         self.failures.push(text.into());
     }
 
+    /// Whether a result of that name was noted.
+    #[cfg(test)]
+    pub(crate) fn has_result(&self, name: &str) -> bool {
+        self.results.iter().any(|(noted, _)| noted == name)
+    }
+
     /// The broken promises so far.
     #[cfg(test)]
     pub(crate) fn failures(&self) -> &[String] {

@@ -1,7 +1,9 @@
 //! What can be measured. A file for each scenario, and what they share.
 
+mod boarding;
 mod fanout;
 mod idle;
+mod locks;
 mod redis;
 mod unicast;
 
@@ -18,6 +20,8 @@ pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Resul
         Scenario::Idle(options) => idle::run(options, cluster).await,
         Scenario::Unicast(options) => unicast::run(options, cluster).await,
         Scenario::Fanout(options) => fanout::run(options, cluster).await,
+        Scenario::Locks(options) => locks::run(options, cluster).await,
+        Scenario::Boarding(options) => boarding::run(options, cluster).await,
         Scenario::Redis(options) => redis::run(options, cluster).await,
     }
 }
@@ -33,11 +37,10 @@ async fn new_report(name: &'static str, cluster: &Cluster) -> Report {
     report
 }
 
-/// Notes how long a scenario runs and what it sends.
+/// Notes how long a scenario runs.
 fn note_run(report: &mut Report, run: &Run) {
     report.setting("seconds", run.seconds.as_secs_f64());
     report.setting("warm_up_seconds", run.warm_up_seconds.as_secs_f64());
-    report.setting("payload_bytes", run.payload_bytes);
 }
 
 async fn redis_version(cluster: &Cluster) -> Option<String> {

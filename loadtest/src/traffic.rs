@@ -20,7 +20,7 @@ use crate::report::progress;
 use crate::tick::Tick;
 
 /// Messages that may be due at one sender and not yet sent.
-const DUE_MAX: usize = 4_096;
+pub(crate) const DUE_MAX: usize = 4_096;
 
 /// Messages that are still under way when sending ends come within this time of each other.
 const QUIET: Duration = Duration::from_secs(2);

@@ -76,11 +76,15 @@ impl<'a> Story<'a> {
         rides
     }
 
-    /// Ends the rides that were asked to end; a passenger alights only with the fence of its boarding.
+    /// Ends the rides that were asked to end. A passenger alights with the fence of its boarding, and with
+    /// no other.
     fn alight(&self, rides: &mut [Ride], verdict: &mut Verdict) {
         for (number, operation) in self.iter() {
             let BoardingAction::Alight { fence, answer } = operation.action else { continue };
             if let Some(ride) = rides.iter_mut().find(|ride| ride.fence == fence) {
+                if answer == Answer::Refused(()) && self.is_surely_on_board(ride, number) {
+                    self.contradicts(verdict, [ride.operation, number]);
+                }
                 ride.until_ns = ride.until_ns.min(operation.span.invoked_ns);
                 ride.alighted = match answer {
                     Answer::Ok(()) => Alighted::Yes,
@@ -88,10 +92,25 @@ impl<'a> Story<'a> {
                     Answer::Refused(()) | Answer::Unknown => ride.alighted,
                 };
             } else if let (Answer::Ok(()), Some(ride)) = (answer, rides.first()) {
-                let operations = [ride.operation, number];
-                verdict.blame(Rule::AnswersAgree, || self.subject(), &operations);
+                self.contradicts(verdict, [ride.operation, number]);
             }
         }
+    }
+
+    /// Whether this passenger is on board through all of the operation `number`, an alighting with the right
+    /// fence: the boarding was told before it, and no other alighting began before its end.
+    fn is_surely_on_board(&self, ride: &Ride, number: u32) -> bool {
+        let span = self.operations[number as usize].span;
+        let mut others = self.iter().filter(|(other, _)| *other != number);
+        ride.told_ns < span.invoked_ns
+            && !others.any(|(_, other)| {
+                matches!(other.action, BoardingAction::Alight { fence, .. } if fence == ride.fence)
+                    && other.span.invoked_ns <= span.returned_ns
+            })
+    }
+
+    fn contradicts(&self, verdict: &mut Verdict, operations: [u32; 2]) {
+        verdict.blame(Rule::AnswersAgree, || self.subject(), &operations);
     }
 
     /// Judges the refusals: none names another winner than the one that was confirmed, and what was
@@ -107,8 +126,7 @@ impl<'a> Story<'a> {
             let lost =
                 request == ride.request && ride.told_ns < span.invoked_ns && span.returned_ns < ride.until_ns;
             if other_winner || lost {
-                let operations = [ride.operation, number];
-                verdict.blame(Rule::AnswersAgree, || self.subject(), &operations);
+                self.contradicts(verdict, [ride.operation, number]);
             }
         }
     }

@@ -29,6 +29,7 @@ const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) async fn run(options: &Fanout, cluster: &Cluster) -> anyhow::Result<Report> {
     let mut report = new_report("fanout", cluster).await;
     note_run(&mut report, &options.run);
+    report.setting("payload_bytes", options.payload.bytes);
     report.setting("subscribers", options.subscribers);
     report.setting("rate_per_second", options.rate.per_second());
     let subscribers = options.subscribers.max(1) as usize;
@@ -48,13 +49,13 @@ pub(crate) async fn run(options: &Fanout, cluster: &Cluster) -> anyhow::Result<R
 
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
     let observed = Observed::new(timeline, 1, subscribers);
-    let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.run.payload_bytes);
+    let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
     for (number, wire) in receivers.into_iter().enumerate() {
         traffic.receive(number, wire, None);
     }
     let due = traffic.send_when_due(0, publisher, Target::from(topic));
     let pacing = Traffic::pace(timeline, options.rate, vec![due]);
-    let (paced, spent) = tokio::join!(pacing, meter::measure(cluster, timeline, &observed));
+    let (paced, spent) = tokio::join!(pacing, meter::measure(cluster, timeline, &*observed));
     traffic.finish(|sent| sent * subscribers as u64).await;
     if let Err(error) = paced {
         report.failure(error.to_string());

@@ -34,8 +34,9 @@ pub(crate) struct Hop {
 pub(crate) async fn run(options: &Redis, cluster: &Cluster) -> anyhow::Result<Report> {
     let mut report = new_report("redis", cluster).await;
     note_run(&mut report, &options.run);
+    report.setting("payload_bytes", options.payload.bytes);
     report.setting("rate_per_second", options.rate.per_second());
-    let hop = measure(cluster, options.rate, &options.run).await?;
+    let hop = measure(cluster, options.rate, &options.run, options.payload.bytes).await?;
     report.latencies("latency", &hop.latencies);
     report.result("measured", hop.latencies.count());
     report.result("lost", hop.lost);
@@ -46,7 +47,12 @@ pub(crate) async fn run(options: &Redis, cluster: &Cluster) -> anyhow::Result<Re
 }
 
 /// Publishes on one connection and receives on another, both this tester's.
-pub(crate) async fn measure(cluster: &Cluster, rate: Schedule, run: &Run) -> anyhow::Result<Hop> {
+pub(crate) async fn measure(
+    cluster: &Cluster,
+    rate: Schedule,
+    run: &Run,
+    payload_bytes: usize,
+) -> anyhow::Result<Hop> {
     let address = cluster.redis.as_deref().context("where is Redis? Name it with --redis HOST:PORT")?;
     let mut subscriber = RedisConnection::connect(address).await.context("no subscriber")?;
     let mut publisher = RedisConnection::connect(address).await.context("no publisher")?;
@@ -61,7 +67,7 @@ pub(crate) async fn measure(cluster: &Cluster, rate: Schedule, run: &Run) -> any
         for number in 0..total {
             let due = rate.due(number);
             pacer.until(timeline.began + due).await?;
-            let data = data(number, due, run.payload_bytes);
+            let data = data(number, due, payload_bytes);
             publisher.send(&[b"PUBLISH", CHANNEL, data.get().as_bytes()]).await?;
             // Its reply is read with the next one's: waiting for it would close the loop.
             publisher.discard_received()?;

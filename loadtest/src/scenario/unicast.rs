@@ -20,6 +20,7 @@ const AT_ONCE: usize = 32;
 pub(crate) async fn run(options: &Unicast, cluster: &Cluster) -> anyhow::Result<Report> {
     let mut report = new_report("unicast", cluster).await;
     note_run(&mut report, &options.run);
+    report.setting("payload_bytes", options.payload.bytes);
     report.setting("pairs", options.pairs);
     if options.full_speed {
         report.setting("window", options.window);
@@ -28,7 +29,7 @@ pub(crate) async fn run(options: &Unicast, cluster: &Cluster) -> anyhow::Result<
     }
     let hop = match cluster.redis {
         Some(_) if !options.full_speed && !options.no_baseline => {
-            Some(redis::measure(cluster, options.rate, &options.run).await?)
+            Some(redis::measure(cluster, options.rate, &options.run, options.payload.bytes).await?)
         }
         Some(_) | None => None,
     };
@@ -62,7 +63,7 @@ async fn exchange(
 
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
     let observed = Observed::new(timeline, pairs, pairs);
-    let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.run.payload_bytes);
+    let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
     let mut paced = Vec::new();
     for (pair, (receiver, sender)) in receivers.into_iter().zip(senders).enumerate() {
         let vehicle = Topic::of("vehicle", &format!("{run}-{pair}")).context("the run's name is an id")?;
@@ -77,7 +78,7 @@ async fn exchange(
     }
     let pacing =
         async { if paced.is_empty() { Ok(()) } else { Traffic::pace(timeline, options.rate, paced).await } };
-    let (paced, spent) = tokio::join!(pacing, meter::measure(cluster, timeline, &observed));
+    let (paced, spent) = tokio::join!(pacing, meter::measure(cluster, timeline, &*observed));
     traffic.finish(|sent| sent).await;
     if let Err(error) = paced {
         report.failure(error.to_string());

@@ -41,6 +41,7 @@ struct Question {
 /// Done, with the fence if it was granted; or refused.
 type Reply = Option<u64>;
 
+#[derive(Debug, Clone, Copy)]
 enum Event {
     Begin { client: u32 },
     Ask(Verb, Claim),

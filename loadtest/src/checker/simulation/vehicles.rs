@@ -43,6 +43,7 @@ struct Question {
 /// The fence, or who boarded instead.
 type Reply = Result<u64, Option<u32>>;
 
+#[derive(Debug, Clone, Copy)]
 enum Event {
     Begin { client: u32 },
     Again(Question),
