@@ -102,7 +102,7 @@ fn a_vehicle_that_is_over_full_is_found() {
 
 #[test]
 fn a_seat_may_be_taken_as_soon_as_its_passenger_may_have_alighted() {
-    for answer in [Answer::Ok(()), Answer::Unknown, Answer::Refused(())] {
+    for answer in [Answer::Ok(()), Answer::Unknown] {
         let with = |told| [boarded(0, 0, [0, 10], 1), alight(0, [50, 90], 1, answer), boarded(1, 0, told, 2)];
         expect(&with([20, 50]), &[]);
         expect(&with([20, 49]), &[(Rule::SeatsSuffice, &[2])]);
@@ -118,6 +118,18 @@ fn alighting_with_another_boardings_fence_is_found() {
     expect(&with(Answer::Ok(())), &[(Rule::AnswersAgree, &[0, 1])]);
     expect(&with(Answer::Refused(())), &[]);
     expect(&with(Answer::Unknown), &[]);
+}
+
+#[test]
+fn a_refusal_to_alight_who_is_on_board_is_found() {
+    let boarded = boarded(0, 0, [0, 10], 2);
+    let refused = |at| alight(0, at, 2, Answer::Refused(()));
+    expect(&[boarded, refused([50, 90])], &[(Rule::AnswersAgree, &[0, 1])]);
+    // Unless the passenger may have alighted already.
+    expect(&[boarded, refused([50, 90]), alight(0, [60, 70], 2, Answer::Ok(()))], &[]);
+    expect(&[boarded, alight(0, [20, 30], 2, Answer::Unknown), refused([50, 90])], &[]);
+    expect(&[boarded, refused([5, 90])], &[]);
+    expect(&[boarded, alight(0, [50, 90], 1, Answer::Refused(()))], &[]);
 }
 
 #[test]

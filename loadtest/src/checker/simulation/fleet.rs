@@ -24,6 +24,8 @@ pub(super) struct Fleet {
     flaws: Flaws,
     capacities: Vec<u32>,
     passengers: Vec<Option<Boarded>>,
+    /// Seats taken, of each vehicle.
+    taken: Vec<u32>,
     fence: u64,
 }
 
@@ -44,11 +46,12 @@ pub(super) struct Look {
 
 impl Fleet {
     pub(super) fn new(flaws: Flaws, capacities: Vec<u32>, passengers: u32) -> Self {
-        Self { flaws, capacities, passengers: vec![None; passengers as usize], fence: 0 }
+        let taken = vec![0; capacities.len()];
+        Self { flaws, capacities, passengers: vec![None; passengers as usize], taken, fence: 0 }
     }
 
     pub(super) fn look(&self, vehicle: u32, passenger: u32) -> Look {
-        let has_seat = self.on_board(vehicle).count() < self.capacities[vehicle as usize] as usize;
+        let has_seat = self.taken[vehicle as usize] < self.capacities[vehicle as usize];
         Look { waiting: self.passengers[passenger as usize].is_none(), has_seat }
     }
 
@@ -77,6 +80,7 @@ impl Fleet {
         if !(self.flaws.forgets_boardings && fence.is_multiple_of(8)) {
             let boarded = Boarded { vehicle, fence, request, alighted: false };
             self.passengers[passenger as usize] = Some(boarded);
+            self.taken[vehicle as usize] += 1;
         }
         Ok(fence)
     }
@@ -85,8 +89,12 @@ impl Fleet {
     pub(super) fn alight(&mut self, passenger: u32, fence: u64) -> bool {
         let unchecked = self.flaws.alight_unchecked;
         let record = self.passengers[passenger as usize].as_mut();
-        let boarded = record.filter(|r| !r.alighted && (unchecked || r.fence == fence));
-        boarded.map(|boarded| boarded.alighted = true).is_some()
+        let Some(boarded) = record.filter(|r| !r.alighted && (unchecked || r.fence == fence)) else {
+            return false;
+        };
+        boarded.alighted = true;
+        self.taken[boarded.vehicle as usize] -= 1;
+        true
     }
 
     pub(super) fn outcome(&self) -> Outcome {
