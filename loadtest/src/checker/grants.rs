@@ -83,7 +83,9 @@ impl Grants {
     ) {
         let returned_ns = operation.span.returned_ns;
         if let Some(known) = self.all[first..].iter_mut().find(|known| known.fence == granted.fence) {
-            known.returned_ns = known.returned_ns.min(returned_ns);
+            if returned_ns < known.returned_ns {
+                (known.operation, known.returned_ns) = (number, returned_ns);
+            }
             return;
         }
         let ttl_ns = u64::from(granted.ttl_ms) * 1_000_000;

@@ -151,6 +151,13 @@ fn a_repeated_request_is_one_grant_that_began_with_the_first_attempt() {
 }
 
 #[test]
+fn a_repeated_request_is_told_when_its_first_answer_comes() {
+    let history =
+        [granted(1, [0, 100], 4), granted(1, [10, 20], 4), released(1, [21, 22], 4), granted(2, [30, 40], 3)];
+    expect(&history, &[(Rule::FencesGrow, &[1, 3])]);
+}
+
+#[test]
 fn a_repetition_after_the_end_is_a_grant_of_its_own() {
     let again = [granted(1, [0, 10], 1), released(1, [20, 30], 1), granted(1, [40, 50], 2)];
     fine(&again);
