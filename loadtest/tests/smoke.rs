@@ -129,6 +129,35 @@ async fn idle_connections_are_weighed() {
 }
 
 #[tokio::test]
+async fn locks_on_many_resources_are_granted_by_all_nodes_and_judged() {
+    let line = "locks --closed --contenders 8 --resources 20 --seconds 1 --warm-up-seconds 0.2";
+    let results = Load::new().results(line).await;
+    for name in ["grants", "operations_per_second", "acquire_p50_us", "release_p50_us", "fairness_jain"] {
+        assert!(number(&results, name) > 0.0, "{name}");
+    }
+    assert!(number(&results, "redis_evalsha_per_grant") > 1.5, "{results:#}");
+    assert!(number(&results, "checked_operations") >= 2.0 * number(&results, "grants"));
+    assert_eq!((number(&results, "violations"), number(&results, "connections_broken")), (0.0, 0.0));
+}
+
+#[tokio::test]
+async fn one_lock_is_handed_from_waiter_to_waiter() {
+    let line = "locks --closed --hot --wait-ms 5000 --contenders 8 --seconds 1 --warm-up-seconds 0.2";
+    let results = Load::new().results(line).await;
+    assert!(number(&results, "handovers") > 0.0 && number(&results, "handover_p50_us") > 0.0, "{results:#}");
+    assert_eq!(number(&results, "violations"), 0.0);
+}
+
+#[tokio::test]
+async fn a_lock_that_is_held_for_long_is_renewed_and_the_others_are_denied() {
+    let line =
+        "locks --hot --rate 9 --contenders 4 --hold-ms 900 --ttl-ms 1500 --seconds 2 --warm-up-seconds 0";
+    let results = Load::new().results(line).await;
+    assert!(number(&results, "renewals") > 0.0 && number(&results, "denials") > 0.0, "{results:#}");
+    assert_eq!(number(&results, "violations"), 0.0);
+}
+
+#[tokio::test]
 async fn the_bare_hop_is_measured_alone_too() {
     let results = Load::new().results("redis --rate 500 --seconds 1 --warm-up-seconds 0.2").await;
     assert_eq!(number(&results, "measured"), 500.0);
