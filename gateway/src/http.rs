@@ -8,10 +8,13 @@ mod listing;
 mod locks;
 pub mod openapi;
 mod output;
+mod passengers;
 pub mod problem;
 mod publish;
 mod refusal;
+mod reservoirs;
 mod table;
+mod vehicles;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +51,7 @@ pub fn router(node: Arc<Node>) -> Router {
 /// Every path, with what is said of it.
 fn table() -> Table {
     let table = server(sockets(operators(Table::new())));
+    let table = vehicles::routes(reservoirs::routes(passengers::routes(table)));
     openapi::routes(locks::routes(table))
 }
 

@@ -147,7 +147,7 @@ impl Draft<'_> {
     pub(super) fn header(&mut self, name: &str, description: &str) {
         self.parameters.push(json!({
             "name": name, "in": "header", "required": true, "description": description,
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "pattern": "^[!-~]+$"},
         }));
     }
 
@@ -173,6 +173,12 @@ impl Draft<'_> {
         let schema = self.shapes.told.subschema_for::<T>();
         let content = json!({JSON: {"schema": schema}});
         self.answers.insert(status, json!({"description": description, "content": content}));
+    }
+
+    /// A header of the answer.
+    pub(super) fn answer_header(&mut self, status: u16, name: &str, schema: &Value) {
+        let answer = self.answers.get_mut(&status).expect("an answer is told before its headers");
+        answer["headers"] = json!({name: {"schema": schema}});
     }
 
     /// A refusal.

@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use signalbox_protocol::control::parse_body;
 use signalbox_protocol::error::{ErrorCode, Fault};
-use signalbox_protocol::{Agent, ConnectionId, OrderId, PassengerId, Tenant, Topic, VehicleId};
+use signalbox_protocol::timestamp::Timestamp;
+use signalbox_protocol::{Agent, ConnectionId, OrderId, PassengerId, RequestId, Tenant, Topic, VehicleId};
+use signalbox_reservoir::Actor;
 use tokio::time::timeout;
 
 use super::document::Draft;
@@ -22,6 +24,7 @@ use super::problem::Problem;
 use super::table::Input;
 use crate::announce::API;
 use crate::node::Node;
+use crate::stamps::now_ms;
 
 /// A page of a list unless the asker says otherwise, and the most that one holds.
 const LIMIT: usize = 100;
@@ -52,6 +55,14 @@ struct OnBehalf {
     /// The tenant to act for; `default` if absent.
     #[schemars(with = "Option<Tenant>")]
     tenant: Option<String>,
+}
+
+impl Caller {
+    /// Who changes something, now.
+    pub(super) fn actor(&self, request_id: Option<RequestId>) -> Actor {
+        let now = Timestamp(now_ms());
+        Actor { tenant: self.tenant.clone(), agent: api(), subject: API.to_owned(), request_id, now }
+    }
 }
 
 /// The agent that requests without credentials are.

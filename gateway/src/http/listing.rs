@@ -27,8 +27,10 @@ pub(super) struct Wanted {
     #[schemars(with = "Option<Agent>")]
     agent: Option<String>,
     /// Only those of agents of this type.
+    #[schemars(extend("pattern" = "^[a-z][a-z0-9_]{0,31}$"))]
     agent_type: Option<String>,
     /// Only those of this pillar.
+    #[schemars(extend("pattern" = "^[A-Za-z0-9._~@+-]{1,128}$"))]
     pillar: Option<String>,
 }
 

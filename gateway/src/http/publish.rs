@@ -49,7 +49,7 @@ impl JsonSchema for Envelope {
             "type": "object",
             "description": "A message. The node adds `source`.",
             "properties": {
-                "id": {"type": ["string", "null"], "maxLength": MESSAGE_ID_CHARS_MAX},
+                "id": {"type": ["string", "null"], "minLength": 1, "maxLength": MESSAGE_ID_CHARS_MAX},
                 "type": {"type": "string", "pattern": "^[a-z_]+:[a-z_]+$", "examples": ["order:new"]},
                 "timestamp": {"type": ["string", "null"], "format": "date-time"},
                 "target": {"anyOf": [
@@ -58,7 +58,7 @@ impl JsonSchema for Envelope {
                     {"type": "null"},
                 ]},
                 "data": {"description": "Forwarded byte for byte."},
-                "correlationId": {"type": ["string", "null"], "maxLength": MESSAGE_ID_CHARS_MAX},
+                "correlationId": {"type": ["string", "null"], "minLength": 1, "maxLength": MESSAGE_ID_CHARS_MAX},
                 "metadata": {"type": ["object", "null"]},
             },
             "required": ["type"],

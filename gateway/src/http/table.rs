@@ -64,6 +64,8 @@ pub(super) struct Verb {
 pub(super) const GET: Verb = Verb { filter: MethodFilter::GET, name: "get" };
 /// POST.
 pub(super) const POST: Verb = Verb { filter: MethodFilter::POST, name: "post" };
+/// PUT.
+pub(super) const PUT: Verb = Verb { filter: MethodFilter::PUT, name: "put" };
 /// PATCH.
 pub(super) const PATCH: Verb = Verb { filter: MethodFilter::PATCH, name: "patch" };
 /// DELETE.

@@ -59,6 +59,14 @@ impl Api {
         self.call("POST", path, &[], &body.to_string()).await
     }
 
+    pub(crate) async fn put(&mut self, path: &str, body: Value) -> Answer {
+        self.call("PUT", path, &[], &body.to_string()).await
+    }
+
+    pub(crate) async fn patch(&mut self, path: &str, body: Value) -> Answer {
+        self.call("PATCH", path, &[], &body.to_string()).await
+    }
+
     /// One request on a connection of its own.
     pub(crate) async fn call(
         &mut self,
@@ -84,28 +92,32 @@ impl Api {
         answer
     }
 
-    /// Everything that was said is as the node's own description has it, and that is a valid one.
+    /// Everything that was said is as the node's own description has it.
     pub(crate) async fn conforms(mut self) {
         let document = self.get("/api/openapi.json").await.expect(200);
-        let evidence = json!({"document": document, "exchanges": self.exchanges}).to_string();
-        let mut judge = Command::new(PYTHON)
-            .arg(JUDGE)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("tools/needs installs Python for the tests");
-        let mut stdin = judge.stdin.take().unwrap();
-        let judged = async {
-            stdin.write_all(evidence.as_bytes()).await.unwrap();
-            drop(stdin);
-            judge.wait_with_output().await.unwrap()
-        };
-        let verdict = timeout(6 * PATIENCE, judged).await.expect("a verdict in time");
-        let [told, broken] = [&verdict.stdout, &verdict.stderr].map(|text| String::from_utf8_lossy(text));
-        assert!(verdict.status.success(), "not as described:\n{told}{broken}");
+        judge(&json!({"document": document, "exchanges": self.exchanges})).await;
     }
+}
+
+/// Has the judge say nothing against the evidence.
+pub(crate) async fn judge(evidence: &Value) {
+    let mut judge = Command::new(PYTHON)
+        .arg(JUDGE)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("tools/needs installs Python for the tests");
+    let mut stdin = judge.stdin.take().unwrap();
+    let judged = async {
+        stdin.write_all(evidence.to_string().as_bytes()).await.unwrap();
+        drop(stdin);
+        judge.wait_with_output().await.unwrap()
+    };
+    let verdict = timeout(6 * PATIENCE, judged).await.expect("a verdict in time");
+    let [told, broken] = [&verdict.stdout, &verdict.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(verdict.status.success(), "not as described:\n{told}{broken}");
 }
 
 async fn exchange(address: SocketAddr, request: String) -> Answer {

@@ -7,6 +7,7 @@ mod boarding;
 mod client;
 mod failure;
 mod fixture;
+mod fleet_refusals;
 
 mod hostile;
 mod http;
@@ -14,6 +15,7 @@ mod lock_commands;
 mod locks;
 mod openapi;
 mod orders;
+mod passengers;
 mod process;
 mod routing;
 mod tenants;

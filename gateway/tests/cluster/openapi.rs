@@ -2,8 +2,16 @@
 
 use serde_json::json;
 
-use crate::api::Api;
+use crate::api::{Api, judge};
 use crate::fixture::{TestNode, config};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_description_is_valid_openapi_3_1() {
+    let node = TestNode::start(&config(None)).await;
+    let document = Api::of(node.address).get("/api/openapi.json").await.expect(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    judge(&json!({ "document": document })).await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_operators_and_publishers_get_is_as_described() {
