@@ -7,6 +7,7 @@ mod input;
 mod listing;
 mod locks;
 pub mod openapi;
+mod orders;
 mod output;
 mod passengers;
 pub mod problem;
@@ -52,7 +53,7 @@ pub fn router(node: Arc<Node>) -> Router {
 fn table() -> Table {
     let table = server(sockets(operators(Table::new())));
     let table = vehicles::routes(reservoirs::routes(passengers::routes(table)));
-    openapi::routes(locks::routes(table))
+    openapi::routes(orders::routes(locks::routes(table)))
 }
 
 fn operators(table: Table) -> Table {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use signalbox_testkit::eventually;
 
+use crate::api::Api;
 use crate::client::{Client, PATIENCE};
 use crate::fixture::TestCluster;
 
@@ -119,4 +120,25 @@ async fn viewers_hear_of_each_other_until_their_last_connection_ends() {
     second.close().await;
     assert_eq!(first.expect("order:viewers").await["viewers"], json!(["driver:1"]));
     assert_eq!(first.request(view("7", false)).await["data"]["count"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_at_an_order_is_told_over_http_by_any_node() {
+    let cluster = TestCluster::start(2).await;
+    let mut api = Api::of(cluster.nodes[1].address);
+    let path = "/api/orders/99/viewers";
+    let nobody = json!({"order_id": "99", "count": 0, "viewers": []});
+    assert_eq!(api.get(path).await.expect(200), nobody);
+    let mut driver = cluster.nodes[0].client("driver:1").await;
+    driver.request(view("99", true)).await;
+    let one = json!({"order_id": "99", "count": 1, "viewers": ["driver:1"]});
+    assert_eq!(api.get(path).await.expect(200), one);
+    assert_eq!(api.get("/api/orders/99/viewers?tenant=other").await.expect(200), nobody);
+    api.get("/api/orders/a%20b/viewers").await.expect(404);
+    driver.close().await;
+    eventually("nobody looks any longer", PATIENCE, async || {
+        Api::of(cluster.nodes[1].address).get(path).await.body == nobody
+    })
+    .await;
+    api.conforms().await;
 }

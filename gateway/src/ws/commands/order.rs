@@ -140,7 +140,6 @@ async fn look(
 }
 
 /// Who looks at an order.
-#[expect(dead_code, reason = "what `GET /api/orders/{id}/viewers` will answer")]
 pub(crate) async fn viewers(node: &Node, tenant: &Tenant, order_id: OrderId) -> Result<OrderViewers, Error> {
     let viewers = node.cluster.orders.viewers(tenant, &order_id).await?;
     present(node, tenant, order_id, viewers.viewers).await

@@ -1,0 +1,31 @@
+//! Orders: who looks at one.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use signalbox_protocol::OrderId;
+use signalbox_protocol::control::OrderViewers;
+
+use super::input::{Caller, Named};
+use super::problem::Problem;
+use super::table::{GET, Table};
+use crate::node::Node;
+use crate::ws::commands::order;
+
+pub(super) fn routes(table: Table) -> Table {
+    table.group("orders", "What one driver accepts. Orders are accepted over a WebSocket.").on(
+        GET,
+        "/api/orders/{id}/viewers",
+        viewers,
+        "Who looks at an order; nobody at one that was never seen",
+    )
+}
+
+async fn viewers(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    id: Named<OrderId>,
+) -> Result<Json<OrderViewers>, Problem> {
+    Ok(Json(order::viewers(&node, &caller.tenant, id.get()?).await?))
+}
