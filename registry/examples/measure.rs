@@ -1,4 +1,5 @@
-//! Measures the Redis back end: registrations and look-ups per second, bytes per connection, and the bus.
+//! Measures the Redis back end: registrations, look-ups and locks per second, bytes per connection, the bus, and
+//! what it costs to hand a lock over.
 //!
 //! ```text
 //! cargo run --release -p signalbox-registry --example measure [redis://host:port] [links]
@@ -7,12 +8,14 @@
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
 #![expect(clippy::unwrap_used, reason = "a measurement that meets an error is none")]
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
+use signalbox_protocol::{Agent, ConnectionId, NodeId, Resource, SessionId, Tenant, Topic};
 use signalbox_registry::bus::Break;
+use signalbox_registry::lock::{Acquired, Ask, Grant};
 use signalbox_registry::redis::{RedisConfig, connect};
 use signalbox_registry::{Announcement, BusListener, Cluster, Destination, NodeCard, Parcel, Row, ThisNode};
 use signalbox_testkit::{RedisServer, eventually};
@@ -23,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 const CONNECTIONS: u64 = 50_000;
 const CALLERS: u64 = 256;
+const CONTENDERS: u64 = 1_000;
 const MESSAGES: u64 = 200_000;
 const FRAME_BYTES: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,6 +61,8 @@ async fn main() {
     let (a, _) = node("a", &config).await;
     let (b, heard) = node("b", &config).await;
     registrations(&a, &b).await;
+    locks(&a, &url).await;
+    hand_overs(&a, &b, &url).await;
     one_at_a_time(&a, &b).await;
     flood(&a, &b, &heard).await;
 }
@@ -162,6 +168,97 @@ fn parcel(number: u64) -> (Destination, Parcel) {
         frame: vec![b'x'; FRAME_BYTES].into(),
     };
     (Destination::Node(NodeId::try_new("b").unwrap()), parcel)
+}
+
+/// Asks Redis with `redis-cli`.
+fn redis(url: &str, args: &[&str]) -> String {
+    let output = std::process::Command::new("redis-cli").args(["-u", url]).args(args).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Microseconds that Redis worked at a script on average since the last `resetstat`, and how many it ran.
+fn per_script(url: &str) -> String {
+    let stats = redis(url, &["info", "commandstats"]);
+    stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:")).unwrap_or("none").to_owned()
+}
+
+fn ask(resource: &str, number: u64, wait: Duration) -> Ask {
+    Ask {
+        tenant: Tenant::try_new("default").unwrap(),
+        resource: Resource::try_new(resource).unwrap(),
+        owner: Agent::of("vehicle", &format!("V{number}")).unwrap(),
+        subject: "vehicle:V1".to_owned(),
+        request_id: None,
+        ttl: PATIENCE,
+        wait,
+    }
+}
+
+async fn grant(node: &Cluster, ask: &Ask) -> Grant {
+    match node.locks.acquire(ask).await.unwrap() {
+        Acquired::Granted(grant) => grant,
+        Acquired::Denied(denial) => panic!("{denial:?}"),
+    }
+}
+
+/// Each lock is taken and released once, by whoever gets to it.
+async fn locks(a: &Arc<Cluster>, url: &str) {
+    let tokens = Arc::new(Mutex::new(HashMap::new()));
+    redis(url, &["config", "resetstat"]);
+    rate("acquisitions", |number| {
+        let (a, tokens) = (Arc::clone(a), Arc::clone(&tokens));
+        async move {
+            let token = grant(&a, &ask(&format!("bay-{number}"), number, Duration::ZERO)).await.token;
+            tokens.lock().unwrap().insert(number, token);
+        }
+    })
+    .await;
+    println!("  {}", per_script(url));
+    redis(url, &["config", "resetstat"]);
+    rate("releases", |number| {
+        let (a, token) = (Arc::clone(a), tokens.lock().unwrap().remove(&number).unwrap());
+        async move {
+            let ask = ask(&format!("bay-{number}"), number, Duration::ZERO);
+            a.locks.release(&ask.tenant, &ask.resource, &token).await.unwrap();
+        }
+    })
+    .await;
+    println!("  {}", per_script(url));
+}
+
+/// A thousand contenders on two nodes, each of which has the lock once.
+async fn hand_overs(a: &Arc<Cluster>, b: &Arc<Cluster>, url: &str) {
+    let first = ask("bay", 0, Duration::ZERO);
+    let token = grant(a, &first).await.token;
+    let (released, mut crowd) = (Arc::new(Mutex::new(Instant::now())), JoinSet::new());
+    for number in 1..=CONTENDERS {
+        let node = Arc::clone(if number % 2 == 0 { a } else { b });
+        let released = Arc::clone(&released);
+        crowd.spawn(async move {
+            let ask = ask("bay", number, PATIENCE);
+            let token = grant(&node, &ask).await.token;
+            let took = released.lock().unwrap().elapsed();
+            *released.lock().unwrap() = Instant::now();
+            node.locks.release(&ask.tenant, &ask.resource, &token).await.unwrap();
+            took
+        });
+    }
+    let lined_up = || async { a.locks.counters().waiting + b.locks.counters().waiting == CONTENDERS };
+    eventually("all stand in line", PATIENCE, lined_up).await;
+    redis(url, &["config", "resetstat"]);
+    let begun = Instant::now();
+    *released.lock().unwrap() = begun;
+    a.locks.release(&first.tenant, &first.resource, &token).await.unwrap();
+    let mut took = crowd.join_all().await;
+    took.sort_unstable();
+    let at = |part: f64| took[(took.len() as f64 * part) as usize];
+    println!(
+        "hand-overs: {:.0}/s, p50 {:?}, p99 {:?}",
+        CONTENDERS as f64 / begun.elapsed().as_secs_f64(),
+        at(0.5),
+        at(0.99)
+    );
+    println!("  {}", per_script(url));
 }
 
 async fn one_at_a_time(a: &Cluster, b: &Cluster) {

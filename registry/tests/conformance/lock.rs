@@ -1,5 +1,6 @@
 //! Locks: one holder, fences that grow, tokens that decide, and a line that is served in order.
 
+mod history;
 pub(crate) mod line;
 
 use std::collections::BTreeSet;

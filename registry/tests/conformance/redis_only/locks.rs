@@ -226,6 +226,21 @@ async fn a_thousand_waiters_cost_no_more_than_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fences_grow_though_the_clock_ran_backwards() {
+    let server = RedisServer::start().await;
+    let node = node_at("a", &server.url()).await;
+    // A grant of an hour later than now.
+    let last = node.takes(&ask("other", "vehicle:1")).await.fence + 3_600_000_000;
+    server.cli(&["set", "sb:{acme:order:9}:fence", &last.to_string()]);
+    let grant = node.takes(&ask("order:9", "vehicle:1")).await;
+    assert_eq!(grant.fence, last + 1);
+    let (fence, _) = crate::order::won(&node.accepts(&crate::order::acceptance("vehicle:1")).await);
+    assert_eq!(fence, last + 2);
+    node.releases("order:9", &grant.token).await;
+    assert_eq!(node.takes(&ask("order:9", "vehicle:1")).await.fence, last + 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_forgot_its_scripts_grants_and_wakes_all_the_same() {
     let server = RedisServer::start().await;
     let (a, b) = (node_at("a", &server.url()).await, node_at("b", &server.url()).await);
