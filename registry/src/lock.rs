@@ -26,7 +26,7 @@ pub const TTL_MAX: Duration = FENCE_KEPT;
 /// The longest wait; a longer one is cut.
 pub const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 /// Most that stand in line for one resource; whoever comes then is denied.
-pub const WAITERS_MAX: usize = 10_000;
+pub const WAITERS_MAX: usize = 4_096;
 
 /// A wish for a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -63,6 +63,8 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct NextLook {
     pub(super) at: Instant,
+    /// What was known then.
+    news: News,
     /// Or at another time, if this comes before.
     pub(super) changed: Arc<Notify>,
 }
@@ -135,7 +137,7 @@ impl Lines {
         let mut lines = lock(&self.lines);
         let line = lines.get_mut(key)?;
         if let (Some(at), Some(changed)) = (line.next_look(), &line.tender) {
-            return Some(NextLook { at, changed: Arc::clone(changed) });
+            return Some(NextLook { at, news: line.news, changed: Arc::clone(changed) });
         }
         line.tender = None;
         if line.waiters.is_empty() {
@@ -149,10 +151,12 @@ impl Lines {
         lock(&self.lines).get(key).is_some_and(|line| line.in_line > 0)
     }
 
-    /// The line was looked at.
-    pub(super) fn looked(&self, key: &Key, news: News) {
+    /// The line was looked at. What was heard meanwhile is newer than what was seen.
+    pub(super) fn looked(&self, key: &Key, look: &NextLook, news: News) {
         if let Some(line) = lock(&self.lines).get_mut(key) {
-            line.news = news;
+            if line.news == look.news {
+                line.news = news;
+            }
             line.keep_alive_at = Instant::now() + KEEP_ALIVE;
         }
     }

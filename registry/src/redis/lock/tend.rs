@@ -30,7 +30,7 @@ impl Core {
                 () = tokio::time::sleep_until(next.at) => {
                     // While Redis is away there is no news; the places are looked after when it is back.
                     let news = self.look(&key).await.unwrap_or(News::Nothing);
-                    self.lines.looked(&key, news);
+                    self.lines.looked(&key, &next, news);
                 }
             }
         }

@@ -32,7 +32,7 @@ if not lock then
 end
 if me == '' then return {'denied', lock, left} end
 if not redis.call('ZSCORE', KEYS[4], me) then
-  if redis.call('ZCARD', KEYS[4]) >= 10000 then return {'denied', lock, left} end
+  if redis.call('ZCARD', KEYS[4]) >= WAITERS_MAX then return {'denied', lock, left} end
   to_the_end(me, now_us, 'NX')
   if not turn then redis.call('SET', KEYS[3], '0|') end
   redis.call('HSET', KEYS[5], string.match(me, '^[^|]*'), string.format('%.0f', now + ALIVE))

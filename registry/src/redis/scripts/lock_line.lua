@@ -3,7 +3,7 @@
 --   waiters  `node|number` -> when it came, us; first in line is first
 --   nodes    node -> until when its waiters are believed to be there, ms
 --   turn     `ends|waiter` while a waiter has the turn, `0|` while the lock is held; exists while somebody waits
-local TURN, ALIVE, KEPT = 250, 3000, 10000
+local TURN, ALIVE, KEPT, WAITERS_MAX = 250, 3000, 10000, 4096
 
 local function clock()
   local time = redis.call('TIME')

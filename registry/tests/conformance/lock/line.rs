@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use signalbox_registry::lock::{Acquired, Ask, Grant, Released, TURN};
+use signalbox_registry::lock::{Acquired, Ask, Grant, Released, TURN, WAITERS_MAX};
 use signalbox_registry::{Error, Locks};
 use signalbox_testkit::eventually;
 use tokio::task::JoinHandle;
@@ -26,6 +26,7 @@ on_both!(
     a_wait_that_is_over_is_a_denial,
     a_retry_of_the_holder_does_not_wait,
     a_crowd_holds_one_at_a_time,
+    a_line_has_an_end,
 );
 
 /// An ask that waits for longer than any test.
@@ -306,4 +307,22 @@ async fn a_crowd_holds_one_at_a_time(world: World) {
     assert!(nodes.iter().all(|node| node.waiting() == 0));
     let counters = nodes.iter().map(|node| node.cluster.locks.counters().grants);
     assert_eq!(counters.sum::<u64>(), 300);
+}
+
+async fn a_line_has_an_end(world: World) {
+    let node = world.node("a").await;
+    let holder = node.takes(&ask("r", "vehicle:1")).await;
+    let mut line = tokio::task::JoinSet::new();
+    for number in 1..=WAITERS_MAX {
+        let locks = Arc::clone(&node.cluster.locks);
+        line.spawn(async move { locks.acquire(&waiting("r", "vehicle:2")).await });
+        if number % 256 == 0 {
+            node.has_waiting(number as u64).await;
+        }
+    }
+    let denial = node.is_denied(&waiting("r", "vehicle:3")).await;
+    assert_eq!(denial.held_by, Some(agent("vehicle:1")));
+    node.releases("r", &holder.token).await;
+    let first = line.join_next().await.unwrap().unwrap().unwrap();
+    assert!(granted(first).fence > holder.fence, "those in line are served all the same");
 }
