@@ -14,7 +14,7 @@ use signalbox_registry::Announcement;
 use uuid::Uuid;
 
 /// One began to wait.
-const SPAWNED: &str = "commuter:spawned";
+pub(crate) const SPAWNED: &str = "commuter:spawned";
 /// Several began to wait.
 const SPAWNED_BATCH: &str = "commuter:spawned_batch";
 /// One was boarded.

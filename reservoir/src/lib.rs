@@ -8,17 +8,22 @@
 //! asks, and believes it.
 
 pub mod actor;
+pub mod cache;
 pub mod error;
 mod event;
 pub mod machine;
 mod memory;
+mod outbox;
 mod redis;
 pub mod repository;
 pub mod reservoir;
 pub mod store;
+pub mod strapi;
 
 pub use actor::Actor;
+pub use cache::{CacheSettings, QueryCache};
 pub use error::Error;
 pub use repository::Repository;
 pub use reservoir::Reservoir;
 pub use store::StoreError;
+pub use strapi::StrapiSettings;

@@ -18,8 +18,10 @@ use signalbox_protocol::{Agent, PassengerId, Tenant, VehicleId};
 use signalbox_registry::memory::Commons;
 
 use self::fleet::Fleet;
+use crate::cache::Versions;
 use crate::error::Missing;
-use crate::event::{CANCELLED, DROPPED_OFF, EXPIRED, Event, PICKED_UP, Told};
+use crate::event::{CANCELLED, DROPPED_OFF, EXPIRED, Event, PICKED_UP, SPAWNED, Told};
+use crate::outbox::Outboxes;
 use crate::repository::{
     Alighting, Area, Boarded, Boarding, Filter, Page, Repository, Settings, expiry_source, read_cursor,
 };
@@ -56,17 +58,33 @@ impl Shared {
 pub(crate) struct MemoryRepository {
     commons: Commons,
     fleets: Arc<Fleets>,
+    versions: Arc<Versions>,
+    outboxes: Arc<Outboxes>,
     settings: Settings,
+    /// Whose changes leave a line in the outbox.
+    noted: Option<Tenant>,
 }
 
 impl MemoryRepository {
-    pub(crate) fn new(commons: &Commons, settings: Settings) -> Self {
-        Self { commons: commons.clone(), fleets: commons.value(), settings }
+    pub(crate) fn new(commons: &Commons, settings: Settings, noted: Option<Tenant>) -> Self {
+        let (fleets, versions, outboxes) = (commons.value(), commons.value(), commons.value());
+        Self { commons: commons.clone(), fleets, versions, outboxes, settings, noted }
     }
 
     /// Every change writes its tables before it announces, so that they are whole if a listener panics.
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.fleets.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A passenger has changed: nobody takes an older answer for the pool's, the store behind the cluster is to get
+    /// it, and everybody hears of it. Called under the lock.
+    fn tell(&self, kind: &str, told: Told<'_>, changed: Option<&Passenger>) {
+        let Some(passenger) = changed else { return };
+        self.versions.raise(told.tenant, &passenger.pool);
+        if self.noted.as_ref() == Some(told.tenant) {
+            self.outboxes.changed(told.tenant, &passenger.passenger_id);
+        }
+        self.announce(told.tenant, [Event::about(kind, told, passenger)]);
     }
 
     /// Announces; called under the lock.
@@ -88,7 +106,7 @@ impl MemoryRepository {
         for _ in 0..TURNED_AT_ONCE {
             let Some(id) = fleet.due(now) else { break };
             if let Some(passenger) = fleet.end_or_forget(&id, kept_until) {
-                self.announce(tenant, [Event::about(EXPIRED, told, &passenger)]);
+                self.tell(EXPIRED, told, Some(&passenger));
                 ended += 1;
             }
         }
@@ -107,12 +125,25 @@ impl Repository for MemoryRepository {
         let mut shared = self.lock();
         shared.clock(actor.now);
         shared.by_tenant.entry(actor.tenant.clone()).or_default().push(passengers)?;
+        for event in &events {
+            self.versions.raise(&actor.tenant, &event.pool);
+        }
         self.announce(&actor.tenant, events);
         Ok(())
     }
 
     async fn passenger(&self, tenant: &Tenant, id: &PassengerId) -> Result<Option<Passenger>, Error> {
         Ok(self.lock().by_tenant.get(tenant).and_then(|fleet| fleet.passenger(id)).cloned())
+    }
+
+    async fn passengers(
+        &self,
+        tenant: &Tenant,
+        ids: &[PassengerId],
+    ) -> Result<Vec<Option<Passenger>>, Error> {
+        let shared = self.lock();
+        let fleet = shared.by_tenant.get(tenant);
+        Ok(ids.iter().map(|id| fleet.and_then(|fleet| fleet.passenger(id)).cloned()).collect())
     }
 
     async fn list(
@@ -144,11 +175,17 @@ impl Repository for MemoryRepository {
         let mut shared = self.lock();
         let now = shared.clock(actor.now);
         let (boarded, changed) = shared.existing(&actor.tenant)?.board(actor, boarding, now)?;
-        self.announce(
-            &actor.tenant,
-            changed.map(|passenger| Event::about(PICKED_UP, told(actor), &passenger)),
-        );
+        self.tell(PICKED_UP, told(actor), changed.as_ref());
         Ok(boarded)
+    }
+
+    async fn undo_board(&self, actor: &Actor, id: &PassengerId, fence: u64) -> Result<bool, Error> {
+        let mut shared = self.lock();
+        shared.clock(actor.now);
+        let fleet = shared.by_tenant.get_mut(&actor.tenant);
+        let changed = fleet.and_then(|fleet| fleet.undo_board(id, fence));
+        self.tell(SPAWNED, told(actor), changed.as_ref());
+        Ok(changed.is_some())
     }
 
     async fn alight(&self, actor: &Actor, alighting: &Alighting) -> Result<VehicleId, Error> {
@@ -156,8 +193,7 @@ impl Repository for MemoryRepository {
         let kept_until = self.kept_until(shared.clock(actor.now));
         let fleet = shared.existing(&actor.tenant)?;
         let (vehicle, changed) = fleet.alight(alighting, actor.now, kept_until)?;
-        let event = changed.map(|passenger| Event::about(DROPPED_OFF, told(actor), &passenger));
-        self.announce(&actor.tenant, event);
+        self.tell(DROPPED_OFF, told(actor), changed.as_ref());
         Ok(vehicle)
     }
 
@@ -165,10 +201,7 @@ impl Repository for MemoryRepository {
         let mut shared = self.lock();
         let kept_until = self.kept_until(shared.clock(actor.now));
         let changed = shared.existing(&actor.tenant)?.cancel(id, kept_until)?;
-        self.announce(
-            &actor.tenant,
-            changed.map(|passenger| Event::about(CANCELLED, told(actor), &passenger)),
-        );
+        self.tell(CANCELLED, told(actor), changed.as_ref());
         Ok(())
     }
 
@@ -179,8 +212,7 @@ impl Repository for MemoryRepository {
         let waiting = fleet.some_waiting(pool, limit);
         for id in &waiting {
             let changed = fleet.cancel(id, kept_until)?;
-            let event = changed.map(|passenger| Event::about(CANCELLED, told(actor), &passenger));
-            self.announce(&actor.tenant, event);
+            self.tell(CANCELLED, told(actor), changed.as_ref());
         }
         Ok(waiting.len())
     }

@@ -13,25 +13,28 @@
 //! | `v:ID` | string | seats, and on a second line what else was said of a vehicle |
 //! | `v:ID:on` | zset | who is on board, in the order of boarding |
 //! | `fence` | string | the last fence given |
+//! | `versions`, `outbox`, .. | | how often a pool changed: see `cache`; what a store behind the cluster has to get: see `outbox` |
 //!
 //! A script that comes behind its deadline does nothing: the asker has given up by then. One that ran though
 //! its answer was lost is an unknown outcome; the same request again gets the first answer.
 
 mod answer;
+mod looks;
 mod record;
 mod scripts;
 mod turn;
 
-use ::redis::Value;
 use async_trait::async_trait;
 use signalbox_protocol::fleet::{Manifest, NewVehicle, Passenger, Pool, Vehicle};
 use signalbox_protocol::timestamp::{self, Timestamp};
 use signalbox_protocol::{PassengerId, Tenant, VehicleId};
 use signalbox_registry::Error as RegistryError;
-use signalbox_registry::redis::{Call, Script, Scripts};
+use signalbox_registry::redis::{Call, Scripts};
 
 use self::answer::{Answer, texts};
-use crate::event::{self, CANCELLED, DROPPED_OFF, Event, PICKED_UP, Told};
+use self::looks::read_all;
+use self::scripts::Change;
+use crate::event::{self, CANCELLED, DROPPED_OFF, Event, PICKED_UP, SPAWNED, Told};
 use crate::repository::{
     Alighting, Area, Boarded, Boarding, Filter, LOOKED_AT_MAX, METRES_PER_DEGREE, Page, Repository, Settings,
     read_cursor,
@@ -49,11 +52,13 @@ const ID_COUNTED_CHARS: usize = 4;
 pub(crate) struct RedisRepository {
     scripts: Scripts,
     settings: Settings,
+    /// Whose changes leave a line in the outbox.
+    noted: Option<Tenant>,
 }
 
 impl RedisRepository {
-    pub(crate) fn new(scripts: &Scripts, settings: Settings) -> Self {
-        Self { scripts: scripts.clone(), settings }
+    pub(crate) fn new(scripts: &Scripts, settings: Settings, noted: Option<Tenant>) -> Self {
+        Self { scripts: scripts.clone(), settings, noted }
     }
 
     fn kept_ms(&self) -> u64 {
@@ -61,15 +66,16 @@ impl RedisRepository {
     }
 
     /// A script that changes the fleet.
-    async fn change(&self, script: &'static Script, tenant: &Tenant) -> Result<Call, Error> {
+    async fn change(&self, change: &'static Change, tenant: &Tenant) -> Result<Call, Error> {
         let deadline = self.scripts.deadline_ms().await?;
+        let script = change.noting(self.noted.as_ref() == Some(tenant));
         Ok(self.scripts.on_fleet(script, tenant).arg(deadline).arg(tenant.as_str()))
     }
 
     /// A script that changes passengers and tells of each.
-    async fn telling(&self, script: &'static Script, kind: &str, told: Told<'_>) -> Result<Call, Error> {
+    async fn telling(&self, change: &'static Change, kind: &str, told: Told<'_>) -> Result<Call, Error> {
         let id = event::fresh_id();
-        let call = self.change(script, told.tenant).await?;
+        let call = self.change(change, told.tenant).await?;
         let call = call.arg(&id[..id.len() - ID_COUNTED_CHARS]).arg(event::after_id(kind, told));
         Ok(call.arg(timestamp::to_string(told.now.0)))
     }
@@ -77,34 +83,10 @@ impl RedisRepository {
     async fn write(&self, tenant: &Tenant, call: Call) -> Result<Answer, Error> {
         Answer::of(self.scripts.write(tenant, call).await?)
     }
-
-    async fn ask(&self, tenant: &Tenant, call: Call) -> Result<Value, Error> {
-        let answers = self.scripts.read(tenant, &[call]).await?;
-        Ok(answers.into_iter().next().ok_or(RegistryError::Unreadable { what: "answer" })?)
-    }
-
-    /// What is known of a vehicle, and who is on board: ids or records.
-    async fn on_board(
-        &self,
-        tenant: &Tenant,
-        id: &VehicleId,
-        what: &str,
-    ) -> Result<Option<(NewVehicle, Vec<String>)>, Error> {
-        let call = self.scripts.on_fleet(&scripts::VEHICLE, tenant).arg(id.as_str()).arg(what);
-        let mut texts = texts(self.ask(tenant, call).await?)?.into_iter();
-        let Some(text) = texts.next() else { return Ok(None) };
-        let stands = text.split_once('\n').and_then(|(_, json)| serde_json::from_str(json).ok());
-        let stands = stands.ok_or(RegistryError::Unreadable { what: "vehicle" })?;
-        Ok(Some((stands, texts.collect())))
-    }
 }
 
 fn told(actor: &Actor) -> Told<'_> {
     Told { tenant: &actor.tenant, source: &actor.agent, now: actor.now }
-}
-
-fn read_all(records: &[String]) -> Result<Vec<Passenger>, Error> {
-    Ok(records.iter().map(|text| record::read(text)).collect::<Result<_, _>>()?)
 }
 
 /// The arguments of `push.lua` for one passenger.
@@ -156,6 +138,14 @@ impl Repository for RedisRepository {
         Ok(text.map(|text| record::read(&text)).transpose()?)
     }
 
+    async fn passengers(
+        &self,
+        tenant: &Tenant,
+        ids: &[PassengerId],
+    ) -> Result<Vec<Option<Passenger>>, Error> {
+        self.by_ids(tenant, ids).await
+    }
+
     async fn list(
         &self,
         tenant: &Tenant,
@@ -199,6 +189,12 @@ impl Repository for RedisRepository {
             "boarded" => Ok(Boarded { fence: answer.part(1)?, seats_left: answer.part(2)? }),
             _ => Err(answer.unexpected()),
         }
+    }
+
+    async fn undo_board(&self, actor: &Actor, id: &PassengerId, fence: u64) -> Result<bool, Error> {
+        let call = self.telling(&scripts::UNDO_BOARD, SPAWNED, told(actor)).await?;
+        let answer = self.write(&actor.tenant, call.arg(id.as_str()).arg(fence.to_string())).await?;
+        Ok(answer.part::<u8>(1)? == 1)
     }
 
     async fn alight(&self, actor: &Actor, alighting: &Alighting) -> Result<VehicleId, Error> {

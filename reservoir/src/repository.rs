@@ -37,8 +37,17 @@ impl Default for Settings {
 /// The repository of a back end.
 pub fn of(backing: &Backing, settings: Settings) -> Arc<dyn Repository> {
     match backing {
-        Backing::Memory(commons) => Arc::new(MemoryRepository::new(commons, settings)),
-        Backing::Redis(scripts) => Arc::new(RedisRepository::new(scripts, settings)),
+        Backing::Memory(commons) => Arc::new(MemoryRepository::new(commons, settings, None)),
+        Backing::Redis(scripts) => Arc::new(RedisRepository::new(scripts, settings, None)),
+    }
+}
+
+/// The repository of a back end that decides for a store behind the cluster: each change of this tenant's passengers
+/// leaves a line in the outbox, in the same step.
+pub fn deciding_for(backing: &Backing, settings: Settings, tenant: Tenant) -> Arc<dyn Repository> {
+    match backing {
+        Backing::Memory(commons) => Arc::new(MemoryRepository::new(commons, settings, Some(tenant))),
+        Backing::Redis(scripts) => Arc::new(RedisRepository::new(scripts, settings, Some(tenant))),
     }
 }
 
@@ -143,6 +152,13 @@ pub trait Repository: Send + Sync + std::fmt::Debug {
     /// [`Error::Registry`].
     async fn passenger(&self, tenant: &Tenant, id: &PassengerId) -> Result<Option<Passenger>, Error>;
 
+    /// Several passengers, in whatever state, in the order of the ids.
+    ///
+    /// # Errors
+    /// [`Error::Registry`].
+    async fn passengers(&self, tenant: &Tenant, ids: &[PassengerId])
+    -> Result<Vec<Option<Passenger>>, Error>;
+
     /// Passengers by id, from behind `cursor`, at least one at a time; a page may be short, and even empty,
     /// before the end.
     ///
@@ -177,6 +193,14 @@ pub trait Repository: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Registry`].
     async fn board(&self, actor: &Actor, boarding: &Boarding) -> Result<Boarded, Error>;
+
+    /// Undoes a boarding that the store behind the cluster refused for good: the passenger waits again, the seat is
+    /// free, and the passenger is announced as `commuter:spawned` again. Whether it did: nothing is changed if the
+    /// passenger is not, or no longer, on board by the boarding of this fence.
+    ///
+    /// # Errors
+    /// [`Error::Registry`].
+    async fn undo_board(&self, actor: &Actor, id: &PassengerId, fence: u64) -> Result<bool, Error>;
 
     /// Drops a passenger off; again for a retry with the same fence. Announced as `commuter:dropped_off`.
     /// The answer is the vehicle.

@@ -1,5 +1,6 @@
 //! The way in: checks what is asked, asks the repository, and cuts answers to what was asked for.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use signalbox_protocol::limits::{CAPACITY_MAX, PUSH_PASSENGERS_MAX, QUERY_RADIUS
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{PassengerId, Tenant, VehicleId};
 
+use crate::cache::QueryCache;
 use crate::repository::{Alighting, Area, Boarded, Boarding, Filter, Page, Repository};
 use crate::{Actor, Error};
 
@@ -62,13 +64,25 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Reservoir {
     repository: Arc<dyn Repository>,
+    cache: Option<Arc<QueryCache>>,
     settings: Settings,
 }
 
 impl Reservoir {
     /// A reservoir over `repository`.
     pub fn new(repository: Arc<dyn Repository>, settings: Settings) -> Self {
-        Self { repository, settings }
+        Self { repository, cache: None, settings }
+    }
+
+    /// Lets it remember answers to queries.
+    #[must_use]
+    pub fn with_cache(self, cache: Arc<QueryCache>) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// The remembered answers, if there are any.
+    pub fn cache(&self) -> Option<&Arc<QueryCache>> {
+        self.cache.as_ref()
     }
 
     /// Takes one passenger in.
@@ -128,6 +142,9 @@ impl Reservoir {
             radius_m: query.radius_km * 1_000.0,
             limit: query.max_results as usize,
         };
+        if let Some(cache) = self.cache.as_ref().filter(|cache| cache.serves(tenant)) {
+            return cache.query(self.repository.as_ref(), tenant, &area).await;
+        }
         let passengers = self.repository.near(tenant, &area).await?;
         Ok(Answer { found: cut(passengers, &area), source: Source::Bypass })
     }
@@ -266,15 +283,15 @@ fn invalid(field: &str, message: String) -> Error {
 }
 
 /// What of the candidates is in the area, nearest first, and no more than wanted.
-fn cut(passengers: Vec<Passenger>, area: &Area) -> Vec<(Passenger, f64)> {
-    let with_distance = |passenger: Passenger| {
-        let distance = passenger.position.distance_m(area.center);
+pub(crate) fn cut<P: Borrow<Passenger>>(passengers: Vec<P>, area: &Area) -> Vec<(P, f64)> {
+    let with_distance = |passenger: P| {
+        let distance = passenger.borrow().position.distance_m(area.center);
         (passenger, distance)
     };
     let mut found: Vec<_> = passengers.into_iter().map(with_distance).collect();
     found.retain(|(_, distance)| *distance <= area.radius_m);
-    found
-        .sort_by(|(a, near), (b, far)| near.total_cmp(far).then_with(|| a.passenger_id.cmp(&b.passenger_id)));
+    let id = |of: &(P, f64)| of.0.borrow().passenger_id.clone();
+    found.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| id(a).cmp(&id(b))));
     found.truncate(area.limit);
     found
 }

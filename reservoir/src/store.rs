@@ -1,5 +1,6 @@
 //! Why a store outside of the cluster did not do what it was asked.
 
+use signalbox_protocol::PassengerId;
 use signalbox_protocol::error::ErrorCode;
 use thiserror::Error;
 
@@ -49,24 +50,29 @@ pub enum StoreError {
     /// A load that others waited for as well came to nothing.
     #[error("the load that was waited for failed")]
     LoadFailed,
-    /// A list was refused, and some of it could not be removed from the store yet: it is still being tried, and
-    /// until then nobody sees or boards them.
-    #[error("the store is being rid of what it had taken of the list")]
-    Undoing(#[source] Box<StoreError>),
+    /// A push of this passenger is under way, or what is left of one is being removed.
+    #[error("a push of {0} has not ended yet")]
+    Busy(PassengerId),
+    /// A push failed, and some of it could not be removed from the store yet: that is still being tried, and until
+    /// then nobody sees or boards those passengers.
+    #[error("the store is being rid of what it had taken of the push")]
+    Undoing(#[source] Cause),
 }
 
 impl StoreError {
     /// As whoever asked is told.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Unreachable(_) | Self::Lost(_) | Self::OutboxFull { .. } | Self::LoadFailed => {
-                ErrorCode::Unavailable
-            }
+            Self::Unreachable(_)
+            | Self::Lost(_)
+            | Self::OutboxFull { .. }
+            | Self::LoadFailed
+            | Self::Busy(_)
+            | Self::Undoing(_) => ErrorCode::Unavailable,
             Self::Answered { status: 429 | 500.., .. } => ErrorCode::Unavailable,
             Self::Answered { status: 400 | 413 | 422, .. } => ErrorCode::InvalidData,
             Self::Answered { .. } | Self::Unreadable { .. } => ErrorCode::Internal,
             Self::Crowded { .. } => ErrorCode::TooLarge,
-            Self::Undoing(cause) => cause.code(),
         }
     }
 }

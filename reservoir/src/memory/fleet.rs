@@ -141,6 +141,30 @@ impl Fleet {
         Ok((answer, Some(changed)))
     }
 
+    /// The passenger, who waits again, if they were on board by the boarding of this fence.
+    pub(super) fn undo_board(&mut self, id: &PassengerId, fence: u64) -> Option<Passenger> {
+        let record = self.passengers.get_mut(id)?;
+        if (record.passenger.state, record.passenger.fence) != (PassengerState::Boarded, Some(fence)) {
+            return None;
+        }
+        record.passenger.state = PassengerState::Waiting;
+        let vehicle_id = record.passenger.vehicle_id.take();
+        // The fence has been told: whoever shows a smaller one comes from before.
+        record.shown = record.shown.max(fence);
+        record.granted = None;
+        record.passenger.fence = None;
+        record.passenger.boarded_at = None;
+        let changed = record.passenger.clone();
+        if let Some(vehicle) = vehicle_id.and_then(|vehicle| self.vehicles.get_mut(&vehicle)) {
+            vehicle.on_board.retain(|other| other != id);
+        }
+        self.pools.add(&changed);
+        if let Some(end) = changed.expires_at {
+            self.due.insert((end, id.clone()));
+        }
+        Some(changed)
+    }
+
     /// The vehicle, and the passenger if this dropped them off.
     pub(super) fn alight(
         &mut self,

@@ -3,26 +3,53 @@
 
 use signalbox_registry::redis::Script;
 
+/// A script that changes a fleet.
+#[derive(Debug)]
+pub(super) struct Change {
+    alone: Script,
+    noting: Script,
+}
+
+impl Change {
+    /// The script that also leaves a line in the outbox of each change of a passenger, or the one that does not.
+    pub(super) fn noting(&'static self, noting: bool) -> &'static Script {
+        if noting { &self.noting } else { &self.alone }
+    }
+}
+
 macro_rules! change {
     ($file:literal) => {
-        Script::new(concat!(include_str!("scripts/change.lua"), include_str!($file)))
+        Change {
+            alone: Script::new(concat!(
+                "local noted = false\n",
+                include_str!("scripts/change.lua"),
+                include_str!($file)
+            )),
+            noting: Script::new(concat!(
+                "local noted = true\n",
+                include_str!("scripts/change.lua"),
+                include_str!($file)
+            )),
+        }
     };
 }
 
 /// Takes passengers in.
-pub(super) static PUSH: Script = change!("scripts/push.lua");
+pub(super) static PUSH: Change = change!("scripts/push.lua");
 /// Boards a passenger.
-pub(super) static BOARD: Script = change!("scripts/board.lua");
+pub(super) static BOARD: Change = change!("scripts/board.lua");
+/// Undoes a boarding.
+pub(super) static UNDO_BOARD: Change = change!("scripts/undo_board.lua");
 /// Drops a passenger off.
-pub(super) static ALIGHT: Script = change!("scripts/alight.lua");
+pub(super) static ALIGHT: Change = change!("scripts/alight.lua");
 /// Cancels a passenger who waits.
-pub(super) static CANCEL: Script = change!("scripts/cancel.lua");
+pub(super) static CANCEL: Change = change!("scripts/cancel.lua");
 /// Cancels some of those who wait in a pool.
-pub(super) static CANCEL_SOME: Script = change!("scripts/cancel_some.lua");
+pub(super) static CANCEL_SOME: Change = change!("scripts/cancel_some.lua");
 /// Ends waits that are over, and forgets those whose end is past.
-pub(super) static EXPIRE: Script = change!("scripts/expire.lua");
+pub(super) static EXPIRE: Change = change!("scripts/expire.lua");
 /// Writes a vehicle.
-pub(super) static PUT_VEHICLE: Script = change!("scripts/put_vehicle.lua");
+pub(super) static PUT_VEHICLE: Change = change!("scripts/put_vehicle.lua");
 /// Reads a vehicle and who is on board.
 pub(super) static VEHICLE: Script = Script::new(include_str!("scripts/vehicle.lua"));
 /// Finds who waits in an area.
@@ -38,22 +65,13 @@ pub(super) static FLEETS_DUE: Script = Script::new(include_str!("scripts/fleets_
 mod tests {
     use super::*;
 
+    static CHANGES: [&Change; 8] =
+        [&PUSH, &BOARD, &UNDO_BOARD, &ALIGHT, &CANCEL, &CANCEL_SOME, &EXPIRE, &PUT_VEHICLE];
+
     #[test]
     fn every_key_of_a_script_is_the_fleet_s() {
-        let all = [
-            &PUSH,
-            &BOARD,
-            &ALIGHT,
-            &CANCEL,
-            &CANCEL_SOME,
-            &EXPIRE,
-            &PUT_VEHICLE,
-            &VEHICLE,
-            &NEAR,
-            &LIST,
-            &FLEETS_NOTE,
-            &FLEETS_DUE,
-        ];
+        let mut all = vec![&VEHICLE, &NEAR, &LIST, &FLEETS_NOTE, &FLEETS_DUE];
+        all.extend(CHANGES.iter().map(|change| change.noting(true)));
         // Variables of the scripts that hold such names.
         let named =
             ["key", "unpack(keys", "unpack(records", "keys[number]", "on_board", "due", "index", "vehicle"];
@@ -70,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_changes_a_fleet_has_a_deadline() {
-        for script in [&PUSH, &BOARD, &ALIGHT, &CANCEL, &CANCEL_SOME, &EXPIRE, &PUT_VEHICLE] {
+        for script in CHANGES.iter().flat_map(|change| [true, false].map(|noting| change.noting(noting))) {
             assert!(script.text().contains("if now > tonumber(ARGV[1]) then return { 'late' } end"));
         }
     }

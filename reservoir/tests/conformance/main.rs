@@ -15,6 +15,7 @@ mod lives;
 mod pushing;
 mod redis_only;
 mod retries;
+mod undoing;
 mod vehicles;
 mod world;
 

@@ -1,4 +1,5 @@
--- Stands before every script that changes a fleet. KEYS what the fleet's names begin with; ARGV 1 deadline
+-- Stands before every script that changes a fleet, behind a line that says whether its changes are `noted`.
+-- KEYS what the fleet's names begin with; ARGV 1 deadline
 -- in ms of this clock, 2 tenant, and where passengers are told of: 3 all but the last four digits of the
 -- messages' ids, 4 what stands between an id and the data, 5 the time as text. Answers 'late' behind the
 -- deadline: whoever asked has given up, and may have asked again.
@@ -29,10 +30,12 @@ end
 
 local function text8(text) return string.char(#text) .. text end
 
--- Tells the followers of a pool, and those of its kind's namespace who do not follow the pool.
+-- Raises the version of a pool, so that nobody takes an older answer for its, and only then tells the
+-- followers of the pool, and those of its kind's namespace who do not follow the pool.
 local function publish(pool, message)
   local copy = 'namespace:' .. string.match(pool, '^%a+') .. '-reservoir'
   local head = '\2' .. text8(ARGV[2])
+  redis.call('HINCRBY', fleet .. 'versions', pool, 1)
   redis.call('PUBLISH', fleet .. pool, head .. text8(pool) .. '\0' .. message)
   redis.call('PUBLISH', fleet .. copy, head .. text8(copy) .. text8(pool) .. message)
 end
@@ -42,8 +45,10 @@ local function quoted(text)
   return '"' .. text .. '"'
 end
 
--- Tells what became of a passenger, as it is now; the number tells the messages of a script apart.
+-- Tells what became of a passenger, as it is now, and leaves a line in the outbox of the store behind the
+-- cluster; the number tells the messages of a script apart.
 local function tell(number, p)
+  if noted then redis.call('ZADD', fleet .. 'outbox', redis.call('INCR', fleet .. 'outbox:last'), p.id) end
   publish(p.pool, table.concat({
     '{"id":"', ARGV[3], string.format('%04x', number), ARGV[4], '{', p.fixed,
     ',"state":"', states[p.state], '","vehicle_id":', quoted(p.vehicle),

@@ -1,0 +1,176 @@
+//! Where entries lie and versions are counted: in the fleet's slot of Redis, or in this process.
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `versions` | hash | pool -> how often it changed; raised by the scripts that change a pool |
+//! | `cache:POOL:LAT:LON:RADIUS` | string PX | the version, a line's end, the entry in JSON |
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::{FromRedisValue, Value};
+use signalbox_protocol::Tenant;
+use signalbox_protocol::fleet::Pool;
+use signalbox_registry::redis::{Call, Script, Scripts};
+use signalbox_registry::{Backing, Error};
+use tokio::time::Instant;
+
+use super::entry::Entry;
+use super::key::Key;
+
+/// Most entries of a process that stands alone.
+const ENTRIES_MAX: usize = 4_096;
+
+static STORE: Script = Script::new(include_str!("scripts/store.lua"));
+
+/// See the module.
+#[derive(Debug)]
+pub(super) enum Shelf {
+    Memory(Arc<Versions>, Arc<Entries>),
+    Redis(Scripts),
+}
+
+/// What was found under a key.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The pool's version now.
+    pub(super) version: u64,
+    /// The entry, if it is of that version.
+    pub(super) entry: Option<Arc<Entry>>,
+    /// There was one, of another version.
+    pub(super) outdated: bool,
+}
+
+impl Found {
+    fn of(version: u64, lying: Option<(u64, Arc<Entry>)>) -> Self {
+        match lying {
+            Some((of, entry)) if of == version => Self { version, entry: Some(entry), outdated: false },
+            lying => Self { version, entry: None, outdated: lying.is_some() },
+        }
+    }
+}
+
+impl Shelf {
+    pub(super) fn new(backing: Backing) -> Self {
+        match backing {
+            Backing::Memory(commons) => Self::Memory(commons.value(), commons.value()),
+            Backing::Redis(scripts) => Self::Redis(scripts),
+        }
+    }
+
+    /// Looks for an entry. The version is read first, so that what is loaded afterwards is not older than it.
+    pub(super) async fn look(&self, tenant: &Tenant, key: &Key) -> Result<Found, Error> {
+        match self {
+            Self::Memory(versions, entries) => {
+                let version = versions.of(tenant, &key.pool);
+                Ok(Found::of(version, entries.get(tenant, key)))
+            }
+            Self::Redis(scripts) => {
+                let version = scripts.fleet_key(tenant, "versions");
+                let entry = scripts.fleet_key(tenant, &format!("cache:{}", key.name()));
+                let calls =
+                    [Call::new("HGET").arg(version).arg(key.pool.as_str()), Call::new("GET").arg(entry)];
+                let mut answers = scripts.read(tenant, &calls).await?.into_iter();
+                let version = read::<Option<u64>>(answers.next())?.unwrap_or(0);
+                let lying =
+                    read::<Option<Vec<u8>>>(answers.next())?.map(|bytes| decode(&bytes)).transpose()?;
+                Ok(Found::of(version, lying))
+            }
+        }
+    }
+
+    /// Stores an entry, unless the pool's version is another by now; whether it did.
+    pub(super) async fn store(
+        &self,
+        tenant: &Tenant,
+        key: &Key,
+        (version, entry): (u64, &Arc<Entry>),
+        ttl: Duration,
+    ) -> Result<bool, Error> {
+        match self {
+            Self::Memory(versions, entries) => {
+                entries.put(tenant, key, (version, Arc::clone(entry)), ttl);
+                Ok(versions.of(tenant, &key.pool) == version)
+            }
+            Self::Redis(scripts) => {
+                let call = scripts
+                    .on_fleet(&STORE, tenant)
+                    .arg(key.pool.as_str())
+                    .arg(version)
+                    .arg(key.name())
+                    .arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1))
+                    .arg(encode(version, entry));
+                Ok(read::<u8>(Some(scripts.write(tenant, call).await?))? == 1)
+            }
+        }
+    }
+}
+
+fn read<T: FromRedisValue>(value: Option<Value>) -> Result<T, Error> {
+    let unreadable = || Error::Unreadable { what: "remembered answer" };
+    redis::from_redis_value(value.ok_or_else(unreadable)?).map_err(|_| unreadable())
+}
+
+fn encode(version: u64, entry: &Entry) -> Vec<u8> {
+    let mut bytes = format!("{version}\n").into_bytes();
+    serde_json::to_writer(&mut bytes, entry).expect("passengers are written as JSON, to memory");
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Result<(u64, Arc<Entry>), Error> {
+    let unreadable = || Error::Unreadable { what: "remembered answer" };
+    let at = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
+    let version = std::str::from_utf8(&bytes[..at]).ok().and_then(|text| text.parse().ok());
+    let entry = serde_json::from_slice(&bytes[at + 1..]).map_err(|_| unreadable())?;
+    Ok((version.ok_or_else(unreadable)?, Arc::new(entry)))
+}
+
+/// How often each pool of this process changed. The memory repository raises them, before it announces.
+#[derive(Debug, Default)]
+pub(crate) struct Versions(Mutex<HashMap<(Tenant, Pool), u64>>);
+
+impl Versions {
+    /// A pool has changed.
+    pub(crate) fn raise(&self, tenant: &Tenant, pool: &Pool) {
+        *lock(&self.0).entry((tenant.clone(), pool.clone())).or_default() += 1;
+    }
+
+    fn of(&self, tenant: &Tenant, pool: &Pool) -> u64 {
+        lock(&self.0).get(&(tenant.clone(), pool.clone())).copied().unwrap_or(0)
+    }
+}
+
+/// The entries of this process.
+#[derive(Debug, Default)]
+pub(super) struct Entries(Mutex<HashMap<(Tenant, Key), Lying>>);
+
+#[derive(Debug)]
+struct Lying {
+    version: u64,
+    entry: Arc<Entry>,
+    ends: Instant,
+}
+
+impl Entries {
+    fn get(&self, tenant: &Tenant, key: &Key) -> Option<(u64, Arc<Entry>)> {
+        let entries = lock(&self.0);
+        let lying = entries.get(&(tenant.clone(), key.clone()))?;
+        (lying.ends > Instant::now()).then(|| (lying.version, Arc::clone(&lying.entry)))
+    }
+
+    /// Stores an entry, unless there are too many that still live.
+    fn put(&self, tenant: &Tenant, key: &Key, (version, entry): (u64, Arc<Entry>), ttl: Duration) {
+        let (mut entries, now) = (lock(&self.0), Instant::now());
+        if entries.len() >= ENTRIES_MAX {
+            entries.retain(|_, lying| lying.ends > now);
+        }
+        if entries.len() < ENTRIES_MAX {
+            entries.insert((tenant.clone(), key.clone()), Lying { version, entry, ends: now + ttl });
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
