@@ -7,12 +7,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
+use signalbox_testkit::{Forwarder, RedisServer, eventually};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 /// A run takes some seconds; on a busy machine more.
 const RUN_WITHIN: Duration = Duration::from_secs(90);
+
+/// How long a path to Redis swallows everything: longer than a node waits for an answer.
+const FAULT_LASTS: Duration = Duration::from_secs(2);
 
 /// A run in a folder of its own, by which its processes are known.
 struct Load {
@@ -155,6 +159,26 @@ async fn a_lock_that_is_held_for_long_is_renewed_and_the_others_are_denied() {
     let results = Load::new().results(line).await;
     assert!(number(&results, "renewals") > 0.0 && number(&results, "denials") > 0.0, "{results:#}");
     assert_eq!(number(&results, "violations"), 0.0);
+}
+
+#[tokio::test]
+async fn answers_that_are_lost_are_asked_for_again_and_no_lock_is_granted_twice() {
+    let (redis, load) = (RedisServer::start().await, Load::new());
+    let path = Forwarder::start(redis.port()).await;
+    let line = "locks --closed --contenders 8 --resources 4 --wait-ms 3000 --seconds 6 --warm-up-seconds 0";
+    let child = load.spawn(&format!("{line} --redis 127.0.0.1:{}", path.port()), &Load::binary());
+    eventually("locks are asked for", RUN_WITHIN, || {
+        std::future::ready(redis.cli(&["keys", "*:fence"]).lines().count() >= 4)
+    })
+    .await;
+    path.withhold_answers();
+    sleep(FAULT_LASTS).await;
+    path.heal();
+    let outcome = load.end(child).await;
+    assert!(outcome.success, "{}", outcome.output);
+    let results = &outcome.report.expect("there is a report")["results"];
+    assert!(number(results, "unknown") > 0.0, "{results:#}");
+    assert_eq!(number(results, "violations"), 0.0);
 }
 
 #[tokio::test]
