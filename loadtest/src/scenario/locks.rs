@@ -3,6 +3,7 @@
 mod contender;
 mod fairness;
 mod handovers;
+mod line;
 mod record;
 mod words;
 
@@ -108,8 +109,8 @@ async fn contend(
         async { if paced.is_empty() { Ok(()) } else { Traffic::pace(timeline, options.rate, paced).await } };
     let counting = async {
         match &cluster.redis {
-            Some(redis) => CommandCounts::during(redis, timeline).await.ok(),
-            None => None,
+            Some(redis) => CommandCounts::during(redis, timeline).await.map(Some),
+            None => Ok(None),
         }
     };
     let (paced, spent, commands) =
@@ -117,6 +118,10 @@ async fn contend(
     if let Err(error) = paced {
         report.failure(error.to_string());
     }
+    let commands = commands.unwrap_or_else(|error| {
+        report.warning(format!("the commands of Redis can't be counted: {error}"));
+        None
+    });
     crew::finish(tasks, GRACE, &terms.stop, report).await;
     Ok((record, spent.context("the servers can't be measured")?, commands))
 }

@@ -1,0 +1,149 @@
+//! What each scenario can be told.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Output, Payload, Run, Servers, schedule, seconds};
+use crate::pace::Schedule;
+
+#[derive(Debug, Args)]
+pub(crate) struct Idle {
+    /// Connections to open
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) connections: usize,
+    /// Handshakes under way at once
+    #[arg(long, default_value_t = 64)]
+    pub(crate) at_once: usize,
+    /// How long the memory may take to stand still, in seconds
+    #[arg(long, default_value_t = 30)]
+    pub(crate) settle_seconds: u64,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unicast {
+    /// Pairs of clients: one on the first node sends to one on the second
+    #[arg(long, default_value_t = 100)]
+    pub(crate) pairs: u32,
+    /// Messages per second of all pairs together
+    #[arg(long, default_value = "1000", value_parser = schedule)]
+    pub(crate) rate: Schedule,
+    /// Send as fast as messages arrive instead, in a closed loop
+    #[arg(long)]
+    pub(crate) full_speed: bool,
+    /// With --full-speed: messages of a pair that may be under way
+    #[arg(long, default_value_t = 32)]
+    pub(crate) window: u32,
+    /// Do not measure a bare hop through Redis first
+    #[arg(long)]
+    pub(crate) no_baseline: bool,
+    #[command(flatten)]
+    pub(crate) payload: Payload,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fanout {
+    /// Subscribers, spread over the nodes
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) subscribers: u32,
+    /// Messages per second of the one publisher
+    #[arg(long, default_value = "50", value_parser = schedule)]
+    pub(crate) rate: Schedule,
+    #[command(flatten)]
+    pub(crate) payload: Payload,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Locks {
+    /// Contenders, each on a connection of its own, spread over the nodes
+    #[arg(long, default_value_t = 64)]
+    pub(crate) contenders: u32,
+    /// Resources, of which each contender picks one at random each time
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) resources: u32,
+    /// All contend for one resource
+    #[arg(long)]
+    pub(crate) hot: bool,
+    /// Acquisitions per second of all contenders together; each is followed by a release
+    #[arg(long, default_value = "1000", value_parser = schedule)]
+    pub(crate) rate: Schedule,
+    /// Acquire again as soon as the release is answered instead, in a closed loop
+    #[arg(long)]
+    pub(crate) closed: bool,
+    /// How long to wait in line, in milliseconds; 0 to be denied at once and try again
+    #[arg(long, default_value_t = 0)]
+    pub(crate) wait_ms: u64,
+    /// A denied contender tries again when it is told to, but after so many milliseconds at most
+    #[arg(long, default_value_t = 100)]
+    pub(crate) retry_ms_max: u64,
+    /// How long a lock lasts unless it is renewed, in milliseconds
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) ttl_ms: u32,
+    /// How long a contender holds a lock, in milliseconds; it renews it if that is long
+    #[arg(long, default_value_t = 0)]
+    pub(crate) hold_ms: u64,
+    /// Run redis-benchmark first (SET key value NX EX 5, random keys, 50 connections) and compare
+    #[arg(long)]
+    pub(crate) baseline: bool,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Boarding {
+    /// Vehicles, each with two connections, to two of the nodes
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) vehicles: u32,
+    /// Passengers, spread over the pools
+    #[arg(long, default_value_t = 500)]
+    pub(crate) passengers: u32,
+    /// Pools, routes and depots in turn; every vehicle boards from all of them
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pools: u32,
+    /// Seats of each vehicle
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) capacity: u32,
+    /// How many vehicles try for each passenger
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rivals: u32,
+    /// How often, in percent, a vehicle lets somebody alight before it boards the next
+    #[arg(long, default_value_t = 30)]
+    pub(crate) alight_percent: u64,
+    /// How often, in percent, a request is sent twice at once, through two nodes
+    #[arg(long, default_value_t = 10)]
+    pub(crate) double_percent: u64,
+    /// The race is stopped after so many seconds
+    #[arg(long, default_value = "60", value_parser = seconds)]
+    pub(crate) seconds_max: Duration,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Redis {
+    /// Messages per second
+    #[arg(long, default_value = "1000", value_parser = schedule)]
+    pub(crate) rate: Schedule,
+    #[command(flatten)]
+    pub(crate) payload: Payload,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
