@@ -182,6 +182,55 @@ async fn answers_that_are_lost_are_asked_for_again_and_no_lock_is_granted_twice(
 }
 
 #[tokio::test]
+async fn a_redis_that_forgets_a_lock_is_found_out() {
+    let (redis, load) = (RedisServer::start().await, Load::new());
+    let line = "locks --closed --hot --hold-ms 1000 --contenders 4 --seconds 5 --warm-up-seconds 0";
+    let child = load.spawn(&format!("{line} --redis 127.0.0.1:{}", redis.port()), &Load::binary());
+    for _ in 0..3 {
+        eventually("somebody holds the lock, who is forgotten", RUN_WITHIN, || {
+            let lock = redis.cli(&["keys", "*:lock"]);
+            std::future::ready(!lock.is_empty() && redis.cli(&["del", &lock]) == "1")
+        })
+        .await;
+    }
+    let outcome = load.end(child).await;
+    assert!(!outcome.success, "{}", outcome.output);
+    assert!(outcome.output.contains("FAILED: two holders at once: resource 0: client"), "{}", outcome.output);
+}
+
+#[tokio::test]
+async fn vehicles_board_every_passenger_once() {
+    let line = "boarding --vehicles 6 --passengers 60 --rivals 4 --capacity 3 --nodes 3 --double-percent 30";
+    let results = Load::new().results(line).await;
+    // Somebody may find all that try full.
+    assert!(number(&results, "boardings") > 50.0, "{results:#}");
+    assert_eq!(number(&results, "violations"), 0.0);
+    for name in ["conflicts", "alighted", "board_p50_us", "boardings_per_second", "asked_two_at_once"] {
+        assert!(number(&results, name) > 0.0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_boards_twice_when_answers_are_lost() {
+    let (redis, load) = (RedisServer::start().await, Load::new());
+    let path = Forwarder::start(redis.port()).await;
+    let line = "boarding --vehicles 6 --passengers 1000 --rivals 2";
+    let child = load.spawn(&format!("{line} --redis 127.0.0.1:{}", path.port()), &Load::binary());
+    eventually("somebody is on board", RUN_WITHIN, || {
+        std::future::ready(!redis.cli(&["keys", "*:on"]).is_empty())
+    })
+    .await;
+    path.withhold_answers();
+    sleep(FAULT_LASTS).await;
+    path.heal();
+    let outcome = load.end(child).await;
+    assert!(outcome.success, "{}", outcome.output);
+    let results = &outcome.report.expect("there is a report")["results"];
+    assert!(number(results, "unknown") > 0.0, "{results:#}");
+    assert_eq!(number(results, "violations"), 0.0);
+}
+
+#[tokio::test]
 async fn the_bare_hop_is_measured_alone_too() {
     let results = Load::new().results("redis --rate 500 --seconds 1 --warm-up-seconds 0.2").await;
     assert_eq!(number(&results, "measured"), 500.0);

@@ -123,7 +123,7 @@ pub(crate) struct Boarding {
     /// How often, in percent, a vehicle lets somebody alight before it boards the next
     #[arg(long, default_value_t = 30)]
     pub(crate) alight_percent: u64,
-    /// How often, in percent, a request is sent twice at once, through two nodes
+    /// How often, in percent, a vehicle asks through both connections at once: twice the same, or for two
     #[arg(long, default_value_t = 10)]
     pub(crate) double_percent: u64,
     /// The race is stopped after so many seconds

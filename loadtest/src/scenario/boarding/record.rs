@@ -28,7 +28,7 @@ pub(super) struct Record {
     alights: Latencies,
     alighted: u64,
     denials: Denials,
-    /// Requests that were sent twice at once.
+    /// How often a vehicle asked through both connections at once.
     pub(super) doubled: u64,
     /// Questions to which a node said that it can't do anything at the moment.
     pub(super) unavailable: u64,
@@ -100,7 +100,7 @@ impl Record {
             ("denied_full", full),
             ("denied_stale_fence", stale_fence),
             ("denied_state", state),
-            ("doubled_requests", self.doubled),
+            ("asked_two_at_once", self.doubled),
             ("unavailable", self.unavailable),
             ("connections_broken", self.broken),
         ] {

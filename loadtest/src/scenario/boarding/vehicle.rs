@@ -17,7 +17,7 @@ const WRONG_PERCENT: u64 = 5;
 pub(super) struct Vehicle {
     number: u32,
     line: Line,
-    /// A second connection, to the next node, for requests that are sent twice.
+    /// A second connection, to the next node, for what is asked at the same time.
     second: Line,
     dice: Dice,
     record: Shared,
@@ -36,48 +36,60 @@ impl Vehicle {
     /// Tries for all its passengers. Answers an error if it can't go on.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         let (terms, number) = (Rc::clone(&self.terms), self.number);
+        let mut passengers = (0..terms.passengers).filter(|passenger| terms.tries(number, *passenger));
         let mut result = Ok(());
-        for passenger in (0..terms.passengers).filter(|passenger| terms.tries(number, *passenger)) {
-            if result.is_err() || terms.stop.is_cancelled() {
-                break;
-            }
-            result = self.visit(passenger).await;
+        while result.is_ok()
+            && !terms.stop.is_cancelled()
+            && let Some(passenger) = passengers.next()
+        {
+            let at_once = if self.dice.percent(terms.double_percent) { self.dice.below(2) } else { 2 };
+            result = match at_once {
+                0 => self.visit(passenger, Some(passenger)).await,
+                1 => self.visit(passenger, passengers.next()).await,
+                _ => self.visit(passenger, None).await,
+            };
         }
         self.line.close().await;
         self.second.close().await;
         result
     }
 
-    async fn visit(&mut self, passenger: u32) -> anyhow::Result<()> {
+    /// Makes room, and tries for a passenger; and at once, through the other connection, for `second`, which
+    /// may be the same one.
+    async fn visit(&mut self, passenger: u32, second: Option<u32>) -> anyhow::Result<()> {
         let is_full = self.aboard.len() >= self.terms.capacity as usize;
         let alights = self.dice.percent(self.terms.alight_percent);
         if !self.aboard.is_empty() && (alights || is_full && !self.dice.percent(WRONG_PERCENT)) {
             self.alight().await?;
         }
-        self.board(passenger).await
+        let request = self.next_request();
+        let Some(second) = second else {
+            let reply = self.line.ask(passenger, request).await?;
+            self.boarded(passenger, reply);
+            return Ok(());
+        };
+        self.record.borrow_mut().doubled += 1;
+        let second_request = if second == passenger { request } else { self.next_request() };
+        let (line, other) = (&mut self.line, &mut self.second);
+        let asking = tokio::try_join!(line.ask(passenger, request), other.ask(second, second_request));
+        let (reply, second_reply) = asking?;
+        self.boarded(passenger, reply);
+        self.boarded(second, second_reply);
+        Ok(())
     }
 
-    async fn board(&mut self, passenger: u32) -> anyhow::Result<()> {
+    fn next_request(&mut self) -> Question {
         self.requests += 1;
-        let request = u64::from(self.number) << 32 | self.requests;
-        let question = Question::Board { request };
-        let replies = if self.dice.percent(self.terms.double_percent) {
-            self.record.borrow_mut().doubled += 1;
-            let both =
-                tokio::try_join!(self.line.ask(passenger, question), self.second.ask(passenger, question));
-            both.map(|(reply, second)| [reply, second])?
-        } else {
-            [self.line.ask(passenger, question).await?, None]
-        };
-        let fence = replies.into_iter().find_map(|reply| match reply {
-            Some(Reply::Confirmed { fence, .. }) => Some(fence),
-            Some(Reply::Denied { .. } | Reply::Alighted) | None => None,
-        });
-        if let Some(fence) = fence {
-            self.record.borrow_mut().boardings += 1;
+        Question::Board { request: u64::from(self.number) << 32 | self.requests }
+    }
+
+    /// Takes note of who is on board now.
+    fn boarded(&mut self, passenger: u32, reply: Option<Reply>) {
+        let Some(Reply::Confirmed { fence, .. }) = reply else { return };
+        if !self.aboard.contains(&(passenger, fence)) {
             self.aboard.push((passenger, fence));
+            self.record.borrow_mut().boardings += 1;
         }
-        Ok(())
     }
 
     async fn alight(&mut self) -> anyhow::Result<()> {
