@@ -6,6 +6,9 @@
 //! it then, and how late it was is told beside the result. Sequence numbers find what was lost, doubled
 //! or overtaken.
 //!
+//! Scenarios about locks and boardings keep a `history` of every question and its answer, and a `checker`
+//! judges it afterwards: a broken promise fails the run and is shown with the operations that prove it.
+//!
 //! All connections of a run live in one thread, so its figures need no synchronisation and its clients
 //! share one clock. This crate speaks to nodes through `signalbox-client` and must never know how they
 //! are built; the bare Redis hop that it compares with is spoken byte by byte in `resp`.

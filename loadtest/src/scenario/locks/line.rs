@@ -93,8 +93,12 @@ impl Line {
                 }
             };
             self.note(verb, claim, invoked_ns, reply.as_ref())?;
-            if reply.is_some() || self.terms.stop.is_cancelled() {
+            if reply.is_some() {
                 return Ok(reply);
+            }
+            if self.terms.stop.is_cancelled() {
+                self.record.borrow_mut().cut_off += 1;
+                return Ok(None);
             }
         }
         Ok(None)

@@ -37,6 +37,8 @@ pub(super) struct Record {
     unavailable: u64,
     /// Connections that broke.
     pub(super) broken: u64,
+    /// Questions that were given up because the run was over.
+    pub(super) cut_off: u64,
     /// What was due and never begun.
     pub(super) never_begun: u64,
 }
@@ -58,6 +60,7 @@ impl Record {
             refusals: 0,
             unavailable: 0,
             broken: 0,
+            cut_off: 0,
             never_begun: 0,
         }))
     }
@@ -134,6 +137,7 @@ impl Record {
             ("refusals", self.refusals),
             ("unavailable", self.unavailable),
             ("connections_broken", self.broken),
+            ("cut_off_at_the_end", self.cut_off),
         ] {
             report.result(name, count);
         }
@@ -161,5 +165,34 @@ impl Watched for RefCell<Record> {
 
     fn turn_over(&self) -> Latencies {
         self.borrow_mut().turn_over()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Span;
+    use crate::history::locks::Granted;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_operations_are_kept_and_those_of_the_measured_part_are_measured() {
+        let seconds = Duration::from_secs;
+        let timeline = Timeline::starting_now(seconds(2), seconds(10));
+        let record = Record::new(timeline, 2, 4);
+        let mut record = record.borrow_mut();
+        let mut add = |client, second: u64, action| {
+            let span = Span { invoked_ns: second * 1_000_000_000, returned_ns: second * 1_000_000_000 + 500 };
+            record.add(LockOperation { client, resource: 0, request: second, span, action });
+        };
+        for second in 0..15 {
+            add(1, second, LockAction::Acquire(Answer::Ok(Granted { fence: second, ttl_ms: 1 })));
+            add(1, second, LockAction::Release { fence: second, answer: Answer::Ok(()) });
+        }
+        add(0, 3, LockAction::Acquire(Answer::Refused(())));
+        add(0, 3, LockAction::Acquire(Answer::Unknown));
+        add(0, 3, LockAction::Release { fence: 1, answer: Answer::Refused(()) });
+        assert_eq!((record.grants.as_slice(), record.done), (&[0, 10][..], 30));
+        assert_eq!((record.releases.count(), record.denials, record.refusals), (10, 1, 1));
+        assert_eq!(record.history.len(), 33);
     }
 }
