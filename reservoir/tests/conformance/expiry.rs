@@ -1,5 +1,6 @@
 //! Waits that are too long, and what is forgotten.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use signalbox_protocol::control::BoardingDenial;
@@ -138,13 +139,15 @@ async fn whoever_ended_is_forgotten_in_time(world: World) {
     node.board("BOARDED", "V1").await.unwrap();
     let boarded = node.repository.board(&node.request("r"), &crate::world::boarding("ALIGHTED", "V1")).await;
     node.alight("ALIGHTED", boarded.unwrap().fence).await.unwrap();
+    let ended = AtomicUsize::new(0);
     eventually("those who ended are forgotten", SOON + SOON, || async {
-        node.repository.expire(node.now()).await.unwrap();
+        ended.fetch_add(node.repository.expire(node.now()).await.unwrap(), Ordering::Relaxed);
         let all = node.repository.list(&tenant("acme"), &Filter::default(), None, 10).await.unwrap();
         let ids: Vec<_> = all.items.iter().map(|passenger| passenger.passenger_id.as_str()).collect();
         ids == ["BOARDED", "STAYS"]
     })
     .await;
+    assert_eq!(ended.into_inner(), 1, "nobody ends twice");
     for gone in ["CANCELLED", "ALIGHTED", "EXPIRED"] {
         assert_eq!(node.passenger(gone).await, None, "{gone}");
     }

@@ -78,8 +78,11 @@ async fn a_boarding_that_comes_late_does_nothing() {
         node.board("NOBODY", "V1").await.unwrap_err();
     }
     server.pause();
-    is_unknown(&one.repository.board(&one.request("r"), &boarding("COM_1", "V1")).await);
-    is_unknown(&other.repository.board(&other.request("r"), &boarding("COM_2", "V2")).await);
+    let (actor, others) = (one.request("r"), other.request("r"));
+    let (mine, theirs) = (boarding("COM_1", "V1"), boarding("COM_2", "V2"));
+    let answers = tokio::join!(one.repository.board(&actor, &mine), other.repository.board(&others, &theirs));
+    is_unknown(&answers.0);
+    is_unknown(&answers.1);
     server.resume();
     // What is asked now comes behind the late commands.
     for node in [&one, &other] {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use signalbox_registry::Error as RegistryError;
 use signalbox_reservoir::Error;
 use signalbox_reservoir::repository::{Boarded, Settings};
-use signalbox_testkit::RedisServer;
+use signalbox_testkit::{RedisServer, eventually};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -98,6 +98,21 @@ async fn a_killed_redis_boards_nobody_twice_and_retries_tell_what_happened() {
     check(&nodes, raced).await;
 }
 
+/// Asks again until there is an answer; the boarding, unless that was refused.
+async fn asked_again(node: &Node, passenger: &str, by: &str) -> Option<Boarded> {
+    let ask = || async {
+        let again = node.request(&request(passenger, by));
+        node.repository.board(&again, &boarding(passenger, by)).await
+    };
+    let answered = || async { !matches!(ask().await, Err(Error::Registry(_))) };
+    eventually("an answer", SOON, answered).await;
+    match ask().await {
+        Ok(boarded) => Some(boarded),
+        Err(Error::Denied(_)) => None,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
 async fn check(nodes: &[Arc<Node>; 2], raced: Vec<(usize, Raced)>) {
     let mut taken: HashMap<String, (String, Boarded)> = HashMap::new();
     for (number, Raced { confirmed, unknown, .. }) in raced {
@@ -105,17 +120,12 @@ async fn check(nodes: &[Arc<Node>; 2], raced: Vec<(usize, Raced)>) {
         let mut got = confirmed;
         for passenger in unknown {
             // On the other node than the first time.
-            let again = nodes[(number + 1) % 2].request(&request(&passenger, &by));
-            match node.repository.board(&again, &boarding(&passenger, &by)).await {
-                Ok(boarded) => got.push((passenger, boarded)),
-                Err(Error::Denied(_)) => {}
-                Err(other) => panic!("{other:?}"),
-            }
+            let answer = asked_again(&nodes[(number + 1) % 2], &passenger, &by).await;
+            got.extend(answer.map(|boarded| (passenger, boarded)));
         }
         for (passenger, boarded) in got {
-            let again = node.request(&request(&passenger, &by));
-            let same = node.repository.board(&again, &boarding(&passenger, &by)).await.unwrap();
-            assert_eq!(same, boarded, "what was confirmed stays so");
+            let again = asked_again(node, &passenger, &by).await;
+            assert_eq!(again, Some(boarded), "what was confirmed stays so");
             let before = taken.insert(passenger, (by.clone(), boarded));
             assert!(before.is_none(), "{before:?} and {by}");
         }
