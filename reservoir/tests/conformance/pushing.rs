@@ -13,6 +13,7 @@ on_both!(
     a_list_with_somebody_who_exists_changes_nothing,
     a_pool_finds_its_nearest_and_nobody_else,
     many_at_one_place_are_all_found,
+    a_wide_search_finds_the_nearest_wherever_most_are,
     the_date_line_is_no_border,
     tenants_do_not_see_each_other,
     ten_thousand_come_in_by_one_step,
@@ -96,6 +97,21 @@ async fn many_at_one_place_are_all_found(world: World) {
     let all = ids_near(&node, &area((13.1, -59.6), 10.0, 5_000)).await;
     assert_eq!(all.len(), 3_000);
     assert_eq!(ids_near(&node, &area((13.1, -59.6), 10.0, 7)).await.len(), 7);
+}
+
+async fn a_wide_search_finds_the_nearest_wherever_most_are(world: World) {
+    let node = world.node().await;
+    let at = |id: String, lat| Passenger { position: point(lat, -59.0), ..node.waiting(&id, "route:12") };
+    // A crowd 60 km away, a few people on the way there, and nobody close by.
+    let mut list: Vec<_> = (0..2_000).map(|number| at(format!("CROWD{number}"), 13.54)).collect();
+    list.extend((1..=20).map(|step| at(format!("P{step:02}"), 13.0 + f64::from(step) * 0.02)));
+    node.repository.push(&node.actor(), list).await.unwrap();
+    let nearest = |limit| area((13.0, -59.0), 90_000.0, limit);
+    assert_eq!(ids_near(&node, &nearest(1)).await, ["P01"]);
+    assert_eq!(ids_near(&node, &nearest(3)).await, ["P01", "P02", "P03"]);
+    let fifty = ids_near(&node, &nearest(50)).await;
+    assert_eq!((fifty[19].as_str(), fifty.len()), ("P20", 50));
+    assert_eq!(ids_near(&node, &nearest(3_000)).await.len(), 2_020);
 }
 
 async fn the_date_line_is_no_border(world: World) {

@@ -1,6 +1,6 @@
 //! What only a server that can fail has to keep.
 
 mod answers;
+mod clock;
 mod crash;
 mod refusals;
-mod turns;

@@ -1,19 +1,22 @@
 -- KEYS what the fleet's names begin with; ARGV pool, longitude, latitude, metres, how many are wanted, and the
 -- longitude at which the area goes on beyond the date line, or nothing: no search crosses it. Answers the
 -- records of the nearest who wait, and some more; all of the area beyond that line. Those whose time is over are
--- left out; should they be many, it looks at more.
+-- left out; should they be many, it looks at more. A search costs by how many are in the area, so that a wide
+-- one begins in the middle, where the wanted would be if all were spread evenly.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local index, wanted, SPARE, ALL, AT_ONCE = KEYS[1] .. ':pool:' .. ARGV[1] .. ':geo', tonumber(ARGV[5]), 16, 1000000, 1000
+local index, wanted, metres = KEYS[1] .. ':pool:' .. ARGV[1] .. ':geo', tonumber(ARGV[5]), tonumber(ARGV[4])
+local SPARE, ALL, AT_ONCE, NARROWEST_M = 16, 1000000, 1000, 250
 
-local function search(longitude, count)
-  return redis.call('GEOSEARCH', index, 'FROMLONLAT', longitude, ARGV[3], 'BYRADIUS', ARGV[4], 'm', 'ASC', 'COUNT', count)
+local function search(longitude, radius, count)
+  return redis.call(
+    'GEOSEARCH', index, 'FROMLONLAT', longitude, ARGV[3], 'BYRADIUS', radius, 'm', 'ASC', 'COUNT', count)
 end
 
 local function on_both_sides()
-  local ids, seen = search(ARGV[2], ALL), {}
+  local ids, seen = search(ARGV[2], metres, ALL), {}
   for _, id in ipairs(ids) do seen[id] = true end
-  for _, id in ipairs(search(ARGV[6], ALL)) do
+  for _, id in ipairs(search(ARGV[6], metres, ALL)) do
     if not seen[id] then ids[#ids + 1] = id end
   end
   return ids
@@ -36,9 +39,17 @@ end
 
 if ARGV[6] ~= '' then return records_of(on_both_sides()) end
 local count = wanted + SPARE
+local share = 4 * count / math.max(redis.call('ZCARD', index), 1)
+local radius = math.min(metres, math.max(NARROWEST_M, metres * math.sqrt(share)))
 while true do
-  local ids = search(ARGV[2], count)
-  local found = records_of(ids)
-  if #found >= wanted or #ids < count then return found end
-  count = count * 4
+  local ids = search(ARGV[2], radius, count)
+  local found = (#ids >= wanted or radius == metres) and records_of(ids) or {}
+  if #found >= wanted then return found end
+  if #ids == count then
+    count = count * 4
+  elseif radius < metres then
+    radius = math.min(metres, radius * 2)
+  else
+    return found
+  end
 end

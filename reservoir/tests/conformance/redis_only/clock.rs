@@ -1,11 +1,12 @@
-//! Several nodes turn the clock, on fleets that others filled.
+//! Several nodes turn the clock, on fleets that others filled; and a clock that goes back.
 
 use std::collections::HashSet;
 
 use signalbox_protocol::fleet::{Passenger, PassengerState};
 use signalbox_protocol::timestamp::Timestamp;
+use signalbox_registry::redis::RedisConfig;
 use signalbox_reservoir::repository::{Filter, Settings};
-use signalbox_testkit::{RedisServer, eventually};
+use signalbox_testkit::{Forwarder, RedisServer, eventually};
 
 use crate::world::{Node, SOON, patient, tenant};
 
@@ -69,4 +70,39 @@ async fn what_is_no_tenant_on_the_list_of_fleets_hurts_nobody() {
     node.repository.push(&node.actor(), vec![one]).await.unwrap();
     eventually("the wait ends", SOON, || async { node.repository.expire(node.now()).await.unwrap() == 1 })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_dies_over_a_look_delays_it_by_moments() {
+    let server = RedisServer::start().await;
+    let path = Forwarder::start(server.port()).await;
+    let survivor = Node::on_redis(&patient(&server), Settings::default()).await;
+    let dying = Node::on_redis(&RedisConfig::new(&path.url()), Settings::default()).await;
+    // It has looked before: no answer but the one that is withheld is between it and its death.
+    dying.repository.expire(dying.now()).await.unwrap();
+    let end = Some(Timestamp(survivor.now().0 - 1));
+    let one = Passenger { expires_at: end, ..survivor.waiting("COM_1", "route:12") };
+    survivor.repository.push(&survivor.actor(), vec![one]).await.unwrap();
+    path.withhold_answers();
+    dying.repository.expire(dying.now()).await.unwrap_err();
+    drop(dying);
+    let taken = survivor.repository.expire(survivor.now()).await.unwrap();
+    assert_eq!(taken, 0, "the other one has it");
+    eventually("the wait ends", SOON, || async {
+        survivor.repository.expire(survivor.now()).await.unwrap() == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fences_grow_though_the_clock_goes_back() {
+    let server = RedisServer::start().await;
+    let node = Node::on_redis(&patient(&server), Settings::default()).await;
+    node.push(&["COM_1", "COM_2"]).await;
+    node.vehicle("V1", 2).await;
+    let in_an_hour = (node.now().0 + 3_600_000) * 1_000;
+    server.cli(&["set", "sb:{acme:fleet}:fence", &in_an_hour.to_string()]);
+    assert_eq!(node.board("COM_1", "V1").await.unwrap().fence, in_an_hour + 1);
+    assert_eq!(node.board("COM_2", "V1").await.unwrap().fence, in_an_hour + 2);
+    assert_eq!(node.on_board("V1").await, ["COM_1", "COM_2"]);
 }
