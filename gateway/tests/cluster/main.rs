@@ -17,5 +17,6 @@ mod openapi;
 mod orders;
 mod passengers;
 mod process;
+mod reference;
 mod routing;
 mod tenants;
