@@ -1,12 +1,13 @@
 //! The fleet over HTTP: vehicles and passengers before the race, and how all of them ended.
 
-use std::io;
+use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use signalbox_client::protocol::fleet;
+use tokio::time::sleep;
 
 use super::terms::Terms;
 use crate::checker::{Manifest, Outcome, PassengerEnd, PassengerState};
@@ -14,10 +15,16 @@ use crate::cluster::Cluster;
 use crate::http;
 
 /// Passengers that are created with one request.
-const BATCH: u32 = 500;
+const BATCH: u32 = 200;
 
 /// Requests under way at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
+
+/// A request that could not be done at the moment is sent so often.
+const ATTEMPTS: u32 = 5;
+
+/// The pause before it is sent again.
+const AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 /// A fleet of a cluster, of which any node can be asked.
 #[derive(Debug, Clone, Copy)]
@@ -101,31 +108,39 @@ impl Fleet<'_> {
     }
 
     async fn get<T: for<'de> Deserialize<'de>>(&self, path: &str, node: u32) -> anyhow::Result<T> {
-        let answer = http::get(self.address(node), &in_tenant(path)).await;
-        serde_json::from_str(&accepted("GET", path, answer)?).with_context(|| format!("GET {path}"))
+        let body = self.ask("GET", path, "", node).await?;
+        serde_json::from_str(&body).with_context(|| format!("GET {path}"))
     }
 
-    async fn send(&self, method: &str, path: &str, body: &Value, node: u32) -> anyhow::Result<String> {
-        let answer = http::send(self.address(node), method, &in_tenant(path), &body.to_string()).await;
-        accepted(method, path, answer)
+    async fn send(&self, method: &str, path: &str, body: &Value, node: u32) -> anyhow::Result<()> {
+        self.ask(method, path, &body.to_string(), node).await.map(|_| ())
+    }
+
+    /// Asks one node, and the next ones if that can't do it at the moment or does not know whether it did.
+    async fn ask(&self, method: &str, path: &str, body: &str, node: u32) -> anyhow::Result<String> {
+        let in_tenant = format!("{path}?tenant={}", Cluster::TENANT);
+        let mut attempts = 0;
+        loop {
+            let answer = http::send(self.address(node + attempts), method, &in_tenant, body).await;
+            attempts += 1;
+            match answer {
+                Ok((200..300, body)) => return Ok(body),
+                // The ids are new: whoever exists was created by the attempt before.
+                Ok((409, body)) if attempts > 1 => return Ok(body),
+                Ok((429 | 503 | 504, _)) | Err(_) if attempts < ATTEMPTS => sleep(AGAIN_AFTER).await,
+                Ok((status, body)) => {
+                    let shown: String = body.chars().take(300).collect();
+                    bail!("{method} {path} is answered {status}: {shown}");
+                }
+                Err(error) => return Err(error).with_context(|| format!("{method} {path}")),
+            }
+        }
     }
 
     fn address(&self, node: u32) -> &str {
         let nodes = &self.cluster.nodes;
         &nodes[node as usize % nodes.len()].address
     }
-}
-
-fn in_tenant(path: &str) -> String {
-    format!("{path}?tenant={}", Cluster::TENANT)
-}
-
-/// The body of an answer that says yes.
-fn accepted(method: &str, path: &str, answer: io::Result<(u16, String)>) -> anyhow::Result<String> {
-    let (status, body) = answer.with_context(|| format!("{method} {path}"))?;
-    let shown: String = body.chars().take(300).collect();
-    ensure!((200..300).contains(&status), "{method} {path} is answered {status}: {shown}");
-    Ok(body)
 }
 
 /// Asks for each number, several at a time; answers in order.
