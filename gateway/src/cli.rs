@@ -14,14 +14,17 @@ mod api;
 mod config;
 mod connect;
 mod connections;
+mod http;
 mod line;
 mod locks;
 mod logging;
 mod publish;
+mod seed;
 mod serve;
 mod settings;
 mod table;
 mod topics;
+mod world;
 
 /// Signalbox: a cluster of WebSocket gateways for vehicles, passengers and services.
 ///
@@ -54,6 +57,8 @@ enum Command {
     Connections(connections::ConnectionsArgs),
     /// List the locks that are held
     Locks(locks::LocksArgs),
+    /// Fill reservoirs with made-up passengers
+    Seed(seed::SeedArgs),
     /// Explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -70,6 +75,7 @@ impl Cli {
             Some(Command::Topics(args)) => topics::run(&args),
             Some(Command::Connections(args)) => connections::run(&args),
             Some(Command::Locks(args)) => locks::run(&args),
+            Some(Command::Seed(args)) => seed::run(&args),
             Some(Command::Config(command)) => config::run(&command),
         };
         match result {
@@ -84,7 +90,7 @@ impl Cli {
     }
 }
 
-/// Why a command ended badly, by exit code. Bad usage (2) is found and reported by clap.
+/// Why a command ended badly, by exit code. Most bad usage is found and reported by clap.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -93,6 +99,8 @@ enum Failure {
         "bad configuration:\n  environment variable RUST_LOG: must be `level` or `target=level`, with commas between"
     )]
     BadRustLog,
+    #[error("error: {}\n\nFor more information, try '--help'.", with_causes(.0))]
+    Usage(anyhow::Error),
     #[error("error: {}", with_causes(.0))]
     Running(#[from] anyhow::Error),
 }
@@ -101,6 +109,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Running(_) => ExitCode::from(1),
+            Self::Usage(_) => ExitCode::from(2),
             Self::BadConfig(_) | Self::BadRustLog => ExitCode::from(64),
         }
     }

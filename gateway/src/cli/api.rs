@@ -1,25 +1,18 @@
-//! A client of a node's HTTP API that asks one thing and leaves.
-//!
-//! What must stay true: every call ends within the time given, whatever the peer does.
+//! What commands that ask a node have in common: their flags, and how answers are told.
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Uri};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
+use super::http::Http;
 use super::small_runtime;
 use crate::config::units::{PERIOD_EXAMPLES, parse_period};
 
-const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How much of an answer that is no problem document is quoted.
 const QUOTED_CHARS: usize = 200;
 
@@ -90,42 +83,14 @@ impl ApiArgs {
         query: &[(&str, &str)],
         body: Bytes,
     ) -> anyhow::Result<T> {
-        let authority = self.url.authority().map(ToString::to_string).unwrap_or_default();
-        let mut target = format!("{path}?tenant={}", encoded(&self.tenant));
-        for (name, value) in query {
-            target.push_str(&format!("&{name}={}", encoded(value)));
-        }
-        let request = Request::builder()
-            .method(method)
-            .uri(target)
-            .header(HOST, authority)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))?;
-        let answer = small_runtime()?.block_on(async {
-            timeout(self.timeout, exchange(&self.url, request))
-                .await
-                .map_err(|_| anyhow!("no answer from {} within {:?}", self.url, self.timeout))?
-        })?;
-        serde_json::from_slice(&answer).context("the answer is not what this version expects")
+        let answer = small_runtime()?.block_on(self.http().call(method, path, query, body))?;
+        answer.json()
     }
-}
 
-async fn exchange(base: &Uri, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
-    let host = base.host().unwrap_or_default().trim_matches(['[', ']']);
-    let stream = TcpStream::connect((host, base.port_u16().unwrap_or(80)))
-        .await
-        .with_context(|| format!("no node answers at {base}"))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let exchange = async move {
-        let response = sender.send_request(request).await?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes();
-        if head.status.is_success() { Ok(body) } else { Err(refusal(head.status.as_u16(), &body)) }
-    };
-    // The connection ends when `exchange` drops the sender; its own error is the exchange's too.
-    let (answer, _) = tokio::join!(exchange, connection);
-    answer
+    /// For commands that ask more than once.
+    pub(super) fn http(&self) -> Http {
+        Http::new(vec![self.url.clone()], &self.tenant, self.timeout)
+    }
 }
 
 /// What a node said instead of doing it: the `detail` of a problem document.
@@ -157,7 +122,8 @@ pub(super) fn encoded(text: &str) -> String {
         .collect()
 }
 
-fn base(text: &str) -> anyhow::Result<Uri> {
+/// The address of a node on the command line.
+pub(super) fn base(text: &str) -> anyhow::Result<Uri> {
     let uri: Uri = text.parse()?;
     if uri.scheme_str() != Some("http") || uri.host().is_none() {
         bail!("it has to be http://host:port");
