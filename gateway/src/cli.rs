@@ -14,6 +14,7 @@ mod api;
 mod config;
 mod connect;
 mod connections;
+mod fleet;
 mod http;
 mod line;
 mod locks;
@@ -59,6 +60,8 @@ enum Command {
     Locks(locks::LocksArgs),
     /// Fill reservoirs with made-up passengers
     Seed(seed::SeedArgs),
+    /// Simulate a fleet against a running cluster, and check what the cluster says
+    Fleet(fleet::FleetArgs),
     /// Explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -76,6 +79,7 @@ impl Cli {
             Some(Command::Connections(args)) => connections::run(&args),
             Some(Command::Locks(args)) => locks::run(&args),
             Some(Command::Seed(args)) => seed::run(&args),
+            Some(Command::Fleet(args)) => fleet::run(&args),
             Some(Command::Config(command)) => config::run(&command),
         };
         match result {

@@ -1,0 +1,60 @@
+//! The nodes that a fleet talks to.
+
+use std::time::Duration;
+
+use hyper::Uri;
+use signalbox_client::ClientConfig;
+
+use crate::cli::http::Http;
+
+/// Where they are, and for whom the fleet acts.
+#[derive(Debug, Clone)]
+pub(super) struct Nodes {
+    urls: Vec<Uri>,
+    tenant: String,
+    timeout: Duration,
+}
+
+impl Nodes {
+    /// There has to be a node.
+    pub(super) fn new(urls: Vec<Uri>, tenant: String, timeout: Duration) -> Self {
+        Self { urls, tenant, timeout }
+    }
+
+    /// A client of the HTTP API of all of them.
+    pub(super) fn http(&self) -> Http {
+        Http::new(self.urls.clone(), &self.tenant, self.timeout)
+    }
+
+    /// The same, which begins with the node of that number; numbers go round.
+    pub(super) fn http_from(&self, number: usize) -> Http {
+        let mut urls = self.urls.clone();
+        urls.rotate_left(number % self.urls.len());
+        Http::new(urls, &self.tenant, self.timeout)
+    }
+
+    /// Asks each node whether it lives, so that a mistyped address is told at once.
+    pub(super) async fn check(&self) -> anyhow::Result<()> {
+        for url in &self.urls {
+            Http::new(vec![url.clone()], &self.tenant, self.timeout).get("/livez", &[]).await?.success()?;
+        }
+        Ok(())
+    }
+
+    /// How the agent connects to the node of that number; numbers go round.
+    pub(super) fn socket(&self, number: usize, agent: (&str, &str), namespace: Option<&str>) -> ClientConfig {
+        let authority = self.urls[number % self.urls.len()].authority().map(ToString::to_string);
+        let namespace = namespace.map(|name| format!("/{name}")).unwrap_or_default();
+        ClientConfig::new(format!("ws://{}/ws{namespace}", authority.unwrap_or_default()))
+            .query("tenant", &self.tenant)
+            .query("agent_type", agent.0)
+            .query("agent_id", agent.1)
+            .connect_timeout(self.timeout)
+            .request_timeout(self.timeout)
+    }
+
+    /// How long an answer may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
