@@ -19,4 +19,5 @@ mod passengers;
 mod process;
 mod reference;
 mod routing;
+mod simulate;
 mod tenants;
