@@ -10,7 +10,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use signalbox_protocol::Tenant;
 use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
+use signalbox_reservoir::StrapiSettings;
 
 pub mod layers;
 pub mod load;
@@ -19,6 +21,7 @@ mod nearest;
 pub mod redis_url;
 pub mod render;
 mod rules;
+mod secret;
 pub mod sections;
 pub mod settings;
 pub mod units;
@@ -26,9 +29,10 @@ pub mod units;
 pub use layers::{FlagValue, Origin, Sources};
 pub use load::{BadConfig, Loaded, Problem, load};
 pub use redis_url::RedisUrl;
+pub use secret::Secret;
 pub use sections::{
     Bus, Catalogue, Close, Connection, Flood, Handshake, Heartbeat, Log, LogFormat, Malformed, Message, Node,
-    Orders, Outbox, Redis, Reservoir, RouteCache, Runtime, Stop,
+    Orders, Outbox, Redis, Reservoir, RouteCache, Runtime, Stop, Strapi,
 };
 pub use settings::{SETTINGS, Setting, Unit};
 
@@ -70,6 +74,8 @@ pub struct Config {
     pub route_cache: RouteCache,
     /// Who waits, and for how long that is remembered.
     pub reservoir: Reservoir,
+    /// Strapi as the store of passengers.
+    pub strapi: Strapi,
     /// Orders that one driver accepts.
     pub orders: Orders,
     /// What may wait to be published.
@@ -102,6 +108,7 @@ impl Default for Config {
             catalogue: Catalogue::default(),
             route_cache: RouteCache::default(),
             reservoir: Reservoir::default(),
+            strapi: Strapi::default(),
             orders: Orders::default(),
             bus: Bus::default(),
             stop: Stop::default(),
@@ -126,6 +133,19 @@ impl Config {
     /// [`Config::listen`] for port 0.
     pub fn advertised(&self, bound: SocketAddr) -> String {
         self.node.advertise.clone().unwrap_or_else(|| bound.to_string())
+    }
+
+    /// Strapi, if there is one and its tenant is a name.
+    pub fn strapi_settings(&self) -> Option<StrapiSettings> {
+        let strapi = &self.strapi;
+        let tenant = Tenant::try_new(&strapi.tenant).ok()?;
+        Some(StrapiSettings {
+            token: strapi.token.as_ref().map(|token| token.expose().to_owned()),
+            request_timeout: strapi.request_timeout,
+            give_up_after: strapi.give_up_after,
+            outbox_max: strapi.outbox_max,
+            ..StrapiSettings::new(tenant, strapi.url.as_deref()?)
+        })
     }
 
     /// The agent types and namespaces of this configuration; the built-in namespaces come first.

@@ -5,15 +5,40 @@ use std::time::Duration;
 
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::timestamp::Timestamp;
-use signalbox_registry::Error as RegistryError;
-use signalbox_reservoir::Error;
+use signalbox_registry::{Backing, Error as RegistryError};
+use signalbox_reservoir::strapi::Strapi;
+use signalbox_reservoir::{CacheSettings, Error, QueryCache, Reservoir, repository};
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::node::Node;
+use crate::node::{Node, Settings};
 use crate::stamps::now_ms;
 
 /// How often a node looks for passengers whose waiting is over.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// The reservoir of a node, with Strapi behind it if there is one.
+///
+/// # Panics
+/// When the settings of Strapi were not checked.
+pub(crate) fn open(
+    settings: &Settings,
+    backing: &Backing,
+    (tasks, halt): (&TaskTracker, CancellationToken),
+) -> (Reservoir, Option<Strapi>) {
+    let Some(of_strapi) = settings.strapi.clone() else {
+        let repository = repository::of(backing, settings.repository);
+        return (Reservoir::new(repository, settings.reservoir.clone()), None);
+    };
+    let tenant = of_strapi.tenant.clone();
+    let claims = repository::deciding_for(backing, settings.repository, tenant.clone());
+    let strapi = Strapi::open(of_strapi, claims, backing, (tasks, halt)).expect("the settings were checked");
+    let cache = CacheSettings { tenant: Some(tenant), ttl: settings.cache_ttl, ..CacheSettings::default() };
+    let cache = Arc::new(QueryCache::new(backing.clone(), cache));
+    let reservoir = Reservoir::new(strapi.repository(), settings.reservoir.clone()).with_cache(cache);
+    (reservoir, Some(strapi))
+}
 
 /// Ends the waiting of passengers whose time is over, until the node halts. Every node looks.
 pub(crate) async fn expire(node: Arc<Node>) {

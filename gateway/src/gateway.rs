@@ -12,6 +12,7 @@ use signalbox_protocol::vocabulary::InvalidVocabulary;
 use signalbox_registry::memory::MemoryCluster;
 use signalbox_registry::redis::{self, RedisConfig};
 use signalbox_registry::{Cluster, ThisNode};
+use signalbox_reservoir::strapi::InvalidSettings;
 use signalbox_reservoir::{repository, reservoir};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The lists of agent types and namespaces make no sense.
     #[error("agent types or namespaces can't be used")]
     Vocabulary(#[from] InvalidVocabulary),
+    /// The settings of Strapi make no sense.
+    #[error("strapi can't be used")]
+    Strapi(#[from] InvalidSettings),
     /// A background task that must run as long as the node ended; the node was stopped in order.
     #[error("a background task of the node ended by itself")]
     Halted,
@@ -96,7 +100,9 @@ impl Gateway {
         let listener = server::bind(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let vocabulary = config.vocabulary()?;
-        let node = Node::new(settings(config, address), vocabulary, cluster, tasks, halt);
+        let settings = settings(config, address);
+        settings.strapi.as_ref().map_or(Ok(()), |strapi| strapi.check())?;
+        let node = Node::new(settings, vocabulary, cluster, tasks, halt);
         Ok(Self { node, listener, address })
     }
 
@@ -246,6 +252,8 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         headers_max: config.handshake.headers_max,
         repository: repository::Settings { ended_kept: config.reservoir.ended_kept },
         reservoir: reservoir::Settings { waiting_max: config.reservoir.waiting_max },
+        strapi: config.strapi_settings(),
+        cache_ttl: config.strapi.cache_ttl,
         orders_announce: config.orders.announce.clone(),
         stop: StopSettings {
             balancer_wait: config.stop.balancer_wait,

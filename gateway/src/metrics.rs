@@ -4,6 +4,7 @@
 //! Counters are incremented where things happen; gauges that can be derived are read at the scrape.
 
 mod fleet;
+mod totals;
 
 use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
@@ -11,8 +12,11 @@ use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::error::ErrorCode;
 use signalbox_registry::bus::{BusCounters, BusHealth};
 use signalbox_registry::lock::LockCounters;
+use signalbox_reservoir::cache::CacheCounters;
+use signalbox_reservoir::strapi::StrapiCounters;
 
 pub use self::fleet::FleetMetrics;
+use self::totals::Totals;
 
 /// Handles to all metrics of one node; cloning shares them.
 #[derive(Debug, Clone)]
@@ -42,11 +46,6 @@ pub struct Metrics {
     gauges: Gauges,
 }
 
-/// Picks one total out of what the bus counted.
-type ReadBus = fn(&BusCounters) -> u64;
-/// Picks one total out of what was counted of locks.
-type ReadLocks = fn(&LockCounters) -> u64;
-
 #[derive(Debug, Clone)]
 struct Gauges {
     connections: IntGauge,
@@ -59,9 +58,11 @@ struct Gauges {
     probe_age: Gauge,
     bus_queued: IntGauge,
     bus_subscriptions: IntGauge,
-    bus_totals: Vec<(IntCounter, ReadBus)>,
     locks_waiting: IntGauge,
-    lock_totals: Vec<(IntCounter, ReadLocks)>,
+    bus_totals: Totals<BusCounters>,
+    lock_totals: Totals<LockCounters>,
+    cache_totals: Totals<CacheCounters>,
+    strapi_totals: Totals<StrapiCounters>,
 }
 
 /// What is read at the moment of a scrape.
@@ -78,6 +79,8 @@ pub struct Readings {
     pub bus: BusCounters,
     pub bus_health: BusHealth,
     pub locks: LockCounters,
+    pub cache: CacheCounters,
+    pub strapi: StrapiCounters,
 }
 
 impl Default for Metrics {
@@ -211,9 +214,11 @@ impl Gauges {
             ),
             bus_queued: gauge(r, "signalbox_bus_queued_bytes", "Bytes waiting for the bus."),
             bus_subscriptions: gauge(r, "signalbox_bus_subscriptions", "Group topics followed on the bus."),
-            bus_totals: bus_totals(r),
             locks_waiting: gauge(r, "signalbox_locks_waiting", "Acquisitions that stand in line now."),
-            lock_totals: lock_totals(r),
+            bus_totals: totals::of_bus(r),
+            lock_totals: totals::of_locks(r),
+            cache_totals: totals::of_cache(r),
+            strapi_totals: totals::of_strapi(r),
         }
     }
 
@@ -228,55 +233,12 @@ impl Gauges {
         self.probe_age.set(readings.bus_health.probe_age.map_or(-1.0, |age| age.as_secs_f64()));
         self.bus_queued.set(readings.bus.bytes_queued as i64);
         self.bus_subscriptions.set(readings.bus.subscriptions as i64);
-        for (counter, read) in &self.bus_totals {
-            counter.inc_by(read(&readings.bus).saturating_sub(counter.get()));
-        }
         self.locks_waiting.set(readings.locks.waiting as i64);
-        for (counter, read) in &self.lock_totals {
-            counter.inc_by(read(&readings.locks).saturating_sub(counter.get()));
-        }
+        self.bus_totals.set(&readings.bus);
+        self.lock_totals.set(&readings.locks);
+        self.cache_totals.set(&readings.cache);
+        self.strapi_totals.set(&readings.strapi);
     }
-}
-
-fn bus_totals(r: &Registry) -> Vec<(IntCounter, ReadBus)> {
-    let all: [(&str, &str, ReadBus); 11] = [
-        ("signalbox_bus_batches_sent_total", "Batches handed to the bus.", |bus| bus.batches_out),
-        ("signalbox_bus_parcels_sent_total", "Parcels in them.", |bus| bus.parcels_out),
-        ("signalbox_bus_sent_bytes_total", "Bytes in them.", |bus| bus.bytes_out),
-        ("signalbox_bus_parcels_dropped_total", "Parcels given up.", |bus| bus.parcels_dropped),
-        ("signalbox_bus_batches_received_total", "Batches from other nodes.", |bus| bus.batches_in),
-        ("signalbox_bus_parcels_received_total", "Parcels in them.", |bus| bus.parcels_in),
-        ("signalbox_bus_announcements_received_total", "Announcements of pools and orders.", |bus| {
-            bus.announcements_in
-        }),
-        ("signalbox_bus_batches_late_total", "Batches refused as older than one seen.", |bus| {
-            bus.batches_late
-        }),
-        ("signalbox_bus_batches_missed_total", "Batches missing in a stream.", |bus| bus.batches_missed),
-        ("signalbox_bus_batches_malformed_total", "Batches that could not be read.", |bus| {
-            bus.batches_malformed
-        }),
-        ("signalbox_bus_reconnects_total", "Times the subscription was built anew.", |bus| bus.reconnects),
-    ];
-    all.into_iter().map(|(name, help, read)| (counter(r, name, help), read)).collect()
-}
-
-fn lock_totals(r: &Registry) -> Vec<(IntCounter, ReadLocks)> {
-    let all: [(&str, &str, ReadLocks); 6] = [
-        ("signalbox_lock_releases_total", "Locks released by their holders.", |locks| locks.releases),
-        ("signalbox_lock_renewals_total", "Locks renewed.", |locks| locks.renewals),
-        ("signalbox_lock_refusals_total", "Renewals and releases with a wrong token.", |locks| {
-            locks.refusals
-        }),
-        ("signalbox_lock_waits_total", "Acquisitions that stood in line.", |locks| locks.waits),
-        ("signalbox_lock_expiries_total", "Locks found expired while somebody waited.", |locks| {
-            locks.expiries
-        }),
-        ("signalbox_lock_turns_missed_total", "Turns in a line that were not used.", |locks| {
-            locks.turns_missed
-        }),
-    ];
-    all.into_iter().map(|(name, help, read)| (counter(r, name, help), read)).collect()
 }
 
 fn seconds(registry: &Registry, name: &str, help: &str) -> Gauge {

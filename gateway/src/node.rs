@@ -8,11 +8,13 @@ use arc_swap::ArcSwap;
 use signalbox_protocol::Topic;
 use signalbox_protocol::vocabulary::Vocabulary;
 use signalbox_registry::{Cluster, NodeCard};
-use signalbox_reservoir::{Reservoir, repository, reservoir};
+use signalbox_reservoir::strapi::Strapi;
+use signalbox_reservoir::{Reservoir, StrapiSettings, repository, reservoir};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::fleet;
 use crate::hub::Hub;
 use crate::metrics::{Metrics, Readings};
 use crate::roster::LateLeavers;
@@ -63,6 +65,10 @@ pub struct Settings {
     pub headers_max: usize,
     /// Where passengers and vehicles are kept.
     pub repository: repository::Settings,
+    /// Strapi behind them; its settings were checked.
+    pub strapi: Option<StrapiSettings>,
+    /// How long an answer from Strapi is remembered.
+    pub cache_ttl: Duration,
     /// What the reservoir checks.
     pub reservoir: reservoir::Settings,
     /// Further topics that hear of an accepted order.
@@ -95,6 +101,8 @@ pub struct Node {
     pub viewing: Viewing,
     /// Who waits, who picks up.
     pub reservoir: Reservoir,
+    /// The store behind the reservoir, if it has one of its own.
+    pub strapi: Option<Strapi>,
     /// Its router.
     pub router: Arc<Router>,
     /// Its view of what the nodes share.
@@ -139,14 +147,14 @@ impl Node {
             Router::new(Arc::clone(&hub), cluster.clone(), routes, Arc::clone(&vocabulary), metrics.clone());
         let router = Arc::new(router);
         cluster.bus.attach(Arc::clone(&router) as _);
-        let repository = repository::of(&cluster.backing, settings.repository);
-        let reservoir = Reservoir::new(repository, settings.reservoir.clone());
+        let (reservoir, strapi) = fleet::open(&settings, &cluster.backing, (&tasks, halt.clone()));
         Arc::new(Self {
             settings,
             vocabulary,
             hub,
             viewing: Viewing::default(),
             reservoir,
+            strapi,
             router,
             cluster,
             metrics,
@@ -202,6 +210,8 @@ impl Node {
             bus: self.cluster.bus.counters(),
             bus_health: self.cluster.bus.health(),
             locks: self.cluster.locks.counters(),
+            cache: self.reservoir.cache().map(|cache| cache.counters()).unwrap_or_default(),
+            strapi: self.strapi.as_ref().map(Strapi::counters).unwrap_or_default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::log_filter::log_filter;
+use signalbox_protocol::Tenant;
 use signalbox_protocol::vocabulary::WordProblem;
 
 use super::Config;
@@ -48,6 +49,17 @@ const RULES: &[Rule] = &[
         keys: &["redis.prefix"],
         holds: |config| is_prefix(&config.redis.prefix),
         otherwise: "must be 1 to 64 characters of A-Z a-z 0-9 . _ -",
+    },
+    Rule {
+        keys: &["strapi.tenant"],
+        holds: |config| Tenant::try_new(&config.strapi.tenant).is_ok(),
+        otherwise: "must be 1 to 64 characters of A-Z a-z 0-9 . _ -",
+    },
+    Rule {
+        keys: &["strapi.url", "strapi.token"],
+        holds: |config| config.strapi_settings().is_none_or(|strapi| strapi.check().is_ok()),
+        otherwise: "must be http://host:port without a path or a password (https is not supported: put a TLS \
+                    proxy beside the node), and the token one that a header can hold",
     },
     Rule {
         keys: &["node.advertise"],

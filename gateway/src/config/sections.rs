@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use signalbox_protocol::{Topic, limits};
 
-use super::RedisUrl;
 use super::units::{bytes, period};
+use super::{RedisUrl, Secret};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -238,6 +238,45 @@ pub struct Reservoir {
 impl Default for Reservoir {
     fn default() -> Self {
         Self { waiting_max: Duration::from_secs(24 * 3_600), ended_kept: Duration::from_secs(3_600) }
+    }
+}
+
+/// Strapi as the store of one tenant's passengers; without a URL there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Strapi {
+    /// `http://host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The API token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// Whose passengers it holds.
+    pub tenant: String,
+    /// Longest wait for an answer.
+    #[serde(with = "period")]
+    pub request_timeout: Duration,
+    /// How long a change is tried again that Strapi fails with an error of its own.
+    #[serde(with = "period")]
+    pub give_up_after: Duration,
+    /// Changes that may wait for it.
+    pub outbox_max: u64,
+    /// How long an answer to a query is remembered.
+    #[serde(with = "period")]
+    pub cache_ttl: Duration,
+}
+
+impl Default for Strapi {
+    fn default() -> Self {
+        Self {
+            url: None,
+            token: None,
+            tenant: "default".to_owned(),
+            request_timeout: Duration::from_secs(5),
+            give_up_after: Duration::from_secs(600),
+            outbox_max: 10_000,
+            cache_ttl: Duration::from_secs(5),
+        }
     }
 }
 

@@ -61,6 +61,11 @@ fn keys_of_config() -> BTreeSet<String> {
     let everything = Config {
         node: Node { advertise: Some("a:1".to_owned()) },
         redis: Redis { url: Some(RedisUrl::try_new("redis://h").unwrap()), ..Redis::default() },
+        strapi: Strapi {
+            url: Some("http://h".to_owned()),
+            token: Some(Secret::new("t0ken")),
+            ..Strapi::default()
+        },
         ..Config::default()
     };
     fn leaves(table: &Table, path: &str, keys: &mut BTreeSet<String>) {
@@ -369,4 +374,15 @@ fn the_effective_values_tell_where_they_come_from() {
     assert!(line("prefix = ").ends_with("# default"));
     assert!(line("# url is not set").ends_with("# default"));
     toml::from_str::<Config>(&text).unwrap();
+}
+
+#[test]
+fn strapi_is_checked_and_its_token_never_shown() {
+    let given = |url: &str| Given::nothing().flag("strapi.url", url).flag("strapi.token", "t0ken");
+    let loaded = given("http://strapi:1337").loaded();
+    assert_eq!(loaded.config.strapi_settings().unwrap().token.as_deref(), Some("t0ken"));
+    assert!(!format!("{:?}", loaded.config).contains("t0ken"));
+    let problems = given("https://strapi").problems();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("strapi.url") && !problems[0].contains("t0ken"), "{problems:?}");
 }

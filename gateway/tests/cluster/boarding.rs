@@ -12,8 +12,8 @@ use signalbox_protocol::{Agent, PassengerId, Tenant, VehicleId};
 use signalbox_reservoir::Actor;
 use tokio_util::task::TaskTracker;
 
-use crate::client::Client;
-use crate::fixture::TestCluster;
+use crate::client::{Client, PATIENCE};
+use crate::fixture::{TestCluster, TestNode, config};
 
 fn tenant() -> Tenant {
     Tenant::try_new("default").unwrap()
@@ -289,4 +289,34 @@ async fn a_batch_is_one_event_and_who_follows_the_pool_is_spared_the_copy() {
         assert_eq!(batch["commuters"].as_array().unwrap().len(), 100);
         client.expect_nothing().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_strapi_behind_answers_are_remembered_and_redis_decides() {
+    let strapi = signalbox_testkit::Strapi::start().await;
+    let redis = signalbox_testkit::RedisServer::start().await;
+    let mut config = config(Some(&redis.url()));
+    config.strapi.url = Some(strapi.url());
+    let (first, second) = (TestNode::start(&config).await, TestNode::start(&config).await);
+    push(&first.node, vec![waiting(1, "route:1"), waiting(2, "route:1")]).await;
+    put_vehicle(&first.node, "V1", 2).await;
+    let mut vehicle = first.client("vehicle:V1").await;
+    let mut other = second.client("vehicle:V2").await;
+    let query = json!({"type": "vehicle:query_commuters", "data": {
+        "route_id": "1", "position": {"lat": 13.1, "lon": -59.6},
+    }});
+    let ids = |found: &Value| -> Vec<String> {
+        let commuters = found["data"]["commuters"].as_array().unwrap();
+        commuters.iter().map(|commuter| commuter["passenger_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let loaded = vehicle.request(query.clone()).await;
+    assert_eq!((ids(&loaded), &loaded["data"]["cached"]), (vec!["COM_1".into(), "COM_2".into()], &json!(false)));
+    let remembered = other.request(query.clone()).await;
+    assert_eq!((ids(&remembered), &remembered["data"]["cached"]), (ids(&loaded), &json!(true)));
+    assert_eq!(vehicle.request(board("COM_1")).await["type"], "boarding:confirmed");
+    let after = other.request(query).await;
+    assert_eq!((ids(&after), &after["data"]["cached"]), (vec!["COM_2".into()], &json!(false)));
+    assert_eq!(other.request(board("COM_1")).await["data"]["reason"], "not_found", "V2 is no vehicle yet");
+    let written = || async { strapi.records().iter().any(|record| record["status"] == "BOARDED") };
+    signalbox_testkit::eventually("Strapi is told", PATIENCE, written).await;
 }
