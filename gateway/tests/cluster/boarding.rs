@@ -310,7 +310,10 @@ async fn with_strapi_behind_answers_are_remembered_and_redis_decides() {
         commuters.iter().map(|commuter| commuter["passenger_id"].as_str().unwrap().to_owned()).collect()
     };
     let loaded = vehicle.request(query.clone()).await;
-    assert_eq!((ids(&loaded), &loaded["data"]["cached"]), (vec!["COM_1".into(), "COM_2".into()], &json!(false)));
+    assert_eq!(
+        (ids(&loaded), &loaded["data"]["cached"]),
+        (vec!["COM_1".into(), "COM_2".into()], &json!(false))
+    );
     let remembered = other.request(query.clone()).await;
     assert_eq!((ids(&remembered), &remembered["data"]["cached"]), (ids(&loaded), &json!(true)));
     assert_eq!(vehicle.request(board("COM_1")).await["type"], "boarding:confirmed");
