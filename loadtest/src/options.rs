@@ -9,7 +9,7 @@ use crate::pace::Schedule;
 
 mod scenarios;
 
-pub(crate) use scenarios::{Boarding, Fanout, Idle, Locks, Redis, Unicast};
+pub(crate) use scenarios::{Boarding, Fanout, Idle, Locks, Queries, Redis, Unicast};
 
 /// Measures a Signalbox cluster.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ pub(crate) enum Scenario {
     Locks(Locks),
     /// Vehicles that race for passengers: rate, latency, conflicts and correctness
     Boarding(Boarding),
+    /// Latency and cost of asking who waits near a vehicle
+    Queries(Queries),
     /// Latency of a bare publish/subscribe hop through Redis, for comparison
     Redis(Redis),
 }
@@ -102,6 +104,7 @@ impl Scenario {
             Self::Fanout(options) => &options.servers,
             Self::Locks(options) => &options.servers,
             Self::Boarding(options) => &options.servers,
+            Self::Queries(options) => &options.servers,
             Self::Redis(options) => &options.servers,
         }
     }
@@ -113,6 +116,7 @@ impl Scenario {
             Self::Fanout(options) => &options.run.output,
             Self::Locks(options) => &options.run.output,
             Self::Boarding(options) => &options.output,
+            Self::Queries(options) => &options.run.output,
             Self::Redis(options) => &options.run.output,
         }
     }

@@ -4,6 +4,7 @@ mod boarding;
 mod fanout;
 mod idle;
 mod locks;
+mod queries;
 mod redis;
 mod unicast;
 
@@ -22,6 +23,7 @@ pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Resul
         Scenario::Fanout(options) => fanout::run(options, cluster).await,
         Scenario::Locks(options) => locks::run(options, cluster).await,
         Scenario::Boarding(options) => boarding::run(options, cluster).await,
+        Scenario::Queries(options) => queries::run(options, cluster).await,
         Scenario::Redis(options) => redis::run(options, cluster).await,
     }
 }

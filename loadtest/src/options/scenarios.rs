@@ -136,6 +136,38 @@ pub(crate) struct Boarding {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Queries {
+    /// Vehicles that ask
+    #[arg(long, default_value_t = 1_200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) vehicles: u32,
+    /// Questions per second of all vehicles together
+    #[arg(long, default_value = "2400", value_parser = schedule)]
+    pub(crate) rate: Schedule,
+    /// Passengers who wait, in all pools together
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) passengers: u32,
+    /// Routes on which they wait
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pools: u32,
+    /// Length of each route
+    #[arg(long, default_value_t = 20.0)]
+    pub(crate) length_km: f64,
+    /// How far around a vehicle to look
+    #[arg(long, default_value_t = 0.2)]
+    pub(crate) radius_km: f64,
+    /// Free seats of a vehicle
+    #[arg(long, default_value_t = 12)]
+    pub(crate) max_results: u32,
+    /// Ask over HTTP, on a kept connection for each vehicle
+    #[arg(long)]
+    pub(crate) http: bool,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Redis {
     /// Messages per second
     #[arg(long, default_value = "1000", value_parser = schedule)]
