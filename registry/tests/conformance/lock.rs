@@ -227,9 +227,16 @@ async fn another_subjects_request_is_no_retry(world: World) {
         request_id: request_id(id),
         ..ask("r", "vehicle:1")
     };
-    node.takes(&request("ab", "c")).await;
-    // The last one ends as the claim that is stored does.
-    for (subject, id) in [("x", "c"), ("a", "bc"), ("ab", "d"), ("abc", " "), ("", "abc"), ("ab|2:ab", "c")] {
+    node.takes(&request("ab", "c2:abc|2:abc")).await;
+    // However a subject and an id are put together, these are others.
+    for (subject, id) in [
+        ("x", "c2:abc|2:abc"),
+        ("a", "bc2:abc|2:abc"),
+        ("abc", "2:abc|2:abc"),
+        ("", "abc2:abc|2:abc"),
+        ("ab", "c2:abc"),
+        ("ab", "c"),
+    ] {
         let denial = node.is_denied(&request(subject, id)).await;
         assert_eq!(denial.held_by, Some(agent("vehicle:1")), "{subject} {id}");
     }
