@@ -220,19 +220,21 @@ async fn who_leaves_is_not_waited_for(world: World) {
 
 async fn who_leaves_with_the_turn_passes_it_on(world: World) {
     let (a, b) = (world.node("a").await, world.node("b").await);
-    let holder = a.takes(&ask("r", "vehicle:1")).await;
-    let mut leaves = a.acquires(waiting("r", "vehicle:2"));
-    a.lines_up_and_sleeps(&mut leaves).await;
-    let stays = b.lines_up(waiting("r", "vehicle:3")).await;
-    let released = Instant::now();
-    b.releases("r", &holder.token).await;
-    drop(leaves);
-    got(stays).await;
-    // On a machine that stalls for so long the turn may have ended by itself.
-    assert!(
-        released.elapsed() >= TURN || turns_missed(&[&a, &b]) == 0,
-        "it had to wait for the end of the turn"
-    );
+    let mut at_once = 0;
+    for round in 0..8 {
+        let name = format!("r{round}");
+        let holder = a.takes(&ask(&name, "vehicle:1")).await;
+        let mut leaves = a.acquires(waiting(&name, "vehicle:2"));
+        a.lines_up_and_sleeps(&mut leaves).await;
+        let stays = b.lines_up(waiting(&name, "vehicle:3")).await;
+        let released = Instant::now();
+        b.releases(&name, &holder.token).await;
+        drop(leaves);
+        got(stays).await;
+        at_once += u32::from(released.elapsed() < TURN);
+    }
+    // A machine that stalls may let a turn end by itself, but not every time.
+    assert!(at_once > 0, "the next had to wait for the end of the turn");
 }
 
 async fn an_expiry_is_met_by_who_waits(world: World) {
