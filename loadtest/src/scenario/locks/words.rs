@@ -87,6 +87,7 @@ impl Wording {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use signalbox_client::protocol::Resource;
     use signalbox_client::protocol::control::{LockAcquire, LockProof};
     use signalbox_client::protocol::envelope::Incoming;
 
@@ -102,7 +103,7 @@ mod tests {
         let acquire: LockAcquire = data(&wording.acquire("5", 3, 12), "lock:acquire");
         assert_eq!((acquire.resource.as_str(), acquire.ttl_ms, acquire.wait_ms), ("load-3", 700, 9));
         assert_eq!(acquire.request_id.expect("it has one").as_str(), "12");
-        let proof = LockProof { resource: "load-3".to_owned(), token: "secret".to_owned() };
+        let proof = LockProof { resource: Resource::try_new("load-3").unwrap(), token: "secret".to_owned() };
         assert_eq!(data::<LockProof>(&wording.renew("5", 3, "secret"), "lock:renew"), proof);
         assert_eq!(data::<LockProof>(&wording.release("5", 3, "secret"), "lock:release"), proof);
     }
