@@ -4,11 +4,12 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signalbox_testkit::{RedisServer, eventually};
+use signalbox_testkit::{RedisServer, Strapi, eventually};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
+use crate::fixture::{TestNode, config};
 use crate::http::{call, get};
 use crate::process::NodeProcess;
 
@@ -174,4 +175,28 @@ async fn a_fleet_finds_what_was_done_behind_its_back() {
     let violation = summary["violations_told"][0].as_str().unwrap();
     assert!(violation.contains("on it alone [stranger]"), "{violation}");
     assert!(told.contains("1 violation"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_conductors_share_what_one_of_them_had_loaded() {
+    let strapi = Strapi::start().await;
+    strapi.faults().set_delay(Duration::from_millis(50));
+    let redis = RedisServer::start().await;
+    let mut config = config(Some(&redis.url()));
+    config.strapi.url = Some(strapi.url());
+    let node = TestNode::start(&config).await;
+    let args = format!(
+        "fleet --conductors 5 --waiting 10 --seconds 2 --query-seconds 0.25 --json --url http://{}",
+        node.address
+    );
+    let output = timeout(PATIENCE, signalbox(&[], &args).output()).await.expect("it ends").unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for way in ["http", "web_socket"] {
+        let (way, asked) = (&report[way], report[way]["cached"]["count"].as_u64().unwrap());
+        assert!(asked > 0 && way["hit_rate"].as_f64().unwrap() > 0.5, "{report:#}");
+        assert_eq!((&way["failed"], &way["bypassed"]["count"]), (&json!(0), &json!(0)), "{report:#}");
+    }
+    assert!(report["http"]["missed"]["mean_ms"].as_f64().unwrap() >= 50.0, "a miss asks Strapi: {report:#}");
 }
