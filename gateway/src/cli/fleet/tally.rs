@@ -52,6 +52,7 @@ impl Default for Times {
 pub(super) struct Told {
     pub(super) count: u64,
     pub(super) mean_ms: f64,
+    pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
     pub(super) max_ms: f64,
 }
@@ -71,6 +72,7 @@ impl Times {
         Told {
             count: self.micros.len(),
             mean_ms: ms(self.micros.mean()),
+            p50_ms: ms(self.micros.value_at_quantile(0.5) as f64),
             p99_ms: ms(self.micros.value_at_quantile(0.99) as f64),
             max_ms: ms(self.micros.max() as f64),
         }
@@ -93,6 +95,7 @@ mod tests {
         assert_eq!(both.told(), times.told());
         let told = times.told();
         assert_eq!((told.count, told.mean_ms), (3, 3.0));
+        assert!((told.p50_ms - 2.0).abs() < 0.01, "{told:?}");
         assert!((told.max_ms - 6.0).abs() < 0.01 && (told.p99_ms - 6.0).abs() < 0.01, "{told:?}");
     }
 }
