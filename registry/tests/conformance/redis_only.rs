@@ -1,6 +1,7 @@
 //! What only a server that can fail has to keep.
 
 mod footprint;
+mod hand_over;
 mod locks;
 mod orders;
 mod outage;

@@ -201,3 +201,41 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        (Tenant::try_new("acme").unwrap(), Resource::try_new("r").unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_is_tended_while_somebody_stands_in_it() {
+        let (lines, key) = (Lines::default(), key());
+        let (number, _) = lines.enter(&key);
+        assert!(!lines.hear(&key, News::held(Duration::ZERO)), "it is not in line yet");
+        assert!(lines.lined_up(&key, number) && !lines.lined_up(&key, number));
+        assert!(lines.hear(&key, News::Nothing) && !lines.hear(&key, News::Nothing), "one task");
+        assert_eq!(lines.next_look(&key).unwrap().at, Instant::now() + KEEP_ALIVE);
+        lines.exit(&key, number);
+        assert!(lines.next_look(&key).is_none() && lock(&lines.lines).is_empty() && lines.waiting() == 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_heard_while_a_line_is_looked_at_is_kept() {
+        let (lines, key) = (Lines::default(), key());
+        assert!(
+            lines.hear(&key, News::turn(Duration::from_millis(250))),
+            "a turn is watched without waiters"
+        );
+        let look = lines.next_look(&key).unwrap();
+        let newer = News::turn(Duration::from_millis(300));
+        lines.hear(&key, newer);
+        lines.looked(&key, &look, News::Nothing);
+        let look = lines.next_look(&key).unwrap();
+        assert_eq!(News::Turn(look.at), newer);
+        lines.looked(&key, &look, News::Nothing);
+        assert!(lines.next_look(&key).is_none() && lock(&lines.lines).is_empty());
+    }
+}

@@ -66,7 +66,7 @@ impl Node {
         eventually(&what, SOON, || async { self.waiting() == waiters }).await;
     }
 
-    fn acquires(
+    pub(crate) fn acquires(
         &self,
         ask: Ask,
     ) -> std::pin::Pin<Box<impl Future<Output = Result<Acquired, Error>> + use<>>> {
@@ -215,7 +215,6 @@ async fn who_leaves_is_not_waited_for(world: World) {
     a.has_waiting(0).await;
     b.releases("r", &holder.token).await;
     got(stays).await;
-    assert_eq!(turns_missed(&[&a, &b]), 0);
 }
 
 async fn who_leaves_with_the_turn_passes_it_on(world: World) {
