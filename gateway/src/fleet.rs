@@ -7,7 +7,7 @@ use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_registry::{Backing, Error as RegistryError};
 use signalbox_reservoir::strapi::Strapi;
-use signalbox_reservoir::{CacheSettings, Error, QueryCache, Reservoir, repository};
+use signalbox_reservoir::{CacheSettings, Error, Reservoir, repository};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,12 +31,10 @@ pub(crate) fn open(
         let repository = repository::of(backing, settings.repository);
         return (Reservoir::new(repository, settings.reservoir.clone()), None);
     };
-    let tenant = of_strapi.tenant.clone();
-    let claims = repository::deciding_for(backing, settings.repository, tenant.clone());
-    let strapi = Strapi::open(of_strapi, claims, backing, (tasks, halt)).expect("the settings were checked");
-    let cache = CacheSettings { tenant: Some(tenant), ttl: settings.cache_ttl, ..CacheSettings::default() };
-    let cache = Arc::new(QueryCache::new(backing.clone(), cache));
-    let reservoir = Reservoir::new(strapi.repository(), settings.reservoir.clone()).with_cache(cache);
+    let strapi = Strapi::open(of_strapi, settings.repository, backing, (tasks, halt));
+    let strapi = strapi.expect("the settings were checked");
+    let cache = CacheSettings { ttl: settings.cache_ttl, ..CacheSettings::default() };
+    let reservoir = strapi.reservoir(settings.reservoir.clone(), cache);
     (reservoir, Some(strapi))
 }
 

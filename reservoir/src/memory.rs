@@ -102,9 +102,17 @@ impl MemoryRepository {
     fn turn(&self, (tenant, fleet): (&Tenant, &mut Fleet), now: Timestamp, source: &Agent) -> usize {
         let kept_until = self.kept_until(now);
         let told = Told { tenant, source, now };
+        // Not due again in this turn.
+        let remembered_until = kept_until.max(Timestamp(now.0 + 1));
         let mut ended = 0;
         for _ in 0..TURNED_AT_ONCE {
             let Some(id) = fleet.due(now) else { break };
+            if self.noted.as_ref() == Some(tenant)
+                && self.outboxes.names(tenant, &id)
+                && fleet.remember(&id, remembered_until)
+            {
+                continue;
+            }
             if let Some(passenger) = fleet.end_or_forget(&id, kept_until) {
                 self.tell(EXPIRED, told, Some(&passenger));
                 ended += 1;

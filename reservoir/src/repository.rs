@@ -44,7 +44,7 @@ pub fn of(backing: &Backing, settings: Settings) -> Arc<dyn Repository> {
 
 /// The repository of a back end that decides for a store behind the cluster: each change of this tenant's passengers
 /// leaves a line in the outbox, in the same step.
-pub fn deciding_for(backing: &Backing, settings: Settings, tenant: Tenant) -> Arc<dyn Repository> {
+pub(crate) fn deciding_for(backing: &Backing, settings: Settings, tenant: Tenant) -> Arc<dyn Repository> {
     match backing {
         Backing::Memory(commons) => Arc::new(MemoryRepository::new(commons, settings, Some(tenant))),
         Backing::Redis(scripts) => Arc::new(RedisRepository::new(scripts, settings, Some(tenant))),

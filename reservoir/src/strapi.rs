@@ -14,9 +14,9 @@ mod counters;
 mod filters;
 mod near;
 mod overlay;
+mod passengers;
 mod push;
 mod record;
-mod repository;
 mod settings;
 mod store;
 mod sync;
@@ -31,29 +31,38 @@ use tokio_util::task::TaskTracker;
 pub use self::counters::StrapiCounters;
 pub use self::settings::{InvalidSettings, StrapiSettings};
 use self::store::Store;
-use crate::Repository;
+use crate::{CacheSettings, QueryCache, Repository, Reservoir, repository, reservoir};
 
 /// Strapi, opened.
 #[derive(Debug, Clone)]
 pub struct Strapi {
     store: Arc<Store>,
+    backing: Backing,
 }
 
 impl Strapi {
-    /// Strapi behind the claims of the same `backing`, which must leave lines in the outbox for the tenant of
-    /// `settings`. Starts the worker of the outbox as a task of `tracker` that runs until `stop`.
+    /// Strapi behind claims that are kept in `backing` as `claims` says. Starts the worker of the outbox as a task of
+    /// `tracker` that runs until `stop`.
     ///
     /// # Errors
     /// [`InvalidSettings`]. A Strapi that is not there is no error.
     pub fn open(
         settings: StrapiSettings,
-        claims: Arc<dyn Repository>,
+        claims: repository::Settings,
         backing: &Backing,
         (tracker, stop): (&TaskTracker, CancellationToken),
     ) -> Result<Self, InvalidSettings> {
+        let claims = repository::deciding_for(backing, claims, settings.tenant.clone());
         let store = Arc::new(Store::try_new(settings, claims, backing, (tracker, stop.clone()))?);
         tracker.spawn(worker::run(Arc::clone(&store), stop));
-        Ok(Self { store })
+        Ok(Self { store, backing: backing.clone() })
+    }
+
+    /// The passengers in it, with answers to queries remembered for the tenant whose they are.
+    pub fn reservoir(&self, settings: reservoir::Settings, mut cache: CacheSettings) -> Reservoir {
+        cache.tenant = Some(self.store.settings.tenant.clone());
+        let cache = QueryCache::new(self.backing.clone(), cache);
+        Reservoir::new(self.repository(), settings).with_cache(Arc::new(cache))
     }
 
     /// The passengers in it, as a repository.

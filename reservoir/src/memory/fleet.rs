@@ -229,6 +229,16 @@ impl Fleet {
         None
     }
 
+    /// Goes on remembering one who is due, if their end is past; whether it is.
+    pub(super) fn remember(&mut self, id: &PassengerId, until: Timestamp) -> bool {
+        let over = self.passenger(id).is_some_and(|passenger| passenger.state != PassengerState::Waiting);
+        if over {
+            self.due.pop_first();
+            self.due.insert((until, id.clone()));
+        }
+        over
+    }
+
     fn end(&mut self, id: &PassengerId, change: Change, kept_until: Timestamp) -> Result<Passenger, Refused> {
         let record = self.passengers.get_mut(id).expect("whoever asks has seen the record");
         record.passenger.state = change.after(record.passenger.state)?;

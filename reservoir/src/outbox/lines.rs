@@ -21,6 +21,11 @@ impl Outboxes {
         self.of(tenant, |lines| lines.put(id));
     }
 
+    /// Whether a change of the passenger waits.
+    pub(crate) fn names(&self, tenant: &Tenant, id: &PassengerId) -> bool {
+        self.of(tenant, |lines| lines.numbers.contains_key(id))
+    }
+
     pub(super) fn of<T>(&self, tenant: &Tenant, work: impl FnOnce(&mut Lines) -> T) -> T {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         work(all.entry(tenant.clone()).or_default())

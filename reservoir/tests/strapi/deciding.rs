@@ -140,6 +140,31 @@ async fn a_line_that_was_lost_is_written_again_at_the_next_look(world: World) {
     world.told("P1", "BOARDED").await;
 }
 
+async fn nobody_is_forgotten_before_strapi_knows_of_their_end(mut world: World) {
+    world.claims.ended_kept = Duration::from_millis(1);
+    let node = world.node().await;
+    node.vehicle("V1", 1).await;
+    node.push(&["P1", "P2"]).await.unwrap();
+    node.cancel("P2").await.unwrap();
+    node.outbox_empty().await;
+    world.strapi.faults().set_down(true);
+    let boarded = node.board("P1", "V1").await.unwrap();
+    node.alight("P1", boarded.fence).await.unwrap();
+    eventually("P2, of whom strapi knows, is forgotten", SOON, || async {
+        let mut later = crate::world::actor().now;
+        later.0 += 60_000;
+        node.reservoir.expire(later).await.unwrap();
+        match &world.back_end {
+            crate::world::BackEnd::Redis(server) => server.cli(&["exists", "sb:{acme:fleet}:p:P2"]) == "0",
+            crate::world::BackEnd::Memory(_) => true,
+        }
+    })
+    .await;
+    assert_eq!(node.state("P1").await, "alighted");
+    world.strapi.faults().set_down(false);
+    world.told("P1", "ALIGHTED").await;
+}
+
 async fn other_tenants_stay_with_the_claims(world: World) {
     let node = world.node().await;
     let mut other = crate::world::actor();
@@ -162,5 +187,6 @@ on_both![
     a_full_outbox_refuses_until_strapi_has_caught_up,
     another_node_goes_on_when_the_one_that_wrote_is_gone,
     a_line_that_was_lost_is_written_again_at_the_next_look,
+    nobody_is_forgotten_before_strapi_knows_of_their_end,
     other_tenants_stay_with_the_claims,
 ];

@@ -13,7 +13,7 @@ use signalbox_registry::{Announcement, BusListener, Cluster, MemoryCluster, Parc
 use signalbox_reservoir::repository::{self, Alighting, Boarded, Boarding};
 use signalbox_reservoir::reservoir::{Answer, Query, Settings};
 use signalbox_reservoir::strapi::{Strapi, StrapiSettings};
-use signalbox_reservoir::{Actor, CacheSettings, Error, QueryCache, Reservoir};
+use signalbox_reservoir::{Actor, CacheSettings, Error, Reservoir};
 use signalbox_testkit::{RedisServer, Strapi as Server, eventually};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +25,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) strapi: Server,
     pub(crate) back_end: BackEnd,
+    pub(crate) claims: repository::Settings,
 }
 
 pub(crate) enum BackEnd {
@@ -34,11 +35,15 @@ pub(crate) enum BackEnd {
 
 impl World {
     pub(crate) async fn memory() -> Self {
-        Self { strapi: Server::start().await, back_end: BackEnd::Memory(MemoryCluster::new()) }
+        Self::over(BackEnd::Memory(MemoryCluster::new())).await
     }
 
     pub(crate) async fn redis() -> Self {
-        Self { strapi: Server::start().await, back_end: BackEnd::Redis(RedisServer::start().await) }
+        Self::over(BackEnd::Redis(RedisServer::start().await)).await
+    }
+
+    async fn over(back_end: BackEnd) -> Self {
+        Self { strapi: Server::start().await, back_end, claims: repository::Settings::default() }
     }
 
     /// Settings under which a test need not wait.
@@ -67,12 +72,9 @@ impl World {
         };
         let heard = Arc::new(Heard::default());
         cluster.bus.attach(Arc::clone(&heard) as _);
-        let claims =
-            repository::deciding_for(&cluster.backing, repository::Settings::default(), tenant("acme"));
-        let strapi = Strapi::open(settings, claims, &cluster.backing, (&tracker, stop.clone())).unwrap();
-        let cache = Arc::new(QueryCache::new(cluster.backing.clone(), cache));
-        let settings = Settings { waiting_max: Duration::from_secs(3_600) };
-        let reservoir = Reservoir::new(strapi.repository(), settings).with_cache(cache);
+        let tasks = (&tracker, stop.clone());
+        let strapi = Strapi::open(settings, self.claims, &cluster.backing, tasks).unwrap();
+        let reservoir = strapi.reservoir(Settings { waiting_max: Duration::from_secs(3_600) }, cache);
         let node = Node { reservoir, strapi, cluster, heard, _tracker: tracker, stop };
         node.ready().await;
         node

@@ -10,6 +10,9 @@ for number, id in ipairs(redis.call('ZRANGE', due, '-inf', ms(now), 'BYSCORE', '
     write(p)
     tell(number, p)
     ended = ended + 1
+  elseif noted and redis.call('ZSCORE', fleet .. 'outbox', id) then
+    -- The store has not got the end yet, and would have the passenger wait for ever.
+    keep(p, math.max(ARGV[6], 1000))
   else
     redis.call('ZREM', due, id)
     redis.call('ZREM', fleet .. 'all', id)

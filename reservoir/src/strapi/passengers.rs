@@ -16,7 +16,7 @@ use super::overlay::may_be_told_as;
 use super::record::status_of;
 use super::store::Store;
 use crate::error::Missing;
-use crate::repository::{Alighting, Area, Boarded, Boarding, Filter, Page, Repository};
+use crate::repository::{Alighting, Area, Boarded, Boarding, Filter, Page, Repository, read_cursor};
 use crate::{Actor, Error};
 
 /// How often a node looks for waits of others' passengers that are over.
@@ -81,7 +81,8 @@ impl Repository for Store {
         if let Some(state) = filter.state {
             filters = filters.one_of("status", may_be_told_as(state).iter().map(|state| status_of(*state)));
         }
-        let listed = self.collection.list(&filters, cursor, limit).await?;
+        let after = cursor.map(read_cursor).transpose()?;
+        let listed = self.collection.list(&filters, after.as_ref().map(PassengerId::as_str), limit).await?;
         let mut items = self.overlay(listed.records).await?.passengers;
         items.retain(|passenger| filter.state.is_none_or(|state| state == passenger.state));
         Ok(Page { items, cursor: listed.last })
