@@ -21,6 +21,8 @@
 
 mod lines;
 mod scripts;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -90,8 +90,11 @@ impl Shelf {
     ) -> Result<bool, Error> {
         match self {
             Self::Memory(versions, entries) => {
-                entries.put(tenant, key, (version, Arc::clone(entry)), ttl);
-                Ok(versions.of(tenant, &key.pool) == version)
+                let current = versions.of(tenant, &key.pool) == version;
+                if current {
+                    entries.put(tenant, key, (version, Arc::clone(entry)), ttl);
+                }
+                Ok(current)
             }
             Self::Redis(scripts) => {
                 let call = scripts
