@@ -1,12 +1,13 @@
-//! Five vehicles that ask every two seconds who waits near them, with Strapi as the store: how many answers are
-//! remembered ones, and how much faster those are. Starts a Redis and a server that behaves like Strapi of its own.
+//! Five vehicles that ask every two seconds who waits near them, with Strapi as the store: how many answers
+//! are remembered ones, and how much faster those are. Starts a Redis and a server that behaves like Strapi
+//! of its own.
 //!
 //! ```text
 //! cargo run --release -p signalbox-reservoir --example queries -- [SECONDS [MILLISECONDS [PASSENGERS]]]
 //! ```
 //!
-//! Strapi takes so many milliseconds for an answer (100). First the vehicles stand at one stop, then each at its own, then
-//! at one stop while somebody boards every four seconds.
+//! Strapi takes so many milliseconds for an answer (100). First the vehicles stand at one stop, then each at
+//! its own, then at one stop while somebody boards every four seconds.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is run for")]
 

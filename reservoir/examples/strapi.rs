@@ -1,4 +1,5 @@
-//! A server that behaves like Strapi 5, to try a node against: it knows `/api/active-passengers` and forgets all at its end.
+//! A server that behaves like Strapi 5, to try a node against: it knows `/api/active-passengers` and forgets
+//! all at its end.
 //!
 //! ```text
 //! cargo run -p signalbox-reservoir --example strapi -- [PORT [MILLISECONDS]]

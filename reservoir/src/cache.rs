@@ -1,10 +1,10 @@
 //! Answers to queries, remembered for a few seconds by all nodes.
 //!
-//! An entry is of one pool, one radius and one position rounded to four decimals (11 m). It holds everybody who
-//! waits within the radius and 20 m more, so that an answer can be cut from it for every position that rounds to
-//! that one. Each change of a pool raises its version in the same step; an entry is of a version, and is
-//! neither read nor stored under another. One load per entry, version and node is under way at a time: whoever asks
-//! for the same meanwhile waits for it. Without Redis the repository is asked.
+//! An entry is of one pool, one radius and one position rounded to four decimals (11 m). It holds everybody
+//! who waits within the radius and 20 m more, so that an answer can be cut from it for every position that
+//! rounds to that one. Each change of a pool raises its version in the same step; an entry is of a version,
+//! and is neither read nor stored under another. One load per entry, version and node is under way at a time:
+//! whoever asks for the same meanwhile waits for it. Without Redis the repository is asked.
 //!
 //! No task runs here: whoever asks does the work.
 

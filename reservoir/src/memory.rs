@@ -76,8 +76,8 @@ impl MemoryRepository {
         self.fleets.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A passenger has changed: nobody takes an older answer for the pool's, the store behind the cluster is to get
-    /// it, and everybody hears of it. Called under the lock.
+    /// A passenger has changed: nobody takes an older answer for the pool's, the store behind the cluster is
+    /// to get it, and everybody hears of it. Called under the lock.
     fn tell(&self, kind: &str, told: Told<'_>, changed: Option<&Passenger>) {
         let Some(passenger) = changed else { return };
         self.versions.raise(told.tenant, &passenger.pool);

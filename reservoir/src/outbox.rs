@@ -1,10 +1,10 @@
 //! What the store outside of the cluster still has to get: the changes of one tenant's passengers.
 //!
-//! A line names a passenger whose record in the store is to be brought in line with the claims; it says nothing of
-//! what changed, so that whatever is written is the latest. The claims write it in the same step as the
-//! change (`outbox` in [`repository::Settings`](crate::repository::Settings)), so no crash can come between. Each new
-//! change gives the line a new number, and a line is struck out only under the number that was read. The claims
-//! forget nobody of whom there is a line.
+//! A line names a passenger whose record in the store is to be brought in line with the claims; it says
+//! nothing of what changed, so that whatever is written is the latest. The claims write it in the same step
+//! as the change (`outbox` in [`repository::Settings`](crate::repository::Settings)), so no crash can come
+//! between. Each new change gives the line a new number, and a line is struck out only under the number that
+//! was read. The claims forget nobody of whom there is a line.
 //!
 //! A push writes to the store before the claims decide. So it stands here before its first write, with the
 //! moment by which it must have ended: what it left in the store and the claims don't know by then is removed.
@@ -208,8 +208,8 @@ impl Outbox {
         Ok(ids.into_iter().collect())
     }
 
-    /// What there is to do for the worker `token`, at most `count` of a kind; `None` if another works. Nobody else
-    /// works for `lease` from now.
+    /// What there is to do for the worker `token`, at most `count` of a kind; `None` if another works. Nobody
+    /// else works for `lease` from now.
     pub(crate) async fn work(
         &self,
         token: &str,

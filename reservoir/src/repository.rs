@@ -42,8 +42,8 @@ pub fn of(backing: &Backing, settings: Settings) -> Arc<dyn Repository> {
     }
 }
 
-/// The repository of a back end that decides for a store behind the cluster: each change of this tenant's passengers
-/// leaves a line in the outbox, in the same step.
+/// The repository of a back end that decides for a store behind the cluster: each change of this tenant's
+/// passengers leaves a line in the outbox, in the same step.
 pub(crate) fn deciding_for(backing: &Backing, settings: Settings, tenant: Tenant) -> Arc<dyn Repository> {
     match backing {
         Backing::Memory(commons) => Arc::new(MemoryRepository::new(commons, settings, Some(tenant))),
@@ -139,8 +139,8 @@ pub struct Page<T> {
 /// and may be cancelled.
 #[async_trait]
 pub trait Repository: Send + Sync + std::fmt::Debug {
-    /// Takes waiting passengers in, each of another id: all or none. Announced per pool, a single one as `commuter:spawned`, more
-    /// as batches.
+    /// Takes waiting passengers in, each of another id: all or none. Announced per pool, a single one as
+    /// `commuter:spawned`, more as batches.
     ///
     /// # Errors
     /// [`Error::Exists`] naming the first that does, [`Error::Registry`].
@@ -178,25 +178,25 @@ pub trait Repository: Send + Sync + std::fmt::Debug {
     /// [`Error::Registry`].
     async fn available(&self, tenant: &Tenant, pool: &Pool) -> Result<u64, Error>;
 
-    /// Who waits in an area: at least the `limit` nearest, if there are so many; of those whose distances differ
-    /// by less than a metre, any. May hold some that are just outside or beyond the limit, in any order; the
-    /// reservoir sorts and cuts.
+    /// Who waits in an area: at least the `limit` nearest, if there are so many; of those whose distances
+    /// differ by less than a metre, any. May hold some that are just outside or beyond the limit, in any
+    /// order; the reservoir sorts and cuts.
     ///
     /// # Errors
     /// [`Error::Registry`].
     async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error>;
 
-    /// Boards a passenger, once and for all. Announced as `commuter:picked_up`. Asked again by the same subject,
-    /// with the same request id, for the same passenger and vehicle, the answer is the same as long as the
-    /// passenger is remembered, whatever happened since; anything else is another request.
+    /// Boards a passenger, once and for all. Announced as `commuter:picked_up`. Asked again by the same
+    /// subject, with the same request id, for the same passenger and vehicle, the answer is the same as long
+    /// as the passenger is remembered, whatever happened since; anything else is another request.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::Registry`].
     async fn board(&self, actor: &Actor, boarding: &Boarding) -> Result<Boarded, Error>;
 
-    /// Undoes a boarding that the store behind the cluster refused for good: the passenger waits again, the seat is
-    /// free, and the passenger is announced as `commuter:spawned` again. Whether it did: nothing is changed if the
-    /// passenger is not, or no longer, on board by the boarding of this fence.
+    /// Undoes a boarding that the store behind the cluster refused for good: the passenger waits again, the
+    /// seat is free, and the passenger is announced as `commuter:spawned` again. Whether it did: nothing is
+    /// changed if the passenger is not, or no longer, on board by the boarding of this fence.
     ///
     /// # Errors
     /// [`Error::Registry`].
@@ -245,8 +245,8 @@ pub trait Repository: Send + Sync + std::fmt::Debug {
     async fn manifest(&self, tenant: &Tenant, id: &VehicleId) -> Result<Option<Manifest>, Error>;
 
     /// Ends the waiting of those whose time is over, announced as `commuter:expired`, and forgets those whose
-    /// end is long past; of every tenant, a bounded number at a time. How many were ended. `now` is the clock of a
-    /// back end that has none of its own.
+    /// end is long past; of every tenant, a bounded number at a time. How many were ended. `now` is the clock
+    /// of a back end that has none of its own.
     ///
     /// # Errors
     /// [`Error::Registry`].

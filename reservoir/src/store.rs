@@ -7,7 +7,8 @@ use thiserror::Error;
 /// What the failure of a store came from.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why the store did not do it. As an answer to a change it means that nothing was changed, unless it says otherwise.
+/// Why the store did not do it. As an answer to a change it means that nothing was changed, unless it says
+/// otherwise.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// It was not reached, so it has done nothing.
@@ -53,8 +54,8 @@ pub enum StoreError {
     /// A push of this passenger is under way, or what is left of one is being removed.
     #[error("a push of {0} has not ended yet")]
     Busy(PassengerId),
-    /// A push failed, and some of it could not be removed from the store yet: that is still being tried, and until
-    /// then nobody sees or boards those passengers.
+    /// A push failed, and some of it could not be removed from the store yet: that is still being tried, and
+    /// until then nobody sees or boards those passengers.
     #[error("the store is being rid of what it had taken of the push")]
     Undoing(#[source] Cause),
 }

@@ -1,11 +1,11 @@
 //! Strapi as the store of one tenant's passengers.
 //!
 //! Strapi can't decide who boards: it has no step that checks and writes at once. So the claims, a
-//! [`Repository`] in Redis or in memory, decide and announce, and Strapi is written after them:
-//! each decision leaves a line in the outbox in the same step, and a worker brings Strapi in line with the
-//! claims, however long that takes. What Strapi refuses for good is undone in the claims, where it can be. Only a push
-//! goes to Strapi first: a passenger exists once Strapi has taken it, and can be seen and boarded once the
-//! claims have it too. Passengers whom others put into Strapi are taken into the claims when they are boarded.
+//! [`Repository`] in Redis or in memory, decide and announce, and Strapi is written after them: each decision
+//! leaves a line in the outbox in the same step, and a worker brings Strapi in line with the claims, however
+//! long that takes. What Strapi refuses for good is undone in the claims, where it can be. Only a push goes
+//! to Strapi first: a passenger exists once Strapi has taken it, and can be seen and boarded once the claims
+//! have it too. Passengers whom others put into Strapi are taken into the claims when they are boarded.
 
 mod adopt;
 mod client;
@@ -41,8 +41,8 @@ pub struct Strapi {
 }
 
 impl Strapi {
-    /// Strapi behind claims that are kept in `backing` as `claims` says. Starts the worker of the outbox as a task of
-    /// `tracker` that runs until `stop`.
+    /// Strapi behind claims that are kept in `backing` as `claims` says. Starts the worker of the outbox as a
+    /// task of `tracker` that runs until `stop`.
     ///
     /// # Errors
     /// [`InvalidSettings`]. A Strapi that is not there is no error.

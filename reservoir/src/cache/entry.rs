@@ -6,8 +6,9 @@ use signalbox_protocol::fleet::Passenger;
 use crate::repository::Area;
 use crate::reservoir::cut;
 
-/// Metres around the radius that an entry holds. A position is at most 7.9 m from the one that it rounds to (half of
-/// 0.0001 degrees each way, at the equator), and this is more than twice that: see [`Entry::answer`].
+/// Metres around the radius that an entry holds. A position is at most 7.9 m from the one that it rounds to
+/// (half of 0.0001 degrees each way, at the equator), and this is more than twice that: see
+/// [`Entry::answer`].
 pub(super) const MARGIN_M: f64 = 20.0;
 
 /// Everybody who waited around a position.
@@ -32,8 +33,9 @@ impl Entry {
     pub(super) fn answer(&self, area: &Area) -> Option<Vec<(Passenger, f64)>> {
         let found = cut(self.passengers.iter().collect(), area);
         if let Some(all_within_m) = self.all_within_m {
-            // Whoever is not in the entry is at least so far from its position, and less than the margin nearer to
-            // this one. So nobody is missing if that leaves all of the area, or enough passengers, inside.
+            // Whoever is not in the entry is at least so far from its position, and less than the margin
+            // nearer to this one. So nobody is missing if that leaves all of the area, or enough passengers,
+            // inside.
             let certain_m = all_within_m - MARGIN_M;
             let enough = found.len() == area.limit && found.last().is_some_and(|(_, last)| *last < certain_m);
             if !enough && area.radius_m >= certain_m {

@@ -1,7 +1,7 @@
 //! Loads under way on this node: who asks for what is being loaded waits for it.
 //!
-//! The lock is held for a look-up, never across an await. A load that is abandoned (its asker was cancelled) ends
-//! as its `Flight` is dropped, and wakes those who wait.
+//! The lock is held for a look-up, never across an await. A load that is abandoned (its asker was cancelled)
+//! ends as its `Flight` is dropped, and wakes those who wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

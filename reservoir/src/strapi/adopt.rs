@@ -10,8 +10,8 @@ use crate::error::{Denied, Missing};
 use crate::{Actor, Error};
 
 impl Store {
-    /// Takes somebody into the claims whom they don't know and who waits in Strapi. Whoever does not wait there is
-    /// answered as they stand; their claims have been forgotten.
+    /// Takes somebody into the claims whom they don't know and who waits in Strapi. Whoever does not wait
+    /// there is answered as they stand; their claims have been forgotten.
     pub(super) async fn adopt(&self, now: Timestamp, id: &PassengerId) -> Result<Option<Passenger>, Error> {
         let Some(record) = self.collection.find(id).await? else { return Ok(None) };
         // After the record was read: if a push of it has ended by now, the claims know it.

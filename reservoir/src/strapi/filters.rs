@@ -56,7 +56,8 @@ impl Filters {
     }
 }
 
-/// Appends `text` percent-encoded. Brackets and `$` may stand as they are in a query, but not in every proxy's opinion.
+/// Appends `text` percent-encoded. Brackets and `$` may stand as they are in a query, but not in every
+/// proxy's opinion.
 pub(super) fn encode(out: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {

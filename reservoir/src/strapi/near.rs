@@ -4,6 +4,7 @@ use signalbox_protocol::fleet::{GeoPoint, LATITUDE_MAX, Passenger, PassengerStat
 
 use super::collection::Collection;
 use super::filters::Filters;
+use super::record::Record;
 use super::store::Store;
 use crate::Error;
 use crate::repository::Area;
@@ -15,10 +16,10 @@ const METRES_PER_DEGREE: f64 = 111_000.0;
 const HALVINGS: u32 = 12;
 
 impl Store {
-    /// Who waits in an area, as [`Repository::near`](crate::Repository::near) promises. If the claims are away, as
-    /// Strapi alone knows.
+    /// Who waits in an area, as [`Repository::near`](crate::Repository::near) promises. If the claims are away,
+    /// as Strapi alone knows.
     pub(super) async fn waiting_near(&self, area: &Area) -> Result<Vec<Passenger>, Error> {
-        let records = self.records_near(area).await?;
+        let (records, searched_m) = self.records_near(area).await?;
         let said: Vec<_> = records.iter().map(|record| record.passenger.clone()).collect();
         let mut passengers = match self.overlay(records).await {
             Ok(overlaid) => overlaid.passengers,
@@ -29,30 +30,34 @@ impl Store {
             Err(other) => return Err(other),
         };
         passengers.retain(|passenger| passenger.state == PassengerState::Waiting);
+        let inside = |passenger: &&Passenger| passenger.position.distance_m(area.center) <= searched_m;
+        // Of those in the smaller circle some have boarded, and nobody can say who comes next.
+        if searched_m < area.radius_m && passengers.iter().filter(inside).count() < area.limit {
+            return Err(self.crowded());
+        }
         Ok(passengers)
     }
 
-    /// The records in the box around an area; where they are too many, in a smaller box that holds enough.
-    async fn records_near(&self, area: &Area) -> Result<Vec<super::record::Record>, Error> {
-        let most = self.settings.records_max;
+    /// The records in the box around an area, or, where they are too many, around a smaller circle; and the
+    /// radius of that.
+    async fn records_near(&self, area: &Area) -> Result<(Vec<Record>, f64), Error> {
         for halving in 0..=HALVINGS {
             let radius_m = area.radius_m / f64::from(2_u32.pow(halving));
             let filters = within(Collection::waiting_in(&area.pool), area.center, radius_m);
-            let Ok(records) = self.collection.all(&filters, most).await? else { continue };
-            let inside = |record: &&super::record::Record| {
-                record.passenger.position.distance_m(area.center) <= radius_m
-            };
-            // Some of them may have boarded: then these are too few, and nobody could say who comes next.
-            if halving == 0 || records.iter().filter(inside).count() >= area.limit.saturating_mul(2) {
-                return Ok(records);
+            if let Ok(records) = self.collection.all(&filters, self.settings.records_max).await? {
+                return Ok((records, radius_m));
             }
-            break;
         }
-        Err(StoreError::Crowded { most }.into())
+        Err(self.crowded())
+    }
+
+    fn crowded(&self) -> Error {
+        StoreError::Crowded { most: self.settings.records_max }.into()
     }
 }
 
-/// The box around a circle: as wide as the circle is at its end nearest to a pole, on both sides of the date line.
+/// The box around a circle: as wide as the circle is at its end nearest to a pole, on both sides of the date
+/// line.
 fn within(filters: Filters, center: GeoPoint, radius_m: f64) -> Filters {
     let high = radius_m / METRES_PER_DEGREE;
     let [south, north] = [center.lat() - high, center.lat() + high];

@@ -17,8 +17,8 @@ pub(super) struct Overlaid {
 }
 
 impl Store {
-    /// Lays the claims over records. Leaves out whoever is of a push that has not ended. Puts down in the outbox whose
-    /// record is behind: it is there already, unless Redis has lost it.
+    /// Lays the claims over records. Leaves out whoever is of a push that has not ended. Puts down in the
+    /// outbox whose record is behind: it is there already, unless Redis has lost it.
     pub(super) async fn overlay(&self, records: Vec<Record>) -> Result<Overlaid, Error> {
         if records.is_empty() {
             return Ok(Overlaid::default());

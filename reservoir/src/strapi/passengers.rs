@@ -114,9 +114,9 @@ impl Repository for Store {
         }
         self.has_room().await?;
         let boarded =
-            self.decided(actor.now, &boarding.passenger_id, || self.claims.board(actor, boarding)).await;
+            self.decided(actor.now, &boarding.passenger_id, || self.claims.board(actor, boarding)).await?;
         self.wake.notify_one();
-        boarded
+        Ok(boarded)
     }
 
     async fn undo_board(&self, actor: &Actor, id: &PassengerId, fence: u64) -> Result<bool, Error> {
@@ -129,9 +129,9 @@ impl Repository for Store {
         }
         // Not refused for a full outbox: a line for the boarding stands there already, or was struck out.
         let alighted =
-            self.decided(actor.now, &alighting.passenger_id, || self.claims.alight(actor, alighting)).await;
+            self.decided(actor.now, &alighting.passenger_id, || self.claims.alight(actor, alighting)).await?;
         self.wake.notify_one();
-        alighted
+        Ok(alighted)
     }
 
     async fn cancel(&self, actor: &Actor, id: &PassengerId) -> Result<(), Error> {
@@ -139,16 +139,18 @@ impl Repository for Store {
             return self.claims.cancel(actor, id).await;
         }
         self.has_room().await?;
-        let cancelled = self.decided(actor.now, id, || self.claims.cancel(actor, id)).await;
-        self.wake.notify_one();
-        match cancelled {
+        match self.decided(actor.now, id, || self.claims.cancel(actor, id)).await {
+            Ok(()) => {
+                self.wake.notify_one();
+                Ok(())
+            }
             // Whom only Strapi remembers.
             Err(Error::Denied(denied)) => match denied.state {
                 Some(PassengerState::Cancelled) => Ok(()),
                 Some(state) => Err(Error::State(state)),
                 None => Err(Error::NotFound(Missing::Passenger)),
             },
-            cancelled => cancelled,
+            refused => refused,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Taking passengers in: all or none, though Strapi takes one at a time.
 //!
-//! In this order: the push is put down in the outbox; Strapi creates the records; the claims take all in by one
-//! step, which decides and announces; the push is struck out. Until the claims have them, nobody sees or boards them.
-//! If it fails on the way, the records are removed again; if that fails too, or the node dies, the worker of
-//! the outbox does it when the push is over. So nothing is announced that is undone.
+//! In this order: the push is put down in the outbox; Strapi creates the records; the claims take all in by
+//! one step, which decides and announces; the push is struck out. Until the claims have them, nobody sees or
+//! boards them. If it fails on the way, the records are removed again; if that fails too, or the node dies,
+//! the worker of the outbox does it when the push is over. So nothing is announced that is undone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -118,7 +118,8 @@ pub(super) fn attributes(passenger: &Passenger) -> Value {
     Value::Object(all)
 }
 
-/// What a change of state writes. `state` may be an earlier one than the passenger's: then what came after it is left out.
+/// What a change of state writes. `state` may be an earlier one than the passenger's: then what came after it
+/// is left out.
 pub(super) fn of_state(passenger: &Passenger, state: PassengerState) -> Map<String, Value> {
     let boarded = matches!(state, PassengerState::Boarded | PassengerState::Alighted);
     let alighted_at = passenger.alighted_at.filter(|_| state == PassengerState::Alighted);

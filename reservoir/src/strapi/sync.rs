@@ -1,5 +1,5 @@
-//! One line of the outbox: a passenger's record in Strapi is brought in line with the claims. Done twice it does nothing
-//! more, so a lost answer or a second worker does no harm.
+//! One line of the outbox: a passenger's record in Strapi is brought in line with the claims. Done twice it
+//! does nothing more, so a lost answer or a second worker does no harm.
 
 use std::time::SystemTime;
 
@@ -66,7 +66,8 @@ impl Store {
             }
         }
         if !self.outbox.strike(line).await? {
-            // Something has changed since, or another worker was here meanwhile: what was written now may be older.
+            // Something has changed since, or another worker was here meanwhile: what was written now may be
+            // older.
             self.outbox.note(std::slice::from_ref(&line.passenger_id)).await?;
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! Strapi as the store, and the cache before it: nodes of one cluster, over the memory back end and over a real Redis,
-//! against a server that behaves like Strapi 5.
+//! Strapi as the store, and the cache before it: nodes of one cluster, over the memory back end and over a
+//! real Redis, against a server that behaves like Strapi 5.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
