@@ -248,3 +248,33 @@ async fn a_cancelled_pool_is_told_passenger_by_passenger(world: World) {
     assert_eq!(told, [id("A"), id("B"), id("C")]);
     assert!(messages[1..].iter().all(|message| message["type"] == "commuter:cancelled"));
 }
+
+/// On threads: what the others run on one cannot come out of order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_memory_nobody_is_told_as_boarded_before_told_as_waiting() {
+    const PASSENGERS: usize = 2_000;
+    let world = World::memory();
+    let node = std::sync::Arc::new(world.node().await);
+    node.follow("route:12").await;
+    node.vehicle("V1", 10_000).await;
+    let (pushing, boarding) = (node.clone(), node.clone());
+    let mut both = JoinSet::new();
+    both.spawn(async move {
+        for number in 0..PASSENGERS {
+            pushing.push(&[&format!("P{number}")]).await;
+        }
+    });
+    both.spawn(async move {
+        for number in 0..PASSENGERS {
+            while boarding.board(&format!("P{number}"), "V1").await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    both.join_all().await;
+    let mut told = std::collections::HashSet::new();
+    for message in node.heard.messages("route:12", 2 * PASSENGERS).await {
+        let id = message["data"]["passenger_id"].to_string();
+        assert_eq!(message["type"] == "commuter:spawned", told.insert(id), "{message}");
+    }
+}
