@@ -1,7 +1,7 @@
 //! A server that behaves like the REST API of Strapi 5, as documented, with one collection,
 //! `/api/active-passengers`, and switches for what goes wrong.
 //!
-//! Filters `$eq $ne $lt $lte $gt $gte $in $null $and $or`, `sort`, `pagination[page]` and `[pageSize]` (25
+//! Filters `$eq $ne $lt $lte $gt $gte $in $notIn $null $and $or`, `sort`, `pagination[page]` and `[pageSize]` (25
 //! unless asked for, 100 at most), `documentId`, one error shape, tokens. Not there: drafts, locales,
 //! relations, `populate`.
 

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 
 const PATH: &str = "/api/active-passengers";
 /// Ids of one look-up by ids: Strapi reads 100 of a list, and a URL has its bounds.
-const IDS_AT_ONCE: usize = 50;
+pub(super) const IDS_AT_ONCE: usize = 50;
 
 /// The passengers in Strapi.
 #[derive(Debug)]

@@ -17,9 +17,24 @@ impl Filters {
 
     /// The attribute is one of these. Strapi reads 100 of a list; give fewer.
     #[must_use]
-    pub(super) fn one_of<T: Display>(mut self, attribute: &str, values: impl IntoIterator<Item = T>) -> Self {
+    pub(super) fn one_of<T: Display>(self, attribute: &str, values: impl IntoIterator<Item = T>) -> Self {
+        self.list(attribute, "$in", values)
+    }
+
+    /// The attribute is none of these. Strapi reads 100 of a list; give fewer.
+    #[must_use]
+    pub(super) fn none_of<T: Display>(self, attribute: &str, values: impl IntoIterator<Item = T>) -> Self {
+        self.list(attribute, "$notIn", values)
+    }
+
+    fn list<T: Display>(
+        mut self,
+        attribute: &str,
+        operator: &str,
+        values: impl IntoIterator<Item = T>,
+    ) -> Self {
         for (index, value) in values.into_iter().enumerate() {
-            self = self.pair(&format!("filters[{attribute}][$in][{index}]"), &value.to_string());
+            self = self.pair(&format!("filters[{attribute}][{operator}][{index}]"), &value.to_string());
         }
         self
     }

@@ -10,7 +10,7 @@ use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{PassengerId, Tenant, VehicleId};
 use tokio::time::Instant;
 
-use super::collection::Collection;
+use super::collection::{Collection, IDS_AT_ONCE};
 use super::filters::Filters;
 use super::overlay::may_be_told_as;
 use super::record::status_of;
@@ -92,13 +92,7 @@ impl Repository for Store {
         if !self.holds(tenant) {
             return self.claims.available(tenant, pool).await;
         }
-        let waiting = Collection::waiting_in(pool);
-        let said = self.collection.count(&waiting).await?;
-        let doubtful = self.collection.find_all_in(&self.outbox.named().await?, &waiting).await?;
-        let among = doubtful.len();
-        let overlaid = self.overlay(doubtful).await?.passengers;
-        let wait = overlaid.iter().filter(|passenger| passenger.state == PassengerState::Waiting).count();
-        Ok((said + wait).saturating_sub(among) as u64)
+        self.count_waiting(pool).await
     }
 
     async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error> {
@@ -201,6 +195,27 @@ impl Repository for Store {
 }
 
 impl Store {
+    /// How many wait: those about whom Strapi is right by its count, the doubtful ones by the claims.
+    ///
+    /// Who is doubtful is read first. A change that is written while Strapi is asked is then counted once, by
+    /// the claims. Only with more doubtful ones than a list takes is the count off by those written meanwhile.
+    async fn count_waiting(&self, pool: &Pool) -> Result<u64, Error> {
+        let doubtful = self.outbox.named().await?;
+        let waiting = Collection::waiting_in(pool);
+        let (said, records) = if doubtful.len() <= IDS_AT_ONCE {
+            let sure = waiting.none_of("passenger_id", &doubtful);
+            let said = self.collection.count(&sure).await?;
+            (said, self.collection.find_all_in(&doubtful, &Collection::of_pool(pool)).await?)
+        } else {
+            let said = self.collection.count(&waiting).await?;
+            let records = self.collection.find_all_in(&doubtful, &waiting).await?;
+            (said.saturating_sub(records.len()), records)
+        };
+        let overlaid = self.overlay(records).await?.passengers;
+        let wait = overlaid.iter().filter(|passenger| passenger.state == PassengerState::Waiting).count();
+        Ok((said + wait) as u64)
+    }
+
     /// Takes some of these into the claims who are unknown there; whether there were any.
     async fn adopt_some(&self, now: Timestamp, filters: &Filters) -> Result<bool, Error> {
         let mut after = None;

@@ -89,6 +89,19 @@ async fn a_list_by_state_goes_by_the_claims(world: World) {
     assert_eq!(wait, 1, "whoever has boarded is not counted, written or not");
 }
 
+async fn a_change_that_is_being_written_is_counted_once(world: World) {
+    let node = world.node().await;
+    node.vehicle("V1", 40).await;
+    let ids: Vec<_> = (0..40).map(|number| format!("P{number:02}")).collect();
+    node.push(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+    for (boarded, id) in ids.iter().enumerate() {
+        node.board(id, "V1").await.unwrap();
+        // The worker writes this boarding at the same time.
+        let wait = node.reservoir.available(&tenant("acme"), &pool("route:12")).await.unwrap();
+        assert_eq!(wait as usize, ids.len() - 1 - boarded);
+    }
+}
+
 async fn a_crowd_is_never_cut_short(world: World) {
     let mut settings = world.settings();
     settings.records_max = 40;
@@ -135,6 +148,7 @@ on_both![
     every_page_is_read,
     only_the_circle_of_the_pool_is_answered,
     a_list_by_state_goes_by_the_claims,
+    a_change_that_is_being_written_is_counted_once,
     a_crowd_is_never_cut_short,
     records_that_nobody_can_read_are_left_out,
 ];

@@ -65,7 +65,7 @@ impl Query {
         let same = |known: &&mut Condition| {
             known.field == *field
                 && known.operator == *operator
-                && *operator == "$in"
+                && (*operator == "$in" || *operator == "$notIn")
                 && known.branch == branch
         };
         match self.conditions.iter_mut().find(same) {
@@ -142,6 +142,7 @@ impl Condition {
             "$lte" => self.compares(found, 0, Ordering::is_le),
             "$gt" => self.compares(found, 0, Ordering::is_gt),
             "$gte" => self.compares(found, 0, Ordering::is_ge),
+            "$notIn" => !(0..self.values.len()).any(|index| self.compares(found, index, Ordering::is_eq)),
             "$in" => (0..self.values.len()).any(|index| self.compares(found, index, Ordering::is_eq)),
             _ => false,
         }
