@@ -124,6 +124,29 @@ pub struct HealthCheck {
     pub connections: u64,
 }
 
+/// `system:draining`: the node is about to close this connection with 1012.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// When to connect again, counted from this message; each connection is told another moment, so that the
+    /// other nodes are not stormed. The node closes this connection then, or a little later. Who is closed earlier
+    /// waits for the rest of it; who is closed later connects at once, without a back-off of its own.
+    pub reconnect_in_ms: u64,
+    /// Why.
+    pub reason: DrainReason,
+}
+
+/// Why a node drains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrainReason {
+    /// Its process was asked to stop.
+    Stopping,
+    /// Somebody asked for it through the API.
+    Requested,
+    /// A part of it ended by itself.
+    Fault,
+}
+
 /// `system:stats`: counts of the asker's connection, of its node, and of the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stats {

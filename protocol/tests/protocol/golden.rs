@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use signalbox_protocol::control::{
     BoardingAlight, BoardingAlighted, BoardingConfirmed, BoardingDenied, BoardingRequest, CommutersFound,
-    Found, HealthCheck, LockAcquire, LockDenied, LockGranted, LockProof, LockReleased, OrderAccept,
+    Draining, Found, HealthCheck, LockAcquire, LockDenied, LockGranted, LockProof, LockReleased, OrderAccept,
     OrderAccepted, OrderDenied, OrderView, OrderViewers, PresenceMembers, PresenceRequest, QueryCommuters,
     SendAck, Stats, TopicsAck, TopicsRequest, Welcome, parse_data,
 };
@@ -154,6 +154,7 @@ fn every_golden_message_is_read_and_written_as_it_stands() {
     sent::<PresenceRequest>(golden("presence-list.json"));
     made::<PresenceMembers>(golden("presence-members.json"));
     made::<ServiceConnected>(golden("service-connected.json"));
+    made::<Draining>(golden("draining.json"));
     sent::<LockAcquire>(golden("lock-acquire.json"));
     made::<LockGranted>(golden("lock-granted.json"));
     made::<LockDenied>(golden("lock-denied.json"));
