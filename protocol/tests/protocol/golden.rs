@@ -11,7 +11,7 @@ use signalbox_protocol::control::{
     BoardingAlight, BoardingAlighted, BoardingConfirmed, BoardingDenied, BoardingRequest, CommutersFound,
     Draining, Found, HealthCheck, LockAcquire, LockDenied, LockGranted, LockProof, LockReleased, OrderAccept,
     OrderAccepted, OrderDenied, OrderView, OrderViewers, PresenceMembers, PresenceRequest, QueryCommuters,
-    SendAck, Stats, TopicsAck, TopicsRequest, Welcome, parse_data,
+    ResumeRequest, Resumed, SendAck, Stats, TopicsAck, TopicsRequest, Welcome, parse_data,
 };
 use signalbox_protocol::envelope::{Incoming, Received, Reply, Stamp, write_event, write_reply};
 use signalbox_protocol::fleet::Passenger;
@@ -141,6 +141,8 @@ fn every_golden_message_is_read_and_written_as_it_stands() {
     sent::<TopicsRequest>(golden("subscribe.json"));
     made::<TopicsAck>(golden("subscribe-ack.json"));
     sent::<TopicsRequest>(golden("unsubscribe.json"));
+    sent::<ResumeRequest>(golden("resume.json"));
+    made::<Resumed>(golden("resumed.json"));
     sent::<Value>(golden("request.json"));
     delivered(golden("request-delivered.json"), golden("request.json"));
     sent::<Value>(golden("answer.json"));
