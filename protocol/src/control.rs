@@ -19,7 +19,7 @@ pub use boarding::{
 pub use lock::{LockAcquire, LockDenied, LockGranted, LockProof, LockReleased};
 pub use order::{OrderAccept, OrderAccepted, OrderDenial, OrderDenied, OrderView, OrderViewers};
 pub use parse_data::{parse_body, parse_data};
-pub use resume::{LossReason, ResumeRequest, Resumed, TopicResumed};
+pub use resume::{Discontinuity, ResumeRequest, Resumed, TopicResumed};
 
 /// A place in a durable topic's log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

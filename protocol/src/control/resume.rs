@@ -29,7 +29,7 @@ pub struct TopicResumed {
     /// Whether nothing is missing.
     pub recovered: bool,
     /// Why something may be missing; `null` if nothing is.
-    pub reason: Option<LossReason>,
+    pub reason: Option<Discontinuity>,
     /// The log's life from now on.
     pub epoch: String,
     /// The next message of the topic has the number after this one.
@@ -38,28 +38,29 @@ pub struct TopicResumed {
     pub replayed: u64,
 }
 
-/// Why messages of a topic may be missing.
+/// Why messages of a topic may be missing behind a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum LossReason {
-    /// The log is another one: Redis lost what it had.
+pub enum Discontinuity {
+    /// The log has begun another life: nobody can say what happened between.
     Epoch,
-    /// The log had no room for them.
+    /// There were more messages, or longer ones, than the log keeps.
     Trimmed,
-    /// They were too old to be kept.
+    /// They are older than the log keeps them, or the position is.
     Expired,
     /// A reason that this release doesn't know.
     #[serde(other)]
     Other,
 }
 
-impl fmt::Display for LossReason {
+impl fmt::Display for Discontinuity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Epoch => "the log is another one",
-            Self::Trimmed => "the log had no room for them",
+            Self::Epoch => "the log began another life",
+            Self::Trimmed => "the log had no room for all",
             Self::Expired => "they were too old to be kept",
-            Self::Other => "for a reason that this release doesn't know",
+            Self::Other => "a reason that this release doesn't know",
         })
     }
 }
