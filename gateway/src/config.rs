@@ -31,8 +31,8 @@ pub use load::{BadConfig, Loaded, Problem, load};
 pub use redis_url::RedisUrl;
 pub use secret::Secret;
 pub use sections::{
-    Bus, Catalogue, Close, Connection, Flood, Handshake, Heartbeat, Log, LogFormat, Malformed, Message, Node,
-    Orders, Outbox, Redis, Reservoir, RouteCache, Runtime, Stop, Strapi,
+    Admission, Bus, Catalogue, Close, Connection, Flood, Handshake, Heartbeat, Log, LogFormat, Malformed,
+    Message, Node, Orders, Outbox, Redis, Reservoir, RouteCache, Runtime, Stop, Strapi,
 };
 pub use settings::{SETTINGS, Setting, Unit};
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub redis: Redis,
     /// What a handshake may cost.
     pub handshake: Handshake,
+    /// How many may come in.
+    pub admission: Admission,
     /// When a silent client counts as gone.
     pub heartbeat: Heartbeat,
     /// What one message may be.
@@ -98,6 +100,7 @@ impl Default for Config {
             node: Node::default(),
             redis: Redis::default(),
             handshake: Handshake::default(),
+            admission: Admission::default(),
             heartbeat: Heartbeat::default(),
             message: Message::default(),
             connection: Connection::default(),

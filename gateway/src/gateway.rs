@@ -20,6 +20,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::AdmissionBounds;
 use crate::config::Config;
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
@@ -255,6 +256,11 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         strapi: config.strapi_settings(),
         cache_ttl: config.strapi.cache_ttl,
         orders_announce: config.orders.announce.clone(),
+        admission: AdmissionBounds {
+            handshakes_per_second: config.admission.handshakes_per_second,
+            handshakes_max: config.admission.handshakes_max,
+            silent_max: config.admission.silent_sockets_max,
+        },
         stop: StopSettings {
             balancer_wait: config.stop.balancer_wait,
             closes_per_second: config.stop.closes_per_second,

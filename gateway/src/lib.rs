@@ -7,6 +7,7 @@
 //! This crate must never know Redis: it knows the registry's traits. `redis` appears in [`gateway`] alone, where
 //! the back end is chosen.
 
+pub mod admission;
 pub mod announce;
 pub mod cli;
 

@@ -27,6 +27,7 @@ use self::totals::Totals;
 pub struct Metrics {
     registry: Registry,
     pub handshakes: IntCounterVec,
+    pub sockets_dropped: IntCounter,
     pub messages_received: IntCounter,
     pub messages_sent: IntCounter,
     pub bytes_received: IntCounter,
@@ -49,6 +50,8 @@ pub struct Metrics {
 #[derive(Debug, Clone)]
 struct Gauges {
     connections: IntGauge,
+    handshakes_under_way: IntGauge,
+    sockets_silent: IntGauge,
     topics: IntGauge,
     routes: IntGauge,
     redis_up: IntGauge,
@@ -70,6 +73,8 @@ struct Gauges {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Readings {
     pub connections: usize,
+    pub handshakes_under_way: usize,
+    pub sockets_silent: usize,
     pub topics: usize,
     pub routes: usize,
     pub redis_up: bool,
@@ -106,6 +111,11 @@ impl Metrics {
                 "signalbox_handshakes_total",
                 "WebSocket handshakes, by result.",
                 "result",
+            ),
+            sockets_dropped: counter(
+                r,
+                "signalbox_sockets_dropped_total",
+                "Sockets dropped because too many had not sent a request yet.",
             ),
             messages_received: counter(r, "signalbox_messages_received_total", "Messages read from sockets."),
             messages_sent: counter(r, "signalbox_messages_sent_total", "Messages written to sockets."),
@@ -161,7 +171,7 @@ impl Metrics {
         for code in CloseCode::ALL {
             self.closes.with_label_values(&[&code.as_u16().to_string()]);
         }
-        for result in crate::ws::upgrade::HandshakeResult::ALL {
+        for result in crate::ws::handshake::HandshakeResult::ALL {
             self.handshakes.with_label_values(&[result.as_str()]);
         }
     }
@@ -197,6 +207,16 @@ impl Gauges {
     fn new(r: &Registry) -> Self {
         Self {
             connections: gauge(r, "signalbox_connections", "Open connections."),
+            handshakes_under_way: gauge(
+                r,
+                "signalbox_handshakes_under_way",
+                "WebSocket handshakes begun and not ended.",
+            ),
+            sockets_silent: gauge(
+                r,
+                "signalbox_sockets_silent",
+                "Sockets accepted that have not sent a request yet.",
+            ),
             topics: gauge(r, "signalbox_topics", "Topics followed by local connections."),
             routes: gauge(
                 r,
@@ -224,6 +244,8 @@ impl Gauges {
 
     fn set(&self, readings: &Readings) {
         self.connections.set(readings.connections as i64);
+        self.handshakes_under_way.set(readings.handshakes_under_way as i64);
+        self.sockets_silent.set(readings.sockets_silent as i64);
         self.topics.set(readings.topics as i64);
         self.routes.set(readings.routes as i64);
         self.redis_up.set(readings.redis_up.into());

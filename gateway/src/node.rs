@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::{Admission, AdmissionBounds, Lobby};
 use crate::fleet;
 use crate::hub::Hub;
 use crate::metrics::{Metrics, Readings};
@@ -73,6 +74,8 @@ pub struct Settings {
     pub reservoir: reservoir::Settings,
     /// Further topics that hear of an accepted order.
     pub orders_announce: Vec<Topic>,
+    /// How many may come in.
+    pub admission: AdmissionBounds,
     /// How the node stops.
     pub stop: StopSettings,
 }
@@ -97,6 +100,10 @@ pub struct Node {
     pub vocabulary: Arc<Vocabulary>,
     /// Its sockets.
     pub hub: Arc<Hub>,
+    /// Who may begin a handshake.
+    pub admission: Arc<Admission>,
+    /// Its sockets that have not asked for anything yet.
+    pub lobby: Arc<Lobby>,
     /// Which orders its clients look at.
     pub viewing: Viewing,
     /// Who waits, who picks up.
@@ -149,6 +156,8 @@ impl Node {
         cluster.bus.attach(Arc::clone(&router) as _);
         let (reservoir, strapi) = fleet::open(&settings, &cluster.backing, (&tasks, halt.clone()));
         Arc::new(Self {
+            admission: Admission::new(settings.admission),
+            lobby: Lobby::new(settings.admission.silent_max),
             settings,
             vocabulary,
             hub,
@@ -201,6 +210,8 @@ impl Node {
     pub fn readings(&self) -> Readings {
         Readings {
             connections: self.hub.len(),
+            handshakes_under_way: self.admission.under_way(),
+            sockets_silent: self.lobby.len(),
             topics: self.hub.topics_len(),
             routes: self.router.routes().len(),
             redis_up: *self.cluster.reachable.borrow(),

@@ -2,16 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Seat;
 use crate::http;
 use crate::node::Node;
 
@@ -37,7 +39,11 @@ pub async fn run(node: Arc<Node>, listener: TcpListener, refuse: CancellationTok
     while let Some(accepted) = refuse.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _peer)) => {
-                let connection = serve(Arc::clone(&node), stream, router.clone(), refuse.clone());
+                let Some((seat, sent_away)) = refuse.run_until_cancelled(node.lobby.enter()).await else {
+                    break;
+                };
+                node.metrics.sockets_dropped.inc_by(sent_away.into());
+                let connection = serve(Arc::clone(&node), (stream, seat), router.clone(), refuse.clone());
                 node.tasks.spawn(connection);
             }
             Err(error) => {
@@ -48,22 +54,37 @@ pub async fn run(node: Arc<Node>, listener: TcpListener, refuse: CancellationTok
     }
 }
 
-async fn serve(node: Arc<Node>, stream: TcpStream, router: axum::Router, refuse: CancellationToken) {
+async fn serve(
+    node: Arc<Node>,
+    (stream, seat): (TcpStream, Seat),
+    router: axum::Router,
+    refuse: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "peer gone before it said anything");
         return;
     }
     let settings = &node.settings;
+    let sent_away = seat.sent_away().clone();
+    let (seat, router) = (Mutex::new(Some(seat)), TowerToHyperService::new(router));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.handshake_timeout)
         .max_headers(settings.headers_max)
         .max_buf_size(settings.header_bytes_max)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request| {
+                // It has spoken.
+                drop(seat.lock().unwrap_or_else(PoisonError::into_inner).take());
+                router.call(request)
+            }),
+        )
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended: Result<(), hyper::Error> = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = sent_away.cancelled() => return tracing::debug!("silent for too long while others waited"),
         () = refuse.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod commands;
 pub mod dispatch;
 pub mod frame;
+pub mod handshake;
 pub mod outbox;
 pub mod reader;
 pub mod socket;

@@ -79,6 +79,24 @@ impl Default for Handshake {
     }
 }
 
+/// How many may come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admission {
+    /// Handshakes begun in one second.
+    pub handshakes_per_second: u32,
+    /// Handshakes under way at once.
+    pub handshakes_max: usize,
+    /// Sockets that were accepted and have not sent a request yet.
+    pub silent_sockets_max: usize,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self { handshakes_per_second: 20_000, handshakes_max: 256, silent_sockets_max: 4_096 }
+    }
+}
+
 /// When a silent client counts as gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

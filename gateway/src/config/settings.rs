@@ -195,6 +195,25 @@ pub const SETTINGS: &[Setting] = &[
          with tracing another 10: 32 would refuse users for the path that they came by.",
     ),
     setting(
+        "admission.handshakes_per_second",
+        Unit::Count("handshakes/s", 1, 1_000_000),
+        "WebSocket handshakes begun each second; beyond it 503 with Retry-After, before anything is done for \
+         them. A tenth of it may come at once. 20,000: a storm of newcomers is taken in within seconds, at about \
+         half of what Redis can register.",
+    ),
+    setting(
+        "admission.handshakes_max",
+        Unit::Count("handshakes", 1, 1_000_000),
+        "WebSocket handshakes under way at once; beyond it 503 with Retry-After. While Redis is slow, this bounds \
+         what waits for it: 256 at 10 ms each are 25,600 a second.",
+    ),
+    setting(
+        "admission.silent_sockets_max",
+        Unit::Count("sockets", 1, 1_000_000),
+        "Sockets that were accepted and have not sent a request yet. Beyond it the one that has been silent for \
+         longest, at least 1 s, is dropped for each new one. About 1.5 KiB each.",
+    ),
+    setting(
         "heartbeat.interval",
         Unit::Period(ms(100), s(600)),
         "Silence after which a client is pinged. 25 s stays below the 30 s after which careless proxies and \

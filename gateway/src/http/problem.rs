@@ -11,13 +11,15 @@ use serde_json::Value;
 use signalbox_protocol::error::ErrorCode;
 
 /// Seconds that a client should wait before it tries again what was `unavailable` or `rate_limited`.
-const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// An answer that says what is wrong and what to do.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Problem {
     #[serde(skip)]
     status_code: StatusCode,
+    #[serde(skip)]
+    retry_after_seconds: u32,
     status: u16,
     title: &'static str,
     code: ErrorCode,
@@ -33,6 +35,7 @@ impl Problem {
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self {
             status_code: status,
+            retry_after_seconds: RETRY_AFTER_SECONDS,
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or("error"),
             code,
@@ -51,6 +54,13 @@ impl Problem {
         self
     }
 
+    /// The same with another `Retry-After`, if it has one.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = seconds;
+        self
+    }
+
     /// The same with details.
     #[must_use]
     pub fn with_details(mut self, details: Option<Value>) -> Self {
@@ -66,7 +76,7 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(self.status_code, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            headers.insert(header::RETRY_AFTER, self.retry_after_seconds.into());
         }
         if self.status_code == StatusCode::UPGRADE_REQUIRED {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -90,8 +100,10 @@ mod tests {
     fn what_can_be_tried_again_says_when() {
         let response = Problem::of(ErrorCode::Unavailable, "later").into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(response.headers()[header::RETRY_AFTER], RETRY_AFTER_SECONDS);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let response = Problem::of(ErrorCode::Unavailable, "later").with_retry_after(4).into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "4");
         let response = Problem::of(ErrorCode::NotFound, "gone").into_response();
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert!(!response.headers().contains_key(header::RETRY_AFTER));

@@ -18,8 +18,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::handshake::{HandshakeResult, count};
 use super::socket::Socket;
 use super::{answer, frame};
+use crate::admission::{Permit, Refused, retry_after_seconds};
 use crate::http::problem::Problem;
 use crate::hub::Connection;
 use crate::identity::{self, Identity, Policy};
@@ -33,54 +35,17 @@ const SUBPROTOCOL: &str = "signalbox.v1.json";
 /// Hexadecimal characters of a made-up agent id.
 const AGENT_ID_CHARS: usize = 16;
 
-/// How a handshake ended, for the metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandshakeResult {
-    /// Registered and welcomed.
-    Accepted,
-    /// Not a WebSocket handshake, or a bad query.
-    Malformed,
-    /// No such namespace.
-    UnknownNamespace,
-    /// No identity, or another subject's session.
-    Forbidden,
-    /// The node is stopping, or can't register anybody now.
-    Unavailable,
-    /// The peer went before it was done.
-    Aborted,
-}
-
-impl HandshakeResult {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Accepted,
-        Self::Malformed,
-        Self::UnknownNamespace,
-        Self::Forbidden,
-        Self::Unavailable,
-        Self::Aborted,
-    ];
-
-    /// The label's value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Malformed => "malformed",
-            Self::UnknownNamespace => "unknown_namespace",
-            Self::Forbidden => "forbidden",
-            Self::Unavailable => "unavailable",
-            Self::Aborted => "aborted",
-        }
-    }
-}
-
 /// Answers `GET /ws` and `GET /ws/{namespace}`.
 pub fn upgrade(node: &Arc<Node>, mut request: Request<Body>, namespace: Option<&str>) -> Response<Body> {
     match check(node, &request, namespace) {
         Ok(accepted) => {
             let on_upgrade = hyper::upgrade::on(&mut request);
-            let admission = Admission { identity: accepted.identity, namespace: namespace.map(Into::into) };
-            node.tasks.spawn(admit(Arc::clone(node), on_upgrade, admission));
+            let newcomer = Newcomer {
+                identity: accepted.identity,
+                namespace: namespace.map(Into::into),
+                permit: accepted.permit,
+            };
+            node.tasks.spawn(admit(Arc::clone(node), on_upgrade, newcomer));
             accepted.response
         }
         Err((result, problem)) => {
@@ -93,6 +58,7 @@ pub fn upgrade(node: &Arc<Node>, mut request: Request<Body>, namespace: Option<&
 struct Accepted {
     /// Who it is, or the code to close with once the browser can see it.
     identity: Result<Identity, CloseCode>,
+    permit: Permit,
     response: Response<Body>,
 }
 
@@ -104,10 +70,7 @@ fn check(
 ) -> Result<Accepted, (HandshakeResult, Problem)> {
     let malformed = |problem| (HandshakeResult::Malformed, problem);
     let key = websocket_key(request).map_err(malformed)?;
-    if *node.phase.borrow() >= StopPhase::Refusing {
-        let problem = Problem::of(ErrorCode::Unavailable, "this node is stopping: connect to another");
-        return Err((HandshakeResult::Unavailable, problem));
-    }
+    let permit = permit(node)?;
     if let Some(unknown) = namespace.filter(|name| !node.vocabulary.is_namespace(name)) {
         let problem = Problem::of(ErrorCode::NotFound, format!("there is no namespace {unknown:?}"));
         return Err((HandshakeResult::UnknownNamespace, problem));
@@ -122,10 +85,26 @@ fn check(
         })?),
     };
     if !can_register(node) {
-        let problem = Problem::of(ErrorCode::Unavailable, "the registry can't be reached now: try again");
-        return Err((HandshakeResult::Unavailable, problem));
+        return Err(later(HandshakeResult::Unavailable, "the registry can't be reached now: try again"));
     }
-    Ok(Accepted { identity, response: switching_protocols(request.headers(), key) })
+    Ok(Accepted { identity, permit, response: switching_protocols(request.headers(), key) })
+}
+
+/// Lets the handshake begin, unless too many do or the node drains. The permit comes first: a drain that has begun
+/// sees either the permit or no handshake.
+fn permit(node: &Node) -> Result<Permit, (HandshakeResult, Problem)> {
+    let admitted = node.admission.admit();
+    if *node.phase.borrow() >= StopPhase::Refusing {
+        return Err(later(HandshakeResult::RefusedDraining, "this node is stopping: connect to another"));
+    }
+    admitted.map_err(|refused| match refused {
+        Refused::Rate => later(HandshakeResult::RefusedRate, "too many handshakes a second: try again later"),
+        Refused::Busy => later(HandshakeResult::RefusedBusy, "too many handshakes at once: try again later"),
+    })
+}
+
+fn later(result: HandshakeResult, what: &'static str) -> (HandshakeResult, Problem) {
+    (result, Problem::of(ErrorCode::Unavailable, what).with_retry_after(retry_after_seconds()))
 }
 
 /// Whether a registration can succeed: Redis is there, and the node's lease vouches for its rows.
@@ -170,14 +149,17 @@ fn switching_protocols(headers: &HeaderMap, key: &[u8]) -> Response<Body> {
     response
 }
 
-struct Admission {
+/// Somebody whose handshake is under way.
+struct Newcomer {
     identity: Result<Identity, CloseCode>,
     namespace: Option<Box<str>>,
+    /// Given back when it is welcomed or sent away.
+    permit: Permit,
 }
 
 /// Registers the connection once its socket is there, welcomes it, and hands it to a task of its own: this
 /// one's future is far larger than an idle connection should be.
-async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, admission: Admission) {
+async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
     let Ok(Ok(upgraded)) = timeout(node.settings.handshake_timeout, on_upgrade).await else {
         return count(&node, HandshakeResult::Aborted);
     };
@@ -188,20 +170,21 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, admission: Admission) {
     // What hyper read beyond the handshake is a slice of its read buffer: copied, so that this is freed now.
     let (mut io, leftover) = (parts.io.into_inner(), parts.read_buf.to_vec());
     drop(parts.read_buf);
-    let joined = match admission.identity {
-        Ok(identity) => {
-            roster::join(&node, identity, admission.namespace.as_deref()).await.map_err(|e| refusal(&e))
-        }
+    let Newcomer { identity, namespace, permit } = newcomer;
+    let joined = match identity {
+        Ok(identity) => roster::join(&node, identity, namespace.as_deref()).await.map_err(|e| refusal(&e)),
         Err(code) => Err((HandshakeResult::Forbidden, code)),
     };
     match joined {
         Ok(connection) => {
             count(&node, HandshakeResult::Accepted);
             connection.outbox().push_front(welcome(&node, &connection));
+            drop(permit);
             let socket = Socket::new(io, Arc::clone(&node), connection, &leftover);
             node.tasks.spawn(socket.run());
         }
         Err((result, code)) => {
+            drop(permit);
             count(&node, result);
             node.metrics.count_close(Some(code.as_u16()));
             say_goodbye(&mut io, code, node.settings.close_timeout).await;
@@ -246,10 +229,6 @@ fn welcome(node: &Node, connection: &Connection) -> bytes::Bytes {
         positions: own.into_iter().map(|topic| (topic.clone(), answer::without_log())).collect(),
     };
     answer::reply("system:welcome", None, &data)
-}
-
-fn count(node: &Node, result: HandshakeResult) {
-    node.metrics.handshakes.with_label_values(&[result.as_str()]).inc();
 }
 
 /// A refused handshake that names what was wrong with it.

@@ -22,8 +22,13 @@ pub(crate) struct Client {
 impl Client {
     /// Connects to `path` (with its query) of a node.
     pub(crate) async fn connect(address: impl std::fmt::Display, path: &str) -> Self {
-        let (mut ws, _) =
+        let (ws, _) =
             timeout(PATIENCE, connect_async(format!("ws://{address}{path}"))).await.unwrap().unwrap();
+        Self::welcomed(ws).await
+    }
+
+    /// Takes over a socket whose handshake is done, and waits for the welcome.
+    pub(crate) async fn welcomed(mut ws: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
         let welcome = read(&mut ws).await.expect("a welcome comes first");
         assert_eq!(welcome["type"], "system:welcome", "{welcome}");
         Self { ws, welcome: welcome["data"].clone(), next_id: 0 }

@@ -65,8 +65,13 @@ pub(crate) struct TestCluster {
 
 impl TestCluster {
     pub(crate) async fn start(nodes: usize) -> Self {
+        Self::start_with(nodes, config(None)).await
+    }
+
+    /// The same with other settings; the Redis is always the cluster's own.
+    pub(crate) async fn start_with(nodes: usize, mut config: Config) -> Self {
         let redis = RedisServer::start().await;
-        let config = config(Some(&redis.url()));
+        config.redis.url = Some(RedisUrl::try_new(&redis.url()).unwrap());
         let mut started = Vec::new();
         for _ in 0..nodes {
             started.push(TestNode::start(&config).await);
