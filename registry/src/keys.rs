@@ -14,9 +14,9 @@
 //! | `sb:{T:AGENT:ID}:conns` | hash | connection id -> its row: the record |
 //! | `sb:{T:session:S}:conns`, `:owner` | hash, string | a named session's rows; its subject |
 //! | `sb:{T:GROUP}:conns:N.G` | set | a group's members on one node |
-//! | `sb:{T:RESOURCE}:lock`, `:fence` | string | who holds it; the fence of its latest grant |
-//! | `sb:{T:RESOURCE}:waiters` | zset | who waits for it -> since when, us |
-//! | `sb:{T:RESOURCE}:waiters:turn`, `:waiters:nodes` | string, hash | whose turn it is; until when a node's waiters are believed |
+//! | `sb:{T:RESOURCE}:lock` | string | who holds it until when; the fence of its latest grant, which stays for 24 h |
+//! | `sb:{T:RESOURCE}:lock:waiters` | zset | who waits for it -> since when, us |
+//! | `sb:{T:RESOURCE}:lock:turn`, `:lock:nodes` | string, hash | whose turn it is; until when a node's waiters are believed |
 //! | `sb:{T:order:ID}:accepted`, `:viewers` | hash, zset | who accepted an order; who looks at it -> until when, ms |
 //! | `sb:{T:fleet}:...` | | the fleet: passengers, pools, vehicles; named by the scripts of the reservoirs |
 //! | `sb:fleets` | zset | tenant -> when its fleet wants to be looked at, ms of Redis' clock |
@@ -82,14 +82,11 @@ impl Keys {
                 vec![format!("{session}:conns"), format!("{session}:owner")]
             }
             Scope::Lock(tenant, resource) => {
-                let resource = format!("{}:{{{tenant}:{resource}}}", self.prefix);
-                ["lock", "fence", "waiters:turn", "waiters", "waiters:nodes"]
-                    .map(|name| format!("{resource}:{name}"))
-                    .into()
+                vec![format!("{}:{{{tenant}:{resource}}}:lock", self.prefix)]
             }
             Scope::Order(tenant, order_id) => {
                 let order = format!("{}:{{{tenant}:order:{order_id}}}", self.prefix);
-                ["accepted", "viewers", "lock", "fence"].map(|name| format!("{order}:{name}")).into()
+                ["accepted", "viewers", "lock"].map(|name| format!("{order}:{name}")).into()
             }
             Scope::Fleet(tenant) => vec![self.fleet(tenant)],
             Scope::Fleets => vec![format!("{}:fleets", self.prefix)],
@@ -269,7 +266,7 @@ mod tests {
         let topic = crate::order::topic(&order);
         let lock = keys.of(Scope::Lock(&tenant, &Resource::from(&topic)));
         let order = keys.of(Scope::Order(&tenant, &order));
-        assert_eq!(order.as_slice()[2..4], lock.as_slice()[0..2], "the lock and its fence");
+        assert_eq!(order.as_slice()[2], lock.as_slice()[0], "the lock and the newest fence");
         assert_eq!(slot(&keys.channel(&tenant, &topic)), slot(&order.as_slice()[0]));
     }
 

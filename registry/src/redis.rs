@@ -29,6 +29,7 @@ mod store;
 mod subscriber;
 mod sweep;
 mod text;
+mod unhurried;
 mod wire;
 
 use std::fmt;

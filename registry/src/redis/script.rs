@@ -51,19 +51,24 @@ pub(super) static SWEEPER_KEEP: Script = Script::new(include_str!("scripts/sweep
 /// Releases the sweeper's lock: on the sweeper.
 pub(super) static SWEEPER_RELEASE: Script = Script::new(include_str!("scripts/sweeper_release.lua"));
 
-/// The text of a script of a lock: what they share, and then its own.
+/// The text of a script of a lock: what they share, and then its own. Or before it what most calls need.
 macro_rules! of_a_lock {
     ($file:literal) => {
         Script::new(concat!(include_str!("scripts/lock_line.lua"), include_str!($file)))
     };
+    ($first:literal, $rest:literal) => {
+        Script::new(concat!(include_str!($first), include_str!("scripts/lock_line.lua"), include_str!($rest)))
+    };
 }
 
 /// Takes a lock or lines up for it: on a lock.
-pub(super) static LOCK_ACQUIRE: Script = of_a_lock!("scripts/lock_acquire.lua");
+pub(super) static LOCK_ACQUIRE: Script =
+    of_a_lock!("scripts/lock_acquire.lua", "scripts/lock_acquire_in_line.lua");
 /// Lets a lock last longer: on a lock.
 pub(super) static LOCK_RENEW: Script = of_a_lock!("scripts/lock_renew.lua");
 /// Ends a lock and gives the turn to the first in line: on a lock.
-pub(super) static LOCK_RELEASE: Script = of_a_lock!("scripts/lock_release.lua");
+pub(super) static LOCK_RELEASE: Script =
+    of_a_lock!("scripts/lock_release.lua", "scripts/lock_release_in_line.lua");
 /// Takes a waiter out of the line: on a lock.
 pub(super) static LOCK_LEAVE: Script = of_a_lock!("scripts/lock_leave.lua");
 /// Keeps a node's waiters in line, and the line moving: on a lock.
