@@ -20,6 +20,7 @@ mod lease;
 mod link;
 mod live;
 mod lock;
+mod log;
 mod order;
 mod presence;
 mod refresh;
@@ -50,6 +51,7 @@ use inlet::Inlet;
 use lanes::Lanes;
 use lease::RedisLease;
 use lock::{Core, RedisLocks};
+use log::RedisLog;
 use order::RedisOrders;
 use presence::RedisPresence;
 use store::Store;
@@ -134,6 +136,7 @@ pub fn connect(
         lease: Arc::new(RedisLease { store: Arc::clone(&store) }),
         locks: Arc::new(RedisLocks { core: locks }),
         orders: Arc::new(RedisOrders { store: Arc::clone(&store) }),
+        log: Arc::new(RedisLog),
         reachable: store.links.reachable(),
         backing: Backing::Redis(Scripts::new(store)),
     })
