@@ -31,19 +31,6 @@ pub struct Position {
     pub offset: u64,
 }
 
-/// Why messages of a topic may be missing behind a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Discontinuity {
-    /// The log has begun another life: nobody can say what happened between.
-    Epoch,
-    /// There were more messages, or longer ones, than the log keeps.
-    Trimmed,
-    /// They are older than the log keeps them, or the position is.
-    Expired,
-}
-
 /// A place in each of several topics.
 pub type Positions = BTreeMap<Topic, Position>;
 
