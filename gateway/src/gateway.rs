@@ -10,6 +10,7 @@ use signalbox_protocol::NodeId;
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::vocabulary::InvalidVocabulary;
 use signalbox_registry::memory::MemoryCluster;
+use signalbox_registry::log::LogSettings;
 use signalbox_registry::redis::{self, RedisConfig};
 use signalbox_registry::{Cluster, ThisNode};
 use signalbox_reservoir::strapi::InvalidSettings;
@@ -221,6 +222,7 @@ fn redis_config(config: &Config) -> Option<RedisConfig> {
         row_ttl: config.redis.row_ttl,
         bus_destination_bytes_max: config.bus.destination_bytes_max,
         bus_bytes_max: config.bus.total_bytes_max,
+        log: LogSettings::default(),
     })
 }
 

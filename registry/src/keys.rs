@@ -18,12 +18,14 @@
 //! | `sb:{T:RESOURCE}:lock:waiters` | zset | who waits for it -> since when, us |
 //! | `sb:{T:RESOURCE}:lock:turn`, `:lock:nodes` | string, hash | whose turn it is; until when a node's waiters are believed |
 //! | `sb:{T:order:ID}:accepted`, `:viewers` | hash, zset | who accepted an order; who looks at it -> until when, ms |
+//! | `sb:{T:TOPIC}:meta`, `:log`, `:ids`, `:ids:old` | string, list, hash | a durable topic: epoch and offset; its messages; which ids are known |
+//! | `sb:life` | string | names what this Redis holds; no time to live |
 //! | `sb:{T:fleet}:...` | | the fleet: passengers, pools, vehicles; named by the scripts of the reservoirs |
 //! | `sb:fleets` | zset | tenant -> when its fleet wants to be looked at, ms of Redis' clock |
 //!
 //! Channels: `sb:node:{N}` to one node, `sb:{T:TOPIC}` to whoever follows a group topic. Topics in which a
-//! fleet announces what happens ([`is_of_fleet`]) have theirs in the fleet's slot, `sb:{T:fleet}:TOPIC`, so that
-//! the script that changes a pool announces it.
+//! fleet announces what happens ([`is_of_fleet`]) have theirs in the fleet's slot, `sb:{T:fleet}:TOPIC`, and their
+//! logs as well (`sb:{T:fleet}:TOPIC:log`), so that the script that changes a pool announces it.
 
 use signalbox_protocol::{Agent, NodeId, OrderId, Resource, SessionId, Tenant, Topic};
 
@@ -48,6 +50,10 @@ pub(crate) enum Scope<'a> {
     Fleet(&'a Tenant),
     /// The list of fleets.
     Fleets,
+    /// A topic: one key, with which the names of its log and of an agent's or a session's record begin.
+    Topic(&'a Tenant, &'a Topic),
+    /// The life of what Redis holds.
+    Life,
 }
 
 /// The keys of one scope, in the order in which scripts expect them. Made by [`Keys::of`] alone.
@@ -90,6 +96,8 @@ impl Keys {
             }
             Scope::Fleet(tenant) => vec![self.fleet(tenant)],
             Scope::Fleets => vec![format!("{}:fleets", self.prefix)],
+            Scope::Topic(tenant, topic) => vec![self.channel(tenant, topic)],
+            Scope::Life => vec![format!("{}:life", self.prefix)],
         })
     }
 
@@ -145,12 +153,17 @@ impl Keys {
         format!("{}:{{{tenant}:fleet}}", self.prefix)
     }
 
-    /// The channel of a group topic.
+    /// The channel of a group topic. The names of a topic's keys begin with the same; a colon follows.
     pub(crate) fn channel(&self, tenant: &Tenant, topic: &Topic) -> String {
         match is_of_fleet(topic) {
             true => format!("{}:{topic}", self.fleet(tenant)),
             false => format!("{}{topic}}}", self.channel_prefix(tenant)),
         }
+    }
+
+    /// Epoch and offset of a topic.
+    pub(crate) fn meta(&self, tenant: &Tenant, topic: &Topic) -> String {
+        format!("{}:meta", self.channel(tenant, topic))
     }
 
     /// The group topic that a channel of the tenant is of.
@@ -239,6 +252,8 @@ mod tests {
             Scope::Order(&tenant, &order),
             Scope::Fleet(&tenant),
             Scope::Fleets,
+            Scope::Topic(&tenant, agent.topic()),
+            Scope::Life,
         ];
         for scope in scopes {
             // Adding a scope must add it to the list above.
@@ -250,7 +265,9 @@ mod tests {
                 | Scope::Lock(..)
                 | Scope::Order(..)
                 | Scope::Fleet(_)
-                | Scope::Fleets => {}
+                | Scope::Fleets
+                | Scope::Topic(..)
+                | Scope::Life => {}
             }
             let keys = Keys::new("sb").of(scope);
             let slots: Vec<_> = keys.as_slice().iter().map(|key| slot(key)).collect();

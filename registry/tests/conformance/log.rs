@@ -9,10 +9,10 @@ use signalbox_protocol::control::{Discontinuity, Position};
 use signalbox_registry::log::{Appended, Audience, Entry, Limits, Page, Read};
 use signalbox_testkit::eventually;
 
-use crate::on_memory;
+use crate::on_both;
 use crate::world::{Node, SOON, World, agent, tenant, topic};
 
-on_memory!(
+on_both!(
     offsets_grow_by_one_and_start_at_one,
     a_topic_in_which_nobody_has_spoken_has_a_position_that_holds,
     a_retry_is_stored_once,

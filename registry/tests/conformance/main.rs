@@ -34,16 +34,3 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
-
-/// Runs each named function on the memory back end.
-macro_rules! on_memory {
-    ($($name:ident),* $(,)?) => {
-        mod on_memory {
-            $(#[tokio::test(start_paused = true)]
-            async fn $name() {
-                super::$name(crate::world::World::memory()).await;
-            })*
-        }
-    };
-}
-pub(crate) use on_memory;

@@ -40,7 +40,10 @@ impl World {
                 let node = ThisNode::new(NodeId::try_new(id).unwrap());
                 Node::of(cluster.join(node), TaskTracker::new(), CancellationToken::new())
             }
-            Self::Redis(server) => Node::on_redis(id, &RedisConfig::new(&server.url())),
+            Self::Redis(server) => {
+                let config = RedisConfig { log: log_settings(), ..RedisConfig::new(&server.url()) };
+                Node::on_redis(id, &config)
+            }
         };
         node.ready().await;
         node.take_lease().await;

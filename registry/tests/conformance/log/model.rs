@@ -8,10 +8,10 @@ use signalbox_protocol::control::Discontinuity;
 use signalbox_registry::log::{Limits, Read};
 
 use super::{at, entries, entry};
-use crate::on_memory;
+use crate::on_both;
 use crate::world::{Node, World};
 
-on_memory!(a_log_does_what_its_model_does);
+on_both!(a_log_does_what_its_model_does);
 
 /// How many runs of operations, each in a topic of its own.
 const RUNS: usize = 60;

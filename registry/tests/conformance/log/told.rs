@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{at, entries, entry};
-use crate::on_memory;
+use crate::on_both;
 use crate::world::{Node, SOON, World, agent, named, tenant, topic};
 
-on_memory!(
+on_both!(
     everybody_who_follows_is_told_in_order_and_once,
     a_point_append_names_who_holds_the_topic,
     twenty_appenders_leave_no_hole,

@@ -1,0 +1,89 @@
+-- Stands before every script that works on logs. A topic's keys are named by appending to its `base`:
+--   :meta     epoch|offset of the newest message|bytes of all|why the newest lost one went, `a`ge or `r`oom|
+--             when times to live were set|when the ids were turned (0: there are none)|offset at that time
+--   :log      list of messages, each behind its time, 13 digits
+--   :ids, :ids:old   source|id -> offset; a turn makes the ids the old ones
+-- Times are ms of this clock. How epochs are made is told in `log/epoch.rs`.
+local REMEMBERED, IDS_MAX, META = 86400000, 10000, '^([^|]*)|(%d+)|(%d+)|(%a)|(%d+)|(%d+)|(%d+)$'
+local replica
+
+-- Names the history of this Redis: another after a restart, or where a replica was promoted.
+local function history()
+  if not replica then
+    replica = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x%x%x%x%x%x%x%x%x%x)')
+  end
+  return replica
+end
+
+local function ms(time) return time[1] * 1000 + math.floor(time[2] / 1000) end
+
+-- The first epoch of a log that begins now, or another one.
+local function first_epoch(life, time) return string.format('%s-%s.%x', life, history(), ms(time)) end
+local function next_epoch(life, time) return string.format('%s.%x', first_epoch(life, time), time[2]) end
+
+-- Everything of a topic lives for its age, at least, from any moment before this is due again.
+local function keep(base, meta, age)
+  local ttl = string.format('%.0f', age * 1.25 + 1000)
+  redis.call('SET', base .. ':meta', meta, 'PX', string.format('%.0f', math.max(REMEMBERED, 2 * age) + age / 4))
+  redis.call('PEXPIRE', base .. ':log', ttl)
+  redis.call('PEXPIRE', base .. ':ids', ttl)
+end
+
+-- Appends a message unless its `id` (nil: it has none that could come again) is known. `keeps`: the most
+-- messages, the most bytes, the age. Answers the epoch, the offset, and whether it was known.
+local function append(base, body, id, time, life, keeps)
+  local now, ids, list = ms(time), base .. ':ids', base .. ':log'
+  local messages_max, bytes_max, age = unpack(keeps)
+  local meta, due = redis.call('GET', base .. ':meta'), false
+  local epoch, top, bytes, lost, kept, turned, turned_at
+  if not meta then
+    epoch, top, bytes, lost, kept, turned, turned_at = first_epoch(life, time), 0, 0, 'a', 0, 0, 0
+  else
+    epoch, top, bytes, lost, kept, turned, turned_at = string.match(meta, META)
+    if not string.find(epoch, '-' .. history() .. '.', 1, true) then
+      epoch = next_epoch(life, time)
+      redis.call('SET', base .. ':meta', epoch .. string.match(meta, '|.*'), 'KEEPTTL')
+    end
+  end
+  if id then
+    local known = redis.call('HGET', ids, id) or redis.call('HGET', ids .. ':old', id)
+    if known then return epoch, known, true end
+    turned = tonumber(turned)
+    if turned == 0 or now - turned > age or top - turned_at >= IDS_MAX then
+      if redis.call('EXISTS', ids) == 1 then redis.call('RENAME', ids, ids .. ':old') end
+      turned, turned_at, due = now, top, true
+    end
+  end
+
+  top = top + 1
+  if id then redis.call('HSET', ids, id, top) end
+  local length = redis.call('RPUSH', list, now .. body)
+  if length == 1 then
+    bytes, lost, due = 0, 'a', true
+  end
+  bytes, due = bytes + #body, due or now - kept > age / 4
+  local function drop_oldest()
+    local oldest = redis.call('LPOP', list)
+    length, bytes = length - 1, bytes - #oldest + 13
+    lost = string.sub(oldest, 1, 13) + age < now and 'a' or 'r'
+  end
+  while length > 1 and (length > messages_max or bytes > bytes_max) do drop_oldest() end
+  if due then
+    -- Readers leave out what is too old; here some of it goes, so that a step never takes long.
+    for _ = 1, 64 do
+      if string.sub(redis.call('LINDEX', list, 0), 1, 13) + age >= now then break end
+      drop_oldest()
+    end
+  end
+
+  meta = table.concat({ epoch, top, bytes, lost, due and now or kept, turned, turned_at }, '|')
+  if due then keep(base, meta, age) else redis.call('SET', base .. ':meta', meta, 'KEEPTTL') end
+  return epoch, top, false
+end
+
+-- Tells the followers; `head` is what the announcement begins with.
+local function tell_logged(channel, head, epoch, offset, body)
+  redis.call('PUBLISH', channel, table.concat({
+    head, string.char(#epoch), epoch, string.char(#tostring(offset)), offset, body,
+  }))
+end
