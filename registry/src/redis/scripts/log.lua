@@ -10,7 +10,9 @@ local replica
 -- Names the history of this Redis: another after a restart, or where a replica was promoted.
 local function history()
   if not replica then
-    replica = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x%x%x%x%x%x%x%x%x%x)')
+    local info = redis.call('INFO', 'replication')
+    local _, at = string.find(info, 'master_replid:', 1, true)
+    replica = string.sub(info, at + 1, at + 10)
   end
   return replica
 end
@@ -29,18 +31,25 @@ local function keep(base, meta, age)
   redis.call('PEXPIRE', base .. ':ids', ttl)
 end
 
--- Appends a message unless its `id` (nil: it has none that could come again) is known. `keeps`: the most
--- messages, the most bytes, the age. Answers the epoch, the offset, and whether it was known.
-local function append(base, body, id, time, life, keeps)
+-- Lets the oldest message go; how many bytes it had, and why it went.
+local function drop_oldest(list, valid)
+  local oldest = redis.call('LPOP', list)
+  return #oldest - 13, tonumber(string.sub(oldest, 1, 13)) < valid and 'a' or 'r'
+end
+
+-- Appends a message unless its `id` (nil: it has none that could come again) is known. Answers the epoch, the
+-- offset, and whether it was known. Numbers are written with `%d`: as Lua writes them by itself takes longer
+-- than most of what is done here.
+local function append(base, body, id, time, life, messages_max, bytes_max, age)
   local now, ids, list = ms(time), base .. ':ids', base .. ':log'
-  local messages_max, bytes_max, age = unpack(keeps)
-  local meta, due = redis.call('GET', base .. ':meta'), false
+  local stamp, due = string.format('%d', now), false
+  local meta = redis.call('GET', base .. ':meta')
   local epoch, top, bytes, lost, kept, turned, turned_at
   if not meta then
-    epoch, top, bytes, lost, kept, turned, turned_at = first_epoch(life, time), 0, 0, 'a', 0, 0, 0
+    epoch, top, bytes, lost, kept, turned, turned_at = first_epoch(life, time), 0, 0, 'a', stamp, '0', '0'
   else
     epoch, top, bytes, lost, kept, turned, turned_at = string.match(meta, META)
-    if not string.find(epoch, '-' .. history() .. '.', 1, true) then
+    if not string.find(epoch, history(), 1, true) then
       epoch = next_epoch(life, time)
       redis.call('SET', base .. ':meta', epoch .. string.match(meta, '|.*'), 'KEEPTTL')
     end
@@ -48,42 +57,39 @@ local function append(base, body, id, time, life, keeps)
   if id then
     local known = redis.call('HGET', ids, id) or redis.call('HGET', ids .. ':old', id)
     if known then return epoch, known, true end
-    turned = tonumber(turned)
-    if turned == 0 or now - turned > age or top - turned_at >= IDS_MAX then
+    if turned == '0' or now - turned > age or top - turned_at >= IDS_MAX then
       if redis.call('EXISTS', ids) == 1 then redis.call('RENAME', ids, ids .. ':old') end
-      turned, turned_at, due = now, top, true
+      turned, turned_at, due = stamp, top, true
     end
   end
 
-  top = top + 1
-  if id then redis.call('HSET', ids, id, top) end
-  local length = redis.call('RPUSH', list, now .. body)
+  local offset = string.format('%d', top + 1)
+  if id then redis.call('HSET', ids, id, offset) end
+  local length, gone = redis.call('RPUSH', list, stamp .. body), nil
   if length == 1 then
     bytes, lost, due = 0, 'a', true
   end
   bytes, due = bytes + #body, due or now - kept > age / 4
-  local function drop_oldest()
-    local oldest = redis.call('LPOP', list)
-    length, bytes = length - 1, bytes - #oldest + 13
-    lost = string.sub(oldest, 1, 13) + age < now and 'a' or 'r'
+  while length > 1 and (length > messages_max or bytes > bytes_max) do
+    gone, lost = drop_oldest(list, now - age)
+    length, bytes = length - 1, bytes - gone
   end
-  while length > 1 and (length > messages_max or bytes > bytes_max) do drop_oldest() end
   if due then
+    kept = stamp
     -- Readers leave out what is too old; here some of it goes, so that a step never takes long.
     for _ = 1, 64 do
-      if string.sub(redis.call('LINDEX', list, 0), 1, 13) + age >= now then break end
-      drop_oldest()
+      if tonumber(string.sub(redis.call('LINDEX', list, 0), 1, 13)) >= now - age then break end
+      gone, lost = drop_oldest(list, now - age)
+      bytes = bytes - gone
     end
   end
 
-  meta = table.concat({ epoch, top, bytes, lost, due and now or kept, turned, turned_at }, '|')
+  meta = string.format('%s|%s|%d|%s|%s|%s|%s', epoch, offset, bytes, lost, kept, turned, turned_at)
   if due then keep(base, meta, age) else redis.call('SET', base .. ':meta', meta, 'KEEPTTL') end
-  return epoch, top, false
+  return epoch, offset, false
 end
 
 -- Tells the followers; `head` is what the announcement begins with.
 local function tell_logged(channel, head, epoch, offset, body)
-  redis.call('PUBLISH', channel, table.concat({
-    head, string.char(#epoch), epoch, string.char(#tostring(offset)), offset, body,
-  }))
+  redis.call('PUBLISH', channel, head .. string.char(#epoch) .. epoch .. string.char(#offset) .. offset .. body)
 end

@@ -3,8 +3,8 @@
 -- the message was known, and for a point topic its record; or nothing: past the deadline.
 local time = redis.call('TIME')
 if ms(time) > tonumber(ARGV[1]) then return false end
-local keeps = { tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]) }
-local epoch, offset, known = append(KEYS[1], ARGV[7], ARGV[6], time, ARGV[2], keeps)
+local epoch, offset, known = append(KEYS[1], ARGV[7], ARGV[6], time, ARGV[2],
+  tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]))
 local record = {}
 if not ARGV[8] then
   record = redis.call('HGETALL', KEYS[1] .. ':conns')
