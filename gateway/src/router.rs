@@ -61,6 +61,8 @@ pub struct Router {
     metrics: Metrics,
     /// The bus was connected anew: whoever keeps the lease should look whether Redis still knows it.
     reconnected: Notify,
+    /// Another node passed on that this one shall drain.
+    drain_asked: Notify,
 }
 
 impl Router {
@@ -72,7 +74,15 @@ impl Router {
         vocabulary: Arc<Vocabulary>,
         metrics: Metrics,
     ) -> Self {
-        Self { hub, cluster, routes, vocabulary, metrics, reconnected: Notify::new() }
+        Self {
+            hub,
+            cluster,
+            routes,
+            vocabulary,
+            metrics,
+            reconnected: Notify::new(),
+            drain_asked: Notify::new(),
+        }
     }
 
     /// The remembered routes.
@@ -86,6 +96,14 @@ impl Router {
     /// Nothing is lost when this is dropped while it waits.
     pub async fn reconnected(&self) {
         self.reconnected.notified().await;
+    }
+
+    /// Resolves when another node has passed on that this one shall drain.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when this is dropped while it waits.
+    pub async fn drain_asked(&self) {
+        self.drain_asked.notified().await;
     }
 
     /// Sends a message to all its topics, in their order. Never waits itself: if a look-up or a

@@ -12,7 +12,6 @@ use super::call::Call;
 use super::fault::{Refusal, of_question};
 use super::link::{Link, Links};
 use super::live::Live;
-use super::log::LogBook;
 use super::wire::Endpoint;
 use crate::Error;
 use crate::directory::SESSION_KEPT;
@@ -31,8 +30,6 @@ pub(super) struct Store {
     pub(super) row_ttl: Duration,
     pool: Pool,
     pub(super) command_timeout: Duration,
-    /// What is known of the logs.
-    pub(super) log: LogBook,
 }
 
 impl Store {
@@ -52,9 +49,7 @@ impl Store {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Url(error.into()))?;
-        let log = LogBook::new(config.log.clone());
-        let (row_ttl, command_timeout) = (config.row_ttl, config.command_timeout);
-        Ok(Self { keys, links, live, row_ttl, pool, command_timeout, log })
+        Ok(Self { keys, links, live, row_ttl: config.row_ttl, pool, command_timeout: config.command_timeout })
     }
 
     /// The link for the leases and whatever else concerns the whole cluster.

@@ -9,7 +9,6 @@ mod bus;
 mod directory;
 mod lease;
 mod lock;
-mod log;
 mod order;
 mod presence;
 mod redis_only;

@@ -3,7 +3,6 @@
 mod footprint;
 mod hand_over;
 mod locks;
-mod logs;
 mod orders;
 mod outage;
 mod traffic;
