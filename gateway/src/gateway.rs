@@ -1,15 +1,14 @@
 //! Builds a node from its configuration, runs it, and stops it in order.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::select_all;
 use signalbox_protocol::NodeId;
-use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::control::DrainReason;
 use signalbox_protocol::vocabulary::InvalidVocabulary;
-use signalbox_registry::log::LogSettings;
 use signalbox_registry::memory::MemoryCluster;
 use signalbox_registry::redis::{self, RedisConfig};
 use signalbox_registry::{Cluster, ThisNode};
@@ -17,7 +16,6 @@ use signalbox_reservoir::strapi::InvalidSettings;
 use signalbox_reservoir::{repository, reservoir};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,17 +24,12 @@ use crate::config::Config;
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
 use crate::stamps::unguessable;
-use crate::stop::StopPhase;
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
-use crate::{keeper, server};
+use crate::{keeper, server, stop};
 
 /// Hexadecimal characters of a node id.
 const NODE_ID_CHARS: usize = 10;
-/// Closes are paced in steps of this length.
-const CLOSE_STEP: Duration = Duration::from_millis(20);
-/// How long releasing the lease may hold up the end.
-const RELEASE_WAIT: Duration = Duration::from_secs(2);
 
 /// Why a node could not start, or ended by itself.
 #[derive(Debug, Error)]
@@ -118,73 +111,32 @@ impl Gateway {
         &self.node
     }
 
-    /// Runs until `stop` resolves, then stops in order.
+    /// Runs until `stop` resolves, or the node is asked to drain in another way; then stops in order.
     ///
     /// # Errors
     /// [`StartError::Halted`] when a background task ended: there is no half-life.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
         let node = self.node;
-        let refuse = CancellationToken::new();
+        let close_port = CancellationToken::new();
         let mut essential = keeper::spawn(&node);
-        essential.push(node.tasks.spawn(server::run(Arc::clone(&node), self.listener, refuse.clone())));
-        let result = tokio::select! {
-            () = stop => Ok(()),
+        essential.push(node.tasks.spawn(server::run(Arc::clone(&node), self.listener, close_port.clone())));
+        let reason = tokio::select! {
+            () = stop => DrainReason::Stopping,
+            () = node.stop.asked() => node.stop.reason(),
+            () = node.router.drain_asked() => DrainReason::Requested,
             (ended, _, _) = select_all(essential) => {
                 tracing::error!(?ended, "a background task ended; the node stops");
-                Err(StartError::Halted)
+                DrainReason::Fault
             }
         };
-        shut_down(&node, &refuse).await;
-        result
+        node.stop.ask(reason);
+        stop::drain(&node, &close_port).await;
+        if reason == DrainReason::Fault { Err(StartError::Halted) } else { Ok(()) }
     }
 }
 
-/// The order of stopping; see [`StopPhase`].
-async fn shut_down(node: &Arc<Node>, refuse: &CancellationToken) {
-    let pace = node.settings.stop;
-    let deadline = Instant::now() + pace.timeout;
-    node.enter(StopPhase::NotReady);
-    if !node.settings.embedded && !node.hub.is_empty() {
-        sleep(pace.balancer_wait).await;
-    }
-    node.enter(StopPhase::Refusing);
-    refuse.cancel();
-    node.enter(StopPhase::Closing);
-    close_all(node, pace, deadline).await;
-    if !node.hub.is_empty() {
-        node.enter(StopPhase::Cutting);
-    }
-    node.enter(StopPhase::Releasing);
-    let release = node.cluster.lease.release(node.cluster.node.id(), node.cluster.node.generation());
-    if !matches!(timeout(RELEASE_WAIT, release).await, Ok(Ok(()))) {
-        tracing::warn!("the lease was not released; it ends by itself");
-    }
-    node.halt.cancel();
-    node.tasks.close();
-    if timeout(RELEASE_WAIT, node.tasks.wait()).await.is_err() {
-        tracing::warn!(tasks = node.tasks.len(), "tasks cut off");
-    }
-    node.enter(StopPhase::Stopped);
-}
-
-/// Closes every connection with 1012 at the set pace, and waits until the last has left or time is up.
-async fn close_all(node: &Node, pace: StopSettings, deadline: Instant) {
-    let per_step = (f64::from(pace.closes_per_second) * CLOSE_STEP.as_secs_f64()).ceil().max(1.0) as usize;
-    let mut step = interval(CLOSE_STEP);
-    // A handshake that was under way may still add a connection, so look again until none is left.
-    while !node.hub.is_empty() && Instant::now() < deadline {
-        step.tick().await;
-        let mut left = per_step;
-        node.hub.for_each(|connection| {
-            if left > 0 && connection.outbox().closing().is_none() {
-                connection.outbox().close(CloseCode::ServiceRestart);
-                left -= 1;
-            }
-        });
-    }
-}
-
-/// Runs a node of this configuration until SIGTERM or SIGINT. `ready` is told the address once it is bound.
+/// Runs a node of this configuration until SIGTERM or SIGINT, or until it is drained; a second signal cuts the stop
+/// short. `ready` is told the address once it is bound.
 ///
 /// # Errors
 /// [`StartError`].
@@ -193,17 +145,31 @@ pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(),
     let address = gateway.address();
     tracing::info!(%address, node = %gateway.node().cluster.node.id(), "listening");
     ready(address);
-    gateway.run(stop_signal()).await
+    let node = Arc::clone(gateway.node());
+    node.tasks.spawn(heed_signals(Arc::clone(&node)));
+    gateway.run(pending()).await
 }
 
-async fn stop_signal() {
+/// A signal to a node that drains already, because somebody asked it to over HTTP, is the first all the same: a
+/// supervisor sends one after its own request.
+async fn heed_signals(node: Arc<Node>) {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
     let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM"),
-        _ = interrupt.recv() => tracing::info!("SIGINT"),
-    }
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("SIGINT"),
+        }
+    };
+    let heed = async {
+        next().await;
+        node.stop.ask(DrainReason::Stopping);
+        next().await;
+        tracing::warn!("a second signal: the stop is cut short");
+        node.stop.cut_short();
+    };
+    node.halt.run_until_cancelled(heed).await;
 }
 
 fn fresh_node_id() -> NodeId {
@@ -222,7 +188,6 @@ fn redis_config(config: &Config) -> Option<RedisConfig> {
         row_ttl: config.redis.row_ttl,
         bus_destination_bytes_max: config.bus.destination_bytes_max,
         bus_bytes_max: config.bus.total_bytes_max,
-        log: LogSettings::default(),
     })
 }
 

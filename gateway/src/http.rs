@@ -6,6 +6,7 @@ mod health;
 mod input;
 mod listing;
 mod locks;
+mod nodes;
 pub mod openapi;
 mod orders;
 mod output;
@@ -51,7 +52,7 @@ pub fn router(node: Arc<Node>) -> Router {
 
 /// Every path, with what is said of it.
 fn table() -> Table {
-    let table = server(sockets(operators(Table::new())));
+    let table = nodes::routes(server(sockets(operators(Table::new()))));
     let table = vehicles::routes(reservoirs::routes(passengers::routes(table)));
     openapi::routes(orders::routes(locks::routes(table)))
 }
@@ -96,7 +97,6 @@ fn server(table: Table) -> Table {
         .on(DELETE, "/api/connections/{ws_id}", api::disconnect, "Close a connection, wherever it is")
         .on(GET, "/api/presence/{topic}", api::presence, "Who is there now")
         .on(GET, "/api/topics", listing::topics, "The group topics that somebody follows")
-        .on(GET, "/api/nodes", api::nodes, "The live nodes")
 }
 
 async fn upgrade_plain(State(node): State<Arc<Node>>, request: Request) -> Response<Body> {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-#[cfg(test)]
 pub(crate) use self::lease::card;
 use crate::fleet;
 use crate::node::Node;

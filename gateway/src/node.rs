@@ -22,7 +22,7 @@ use crate::roster::LateLeavers;
 use crate::router::{RouteBounds, RouteCache, Router};
 use crate::stamps::{Uptime, now_ms};
 use crate::stats::Rates;
-use crate::stop::StopPhase;
+use crate::stop::{Departures, StopPhase, StopRequest};
 use crate::viewing::Viewing;
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
@@ -128,8 +128,14 @@ pub struct Node {
     pub rates: Rates,
     /// Connections whose rows still have to be removed.
     pub late_leavers: LateLeavers,
+    /// Who wants it to stop.
+    pub stop: StopRequest,
+    /// Who leaves when, while it stops.
+    pub departures: Departures,
     /// Where the stop has got to.
     pub phase: watch::Sender<StopPhase>,
+    /// The tasks of its connections, until each has removed its row. They are among `tasks` as well.
+    pub sockets: TaskTracker,
     /// Every task of the node runs under this tracker.
     pub tasks: TaskTracker,
     /// Cancelled when the background tasks shall end.
@@ -158,6 +164,7 @@ impl Node {
         Arc::new(Self {
             admission: Admission::new(settings.admission),
             lobby: Lobby::new(settings.admission.silent_max),
+            departures: Departures::new(settings.stop.closes_per_second),
             settings,
             vocabulary,
             hub,
@@ -173,7 +180,9 @@ impl Node {
             lease_held: AtomicBool::new(false),
             rates: Rates::default(),
             late_leavers: LateLeavers::default(),
+            stop: StopRequest::default(),
             phase: watch::Sender::new(StopPhase::Serving),
+            sockets: TaskTracker::new(),
             tasks,
             halt,
             numbers: AtomicU64::new(0),
@@ -183,6 +192,11 @@ impl Node {
     /// The number of the next connection.
     pub fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Runs a connection's task.
+    pub fn spawn_socket(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.sockets.track_future(task));
     }
 
     /// Steps to a phase of the stop.

@@ -27,6 +27,9 @@ pub struct CardStats {
     pub messages_in: u64,
     /// Messages written to sockets since the start.
     pub messages_out: u64,
+    /// How far its stop has got; empty from nodes that do not tell.
+    #[serde(default)]
+    pub phase: String,
 }
 
 impl CardStats {
@@ -35,6 +38,7 @@ impl CardStats {
         let mut stats = Self {
             messages_in: node.metrics.messages_received.get(),
             messages_out: node.metrics.messages_sent.get(),
+            phase: node.phase.borrow().as_str().to_owned(),
             ..Self::default()
         };
         node.hub.for_each(|connection| {

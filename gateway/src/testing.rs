@@ -101,7 +101,7 @@ impl Client {
     pub(crate) async fn connect_through(node: &Arc<Node>, query: &str, pipe_bytes: usize) -> Self {
         let (near, far) = tokio::io::duplex(pipe_bytes);
         let connection = join(node, query).await;
-        node.tasks.spawn(Socket::new(near, Arc::clone(node), Arc::clone(&connection), &[]).run());
+        node.spawn_socket(Socket::new(near, Arc::clone(node), Arc::clone(&connection), &[]).run());
         let ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         Self { ws, connection }
     }

@@ -335,7 +335,7 @@ impl Default for Bus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stop {
-    /// From not being ready to the first close: the load balancer's time to notice.
+    /// From not being ready to refusing handshakes: the load balancer's time to notice.
     #[serde(with = "period")]
     pub balancer_wait: Duration,
     /// Connections closed with 1012 each second.

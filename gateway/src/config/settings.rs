@@ -352,19 +352,21 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "stop.balancer_wait",
         Unit::Period(ms(0), s(300)),
-        "From turning unready to the first close: the load balancer's time to notice. Should exceed the \
-         interval of its health check.",
+        "From turning unready to refusing handshakes: the load balancer's time to notice. Should exceed the \
+         interval of its health check. Not waited for by a node alone.",
     ),
     setting(
         "stop.closes_per_second",
         Unit::Count("connections/s", 1, 1_000_000),
-        "Connections told to go elsewhere each second while stopping; the other nodes have to take them in.",
+        "Connections closed each second while stopping, and so the handshakes that the other nodes have to take \
+         in. Each is told its moment by system:draining.",
     ),
     setting(
         "stop.timeout",
         Unit::Period(ms(10), s(3600)),
-        "The longest that a stop may take; what is open then is dropped. Less than the grace period of \
-         whoever sends the SIGKILL (systemd 90 s, Kubernetes 30 s unless raised).",
+        "The longest that a stop may take; what is open 3 s before is closed at once. Needs the balancer's wait, \
+         connections / stop.closes_per_second, and 4 s. Less than the grace period of whoever sends the SIGKILL \
+         (systemd 90 s, Kubernetes 30 s unless raised).",
     ),
     setting("log.format", Unit::Choice(&["text", "json"]), "Lines for people, or JSON objects for machines."),
     setting(

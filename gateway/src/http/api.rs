@@ -1,4 +1,4 @@
-//! The server API's look-ups of one thing: a connection, a topic's members, the nodes; and their routes.
+//! The server API's look-ups of one thing: a connection, a topic's members.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use signalbox_protocol::control::PresenceMembers;
 use signalbox_protocol::error::ErrorCode;
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant};
-use signalbox_registry::{NodeCard, Row};
+use signalbox_registry::Row;
 
 use super::input::{Caller, Name, Named, Page, Params, TopicPath};
-use super::output::{List, NoContent};
+use super::output::NoContent;
 use super::problem::Problem;
 use crate::node::Node;
 use crate::roster;
@@ -91,31 +91,4 @@ pub(super) async fn presence(
 ) -> Result<Json<PresenceMembers>, Problem> {
     let query = PresenceQuery { topic, limit: page.limit, cursor: page.cursor };
     Ok(Json(members(&node, &caller.tenant, query).await?))
-}
-
-/// A node as the API tells it.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Node")]
-pub(super) struct NodeView {
-    node_id: NodeId,
-    generation: u32,
-    address: String,
-    version: String,
-    started_at: Timestamp,
-    /// The node's own numbers, as it wrote them with its last renewal.
-    stats: serde_json::Value,
-}
-
-/// `GET /api/nodes`: the live ones.
-pub(super) async fn nodes(State(node): State<Arc<Node>>) -> Result<Json<List<NodeView>>, Problem> {
-    let cards = node.cluster.lease.live().await?;
-    let view = |card: NodeCard| NodeView {
-        node_id: card.node_id,
-        generation: card.generation,
-        address: card.address,
-        version: card.version,
-        started_at: Timestamp(card.started_at_ms),
-        stats: serde_json::from_str(&card.stats).unwrap_or_default(),
-    };
-    Ok(Json(List { items: cards.into_iter().map(view).collect(), cursor: None }))
 }

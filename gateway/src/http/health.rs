@@ -40,6 +40,10 @@ pub(super) async fn ready(
         for (name, well) in checks {
             text.push_str(if well { "[+]" } else { "[-]" });
             text.push_str(name);
+            if name == "serving" && !well {
+                text.push_str(": ");
+                text.push_str(node.phase.borrow().as_str());
+            }
             text.push('\n');
         }
     }

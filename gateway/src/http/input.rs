@@ -15,7 +15,9 @@ use serde_json::value::RawValue;
 use signalbox_protocol::control::parse_body;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::timestamp::Timestamp;
-use signalbox_protocol::{Agent, ConnectionId, OrderId, PassengerId, RequestId, Tenant, Topic, VehicleId};
+use signalbox_protocol::{
+    Agent, ConnectionId, NodeId, OrderId, PassengerId, RequestId, Tenant, Topic, VehicleId,
+};
 use signalbox_reservoir::Actor;
 use tokio::time::timeout;
 
@@ -169,6 +171,7 @@ macro_rules! name {
     };
 }
 
+name!(NodeId, "there is no such node");
 name!(ConnectionId, "there is no such connection");
 name!(PassengerId, "there is no such passenger");
 name!(VehicleId, "there is no such vehicle");

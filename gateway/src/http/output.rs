@@ -30,6 +30,16 @@ impl<T: Serialize> IntoResponse for Created<T> {
     }
 }
 
+/// 202, with what has begun.
+#[derive(Debug)]
+pub(super) struct Accepted<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Accepted<T> {
+    fn into_response(self) -> Response<Body> {
+        (StatusCode::ACCEPTED, Json(self.0)).into_response()
+    }
+}
+
 /// 204.
 #[derive(Debug)]
 pub(super) struct NoContent;
@@ -49,6 +59,12 @@ impl<T: JsonSchema> Output for Json<T> {
 impl<T: JsonSchema> Output for Created<T> {
     fn describe(draft: &mut Draft<'_>) {
         draft.answers_json::<T>(201, "What was made.");
+    }
+}
+
+impl<T: JsonSchema> Output for Accepted<T> {
+    fn describe(draft: &mut Draft<'_>) {
+        draft.answers_json::<T>(202, "It has begun.");
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) async fn run(node: Arc<Node>) {
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut retry = interval(RETRY_EVERY);
     retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut phase = node.phase.subscribe();
     let mut keeper = LeaseKeeper { node, is_used_up: true };
     loop {
         let held = keeper.node.lease_held.load(Ordering::Acquire);
@@ -32,8 +33,14 @@ pub(super) async fn run(node: Arc<Node>) {
             // Redis came back: whether our lease outlived that is the first thing to know. A closed watch
             // (the back end is gone) never fires again.
             Ok(()) = reachable.changed() => {}
+            // The card tells how far a stop has got.
+            Ok(()) = phase.changed() => {}
             // The bus had to be connected anew: perhaps to another Redis, which knows no lease of ours.
             () = keeper.node.router.reconnected() => {}
+        }
+        if *keeper.node.phase.borrow() >= StopPhase::Releasing {
+            // The node gives its lease up itself.
+            continue;
         }
         let rows_lost = keeper.node.late_leavers.overflowed();
         let kept = if held && !rows_lost { keeper.renew().await } else { keeper.begin().await };

@@ -28,6 +28,7 @@ use super::{answer, frame};
 use crate::hub::Connection;
 use crate::node::Node;
 use crate::roster;
+use crate::stop::StopPhase;
 
 /// Bytes per read call, in scratch space that all connections of a thread share.
 const READ_BYTES: usize = 16 * 1_024;
@@ -206,7 +207,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     /// Flushes, shuts our side, and reads the peer out, all within the deadline.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         let Some(ending) = self.ending.as_deref_mut() else { return Poll::Pending };
-        if ending.deadline.as_mut().poll(cx).is_ready() {
+        let cut_off = *self.node.phase.borrow() >= StopPhase::Unregistering;
+        if cut_off || ending.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::Over);
         }
         if matches!(ending.step, Farewell::Flushing | Farewell::Writing) {

@@ -28,7 +28,7 @@ use crate::identity::{self, Identity, Policy};
 use crate::node::Node;
 use crate::roster;
 use crate::stamps::unguessable;
-use crate::stop::StopPhase;
+use crate::stop::{self, StopPhase};
 
 /// The subprotocol; echoed if offered, not needed.
 const SUBPROTOCOL: &str = "signalbox.v1.json";
@@ -179,9 +179,10 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
         Ok(connection) => {
             count(&node, HandshakeResult::Accepted);
             connection.outbox().push_front(welcome(&node, &connection));
+            stop::tell_newcomer(&node, &connection);
             drop(permit);
             let socket = Socket::new(io, Arc::clone(&node), connection, &leftover);
-            node.tasks.spawn(socket.run());
+            node.spawn_socket(socket.run());
         }
         Err((result, code)) => {
             drop(permit);

@@ -6,6 +6,7 @@ mod admission;
 mod api;
 mod boarding;
 mod client;
+mod drain;
 mod failure;
 mod fixture;
 mod fleet_refusals;

@@ -65,7 +65,7 @@ async fn what_the_operators_and_publishers_get_is_as_described() {
 const OPERATIONS: &str = "
     GET /livez, GET /readyz, GET /healthz, GET /health, GET /metrics, GET /ws, GET /ws/stats, GET /ws/{namespace},
     POST /api/publish, GET /api/connections, GET /api/connections/{ws_id}, DELETE /api/connections/{ws_id},
-    GET /api/presence/{topic}, GET /api/topics, GET /api/nodes,
+    GET /api/presence/{topic}, GET /api/topics, GET /api/nodes, POST /api/nodes/{id}/drain,
     POST /api/passengers, GET /api/passengers, DELETE /api/passengers,
     GET /api/passengers/{id}, DELETE /api/passengers/{id},
     PATCH /api/passengers/{id}/board, PATCH /api/passengers/{id}/alight,

@@ -18,19 +18,17 @@ pub(crate) struct NodeProcess {
 impl NodeProcess {
     /// Starts one on a free port and waits until it is ready.
     pub(crate) async fn start(redis_url: &str) -> Self {
+        Self::start_with(redis_url, &["stop.balancer_wait=0s"]).await
+    }
+
+    /// The same with these settings.
+    pub(crate) async fn start_with(redis_url: &str, settings: &[&str]) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
         let child = Command::new(env!("CARGO_BIN_EXE_signalbox"))
-            .args([
-                "serve",
-                "--listen",
-                &address.to_string(),
-                "--redis",
-                redis_url,
-                "--set",
-                "stop.balancer_wait=0s",
-            ])
+            .args(["serve", "--listen", &address.to_string(), "--redis", redis_url])
+            .args(settings.iter().flat_map(|setting| ["--set", setting]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
