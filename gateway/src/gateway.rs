@@ -9,6 +9,7 @@ use futures_util::future::select_all;
 use signalbox_protocol::NodeId;
 use signalbox_protocol::control::DrainReason;
 use signalbox_protocol::vocabulary::InvalidVocabulary;
+use signalbox_registry::log::LogSettings;
 use signalbox_registry::memory::MemoryCluster;
 use signalbox_registry::redis::{self, RedisConfig};
 use signalbox_registry::{Cluster, ThisNode};
@@ -188,6 +189,7 @@ fn redis_config(config: &Config) -> Option<RedisConfig> {
         row_ttl: config.redis.row_ttl,
         bus_destination_bytes_max: config.bus.destination_bytes_max,
         bus_bytes_max: config.bus.total_bytes_max,
+        log: LogSettings::default(),
     })
 }
 

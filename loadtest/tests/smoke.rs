@@ -168,7 +168,7 @@ async fn answers_that_are_lost_are_asked_for_again_and_no_lock_is_granted_twice(
     let line = "locks --closed --contenders 8 --resources 4 --wait-ms 3000 --seconds 6 --warm-up-seconds 0";
     let child = load.spawn(&format!("{line} --redis 127.0.0.1:{}", path.port()), &Load::binary());
     eventually("locks are asked for", RUN_WITHIN, || {
-        std::future::ready(redis.cli(&["keys", "*:fence"]).lines().count() >= 4)
+        std::future::ready(redis.cli(&["keys", "*:lock"]).lines().count() >= 4)
     })
     .await;
     path.withhold_answers();

@@ -17,7 +17,9 @@ use signalbox_protocol::{Agent, ConnectionId, NodeId, Resource, SessionId, Tenan
 use signalbox_registry::bus::Break;
 use signalbox_registry::lock::{Acquired, Ask, Grant};
 use signalbox_registry::redis::{RedisConfig, connect};
-use signalbox_registry::{Announcement, BusListener, Cluster, Destination, NodeCard, Parcel, Row, ThisNode};
+use signalbox_registry::{
+    Announcement, BusListener, Cluster, Destination, Logged, NodeCard, Parcel, Row, ThisNode,
+};
 use signalbox_testkit::{RedisServer, eventually};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -40,6 +42,8 @@ impl BusListener for Heard {
     }
 
     fn on_announcement(&self, _: Announcement) {}
+
+    fn on_logged(&self, _: Logged) {}
 
     fn on_break(&self, what: Break) {
         println!("the bus broke: {what:?}");

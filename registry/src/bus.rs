@@ -5,6 +5,7 @@
 
 pub mod announce;
 pub mod batch;
+pub mod logged;
 pub(crate) mod streams;
 pub(crate) mod wake;
 
@@ -17,6 +18,7 @@ use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
 
 pub use self::announce::Announcement;
 use crate::Error;
+use crate::log::Logged;
 
 /// Where a parcel goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,6 +59,8 @@ pub enum Parcel {
         /// The point topic.
         topic: Topic,
     },
+    /// A message of the log of a point topic that the receiver holds.
+    Logged(Logged),
     /// The receiver stops in order. Again: nothing more.
     Drain,
 }
@@ -83,6 +87,9 @@ pub trait BusListener: Send + Sync {
     /// Something was announced to a topic that this node follows, by whichever node, this one included;
     /// in the order of the changes.
     fn on_announcement(&self, announcement: Announcement);
+    /// A message was appended to the log of a group topic that this node follows, by whichever node, this one
+    /// included. They come in the order of their offsets; some may be missing, and some may come late.
+    fn on_logged(&self, logged: Logged);
     /// Continuity is in doubt.
     fn on_break(&self, what: Break);
 }
@@ -111,7 +118,7 @@ pub struct BusCounters {
     pub batches_in: u64,
     /// Parcels received.
     pub parcels_in: u64,
-    /// Announcements received.
+    /// Announcements and messages of logs received.
     pub announcements_in: u64,
     /// Batches refused because a newer one of the same stream had been seen.
     pub batches_late: u64,

@@ -14,16 +14,18 @@
 //! | `sb:{T:AGENT:ID}:conns` | hash | connection id -> its row: the record |
 //! | `sb:{T:session:S}:conns`, `:owner` | hash, string | a named session's rows; its subject |
 //! | `sb:{T:GROUP}:conns:N.G` | set | a group's members on one node |
-//! | `sb:{T:RESOURCE}:lock`, `:fence` | string | who holds it; the fence of its latest grant |
-//! | `sb:{T:RESOURCE}:waiters` | zset | who waits for it -> since when, us |
-//! | `sb:{T:RESOURCE}:waiters:turn`, `:waiters:nodes` | string, hash | whose turn it is; until when a node's waiters are believed |
+//! | `sb:{T:RESOURCE}:lock` | string | who holds it until when; the fence of its latest grant, which stays for 24 h |
+//! | `sb:{T:RESOURCE}:lock:waiters` | zset | who waits for it -> since when, us |
+//! | `sb:{T:RESOURCE}:lock:turn`, `:lock:nodes` | string, hash | whose turn it is; until when a node's waiters are believed |
 //! | `sb:{T:order:ID}:accepted`, `:viewers` | hash, zset | who accepted an order; who looks at it -> until when, ms |
+//! | `sb:{T:TOPIC}:meta`, `:log`, `:ids`, `:ids:old` | string, list, hash | a durable topic: epoch and offset; its messages; which ids are known |
+//! | `sb:life` | string | names what this Redis holds; no time to live |
 //! | `sb:{T:fleet}:...` | | the fleet: passengers, pools, vehicles; named by the scripts of the reservoirs |
 //! | `sb:fleets` | zset | tenant -> when its fleet wants to be looked at, ms of Redis' clock |
 //!
 //! Channels: `sb:node:{N}` to one node, `sb:{T:TOPIC}` to whoever follows a group topic. Topics in which a
-//! fleet announces what happens ([`is_of_fleet`]) have theirs in the fleet's slot, `sb:{T:fleet}:TOPIC`, so that
-//! the script that changes a pool announces it.
+//! fleet announces what happens ([`is_of_fleet`]) have theirs in the fleet's slot, `sb:{T:fleet}:TOPIC`, and their
+//! logs as well (`sb:{T:fleet}:TOPIC:log`), so that the script that changes a pool announces it.
 
 use signalbox_protocol::{Agent, NodeId, OrderId, Resource, SessionId, Tenant, Topic};
 
@@ -48,6 +50,10 @@ pub(crate) enum Scope<'a> {
     Fleet(&'a Tenant),
     /// The list of fleets.
     Fleets,
+    /// A topic: one key, with which the names of its log and of an agent's or a session's record begin.
+    Topic(&'a Tenant, &'a Topic),
+    /// The life of what Redis holds.
+    Life,
 }
 
 /// The keys of one scope, in the order in which scripts expect them. Made by [`Keys::of`] alone.
@@ -82,17 +88,16 @@ impl Keys {
                 vec![format!("{session}:conns"), format!("{session}:owner")]
             }
             Scope::Lock(tenant, resource) => {
-                let resource = format!("{}:{{{tenant}:{resource}}}", self.prefix);
-                ["lock", "fence", "waiters:turn", "waiters", "waiters:nodes"]
-                    .map(|name| format!("{resource}:{name}"))
-                    .into()
+                vec![format!("{}:{{{tenant}:{resource}}}:lock", self.prefix)]
             }
             Scope::Order(tenant, order_id) => {
                 let order = format!("{}:{{{tenant}:order:{order_id}}}", self.prefix);
-                ["accepted", "viewers", "lock", "fence"].map(|name| format!("{order}:{name}")).into()
+                ["accepted", "viewers", "lock"].map(|name| format!("{order}:{name}")).into()
             }
             Scope::Fleet(tenant) => vec![self.fleet(tenant)],
             Scope::Fleets => vec![format!("{}:fleets", self.prefix)],
+            Scope::Topic(tenant, topic) => vec![self.channel(tenant, topic)],
+            Scope::Life => vec![format!("{}:life", self.prefix)],
         })
     }
 
@@ -148,12 +153,17 @@ impl Keys {
         format!("{}:{{{tenant}:fleet}}", self.prefix)
     }
 
-    /// The channel of a group topic.
+    /// The channel of a group topic. The names of a topic's keys begin with the same; a colon follows.
     pub(crate) fn channel(&self, tenant: &Tenant, topic: &Topic) -> String {
         match is_of_fleet(topic) {
             true => format!("{}:{topic}", self.fleet(tenant)),
             false => format!("{}{topic}}}", self.channel_prefix(tenant)),
         }
+    }
+
+    /// Epoch and offset of a topic.
+    pub(crate) fn meta(&self, tenant: &Tenant, topic: &Topic) -> String {
+        format!("{}:meta", self.channel(tenant, topic))
     }
 
     /// The group topic that a channel of the tenant is of.
@@ -242,6 +252,8 @@ mod tests {
             Scope::Order(&tenant, &order),
             Scope::Fleet(&tenant),
             Scope::Fleets,
+            Scope::Topic(&tenant, agent.topic()),
+            Scope::Life,
         ];
         for scope in scopes {
             // Adding a scope must add it to the list above.
@@ -253,7 +265,9 @@ mod tests {
                 | Scope::Lock(..)
                 | Scope::Order(..)
                 | Scope::Fleet(_)
-                | Scope::Fleets => {}
+                | Scope::Fleets
+                | Scope::Topic(..)
+                | Scope::Life => {}
             }
             let keys = Keys::new("sb").of(scope);
             let slots: Vec<_> = keys.as_slice().iter().map(|key| slot(key)).collect();
@@ -269,7 +283,7 @@ mod tests {
         let topic = crate::order::topic(&order);
         let lock = keys.of(Scope::Lock(&tenant, &Resource::from(&topic)));
         let order = keys.of(Scope::Order(&tenant, &order));
-        assert_eq!(order.as_slice()[2..4], lock.as_slice()[0..2], "the lock and its fence");
+        assert_eq!(order.as_slice()[2], lock.as_slice()[0], "the lock and the newest fence");
         assert_eq!(slot(&keys.channel(&tenant, &topic)), slot(&order.as_slice()[0]));
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`directory`]: which connections exist and where. [`presence`]: who is in a group.
 //! [`bus`]: how a node hands frames to other nodes. [`lease`]: which nodes are alive. [`lock`]: who may do what
-//! only one may. [`order`]: who has accepted one.
+//! only one may. [`order`]: who has accepted one. [`log`]: what was said lately and must not be lost.
 //! Each is a small trait with two back ends, `memory` (one process, any number of nodes in it) and
 //! `redis`, and one conformance suite runs on both (`registry/tests/conformance`).
 //!
@@ -17,6 +17,7 @@ pub mod error;
 mod keys;
 pub mod lease;
 pub mod lock;
+pub mod log;
 pub mod memory;
 mod mutex;
 pub mod order;
@@ -31,6 +32,7 @@ pub use directory::Directory;
 pub use error::Error;
 pub use lease::{Lease, NodeCard};
 pub use lock::Locks;
+pub use log::{Log, Logged};
 pub use memory::MemoryCluster;
 pub use order::Orders;
 pub use presence::Presence;

@@ -8,6 +8,7 @@ mod commons;
 mod directory;
 mod lease;
 mod lock;
+mod log;
 mod order;
 mod presence;
 mod table;
@@ -19,10 +20,12 @@ use tokio::sync::watch;
 pub use self::commons::Commons;
 use crate::changes::Changes;
 use crate::cluster::Backing;
+use crate::log::LogSettings;
 use crate::mutex;
 use crate::{Cluster, ThisNode};
 use bus::{Exchange, MemoryBus};
 use lock::{LockTable, MemoryLocks};
+use log::Logs;
 use order::MemoryOrders;
 use table::Shared;
 
@@ -37,6 +40,8 @@ pub struct MemoryCluster {
     locks: Arc<LockTable>,
     /// Who looks at which order, and who accepted it.
     orders: Arc<MemoryOrders>,
+    /// What was said in topics.
+    logs: Arc<Logs>,
     /// Who can be posted to.
     exchange: Arc<Exchange>,
     /// What other crates keep here.
@@ -48,6 +53,11 @@ pub struct MemoryCluster {
 impl MemoryCluster {
     /// A cluster without nodes.
     pub fn new() -> Arc<Self> {
+        Self::with_log(LogSettings::default())
+    }
+
+    /// A cluster without nodes whose topics keep what `settings` say.
+    pub fn with_log(settings: LogSettings) -> Arc<Self> {
         let exchange = Arc::<Exchange>::default();
         let locks = LockTable::new();
         Arc::new(Self {
@@ -55,6 +65,7 @@ impl MemoryCluster {
             changes: Changes::default(),
             orders: MemoryOrders::new(&locks, &exchange),
             locks,
+            logs: Logs::new(settings, &exchange),
             commons: Commons::new(Arc::clone(&exchange)),
             exchange,
             reachable: watch::Sender::new(true),
@@ -72,9 +83,15 @@ impl MemoryCluster {
             lease: Arc::clone(self) as _,
             locks: MemoryLocks::new(&self.locks),
             orders: Arc::clone(&self.orders) as _,
+            log: Arc::clone(self) as _,
             reachable: self.reachable.subscribe(),
             backing: Backing::Memory(self.commons.clone()),
         }
+    }
+
+    /// Forgets all logs, as a Redis does that was emptied. For tests.
+    pub fn lose_logs(&self) {
+        self.logs.lose();
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {

@@ -54,7 +54,8 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
         self.old.remove(key);
     }
 
-    fn turn_if_due(&mut self) {
+    /// Forgets what is due to be forgotten. Touching and putting do so too.
+    pub(crate) fn turn_if_due(&mut self) {
         let now = Instant::now();
         let aged = now.duration_since(self.turned);
         if aged < self.period && self.young.len() < (self.entries_max / 2).max(1) {

@@ -20,6 +20,7 @@ mod lease;
 mod link;
 mod live;
 mod lock;
+mod log;
 mod order;
 mod presence;
 mod refresh;
@@ -29,6 +30,7 @@ mod store;
 mod subscriber;
 mod sweep;
 mod text;
+mod unhurried;
 mod wire;
 
 use std::fmt;
@@ -41,6 +43,7 @@ use tokio_util::task::TaskTracker;
 pub use self::call::Call;
 pub use self::script::Script;
 pub use self::scripts::Scripts;
+use crate::log::LogSettings;
 use crate::{Backing, Cluster, Error, ThisNode};
 use bus::RedisBus;
 use directory::RedisDirectory;
@@ -49,6 +52,7 @@ use inlet::Inlet;
 use lanes::Lanes;
 use lease::RedisLease;
 use lock::{Core, RedisLocks};
+use log::RedisLog;
 use order::RedisOrders;
 use presence::RedisPresence;
 use store::Store;
@@ -76,6 +80,8 @@ pub struct RedisConfig {
     pub bus_destination_bytes_max: usize,
     /// Most bytes that wait for all of them.
     pub bus_bytes_max: usize,
+    /// What durable topics keep.
+    pub log: LogSettings,
 }
 
 impl RedisConfig {
@@ -91,6 +97,7 @@ impl RedisConfig {
             row_ttl: Duration::from_secs(120),
             bus_destination_bytes_max: 4 * 1024 * 1024,
             bus_bytes_max: 64 * 1024 * 1024,
+            log: LogSettings::default(),
         }
     }
 }
@@ -133,6 +140,7 @@ pub fn connect(
         lease: Arc::new(RedisLease { store: Arc::clone(&store) }),
         locks: Arc::new(RedisLocks { core: locks }),
         orders: Arc::new(RedisOrders { store: Arc::clone(&store) }),
+        log: Arc::new(RedisLog { store: Arc::clone(&store) }),
         reachable: store.links.reachable(),
         backing: Backing::Redis(Scripts::new(store)),
     })

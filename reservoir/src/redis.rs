@@ -29,6 +29,7 @@ use signalbox_protocol::fleet::{Manifest, NewVehicle, Passenger, Pool, Vehicle};
 use signalbox_protocol::timestamp::{self, Timestamp};
 use signalbox_protocol::{PassengerId, Tenant, VehicleId};
 use signalbox_registry::Error as RegistryError;
+use signalbox_registry::bus::Announcement;
 use signalbox_registry::redis::{Call, Scripts};
 
 use self::answer::{Answer, texts};
@@ -116,11 +117,14 @@ impl Repository for RedisRepository {
         let tenant = &actor.tenant;
         let records: Vec<_> = passengers.iter().map(record::write).collect();
         let events = Event::spawned(told(actor), &passengers);
+        let announcements: Vec<_> =
+            events.into_iter().flat_map(|event| event.announcements(tenant)).collect();
         // Before the push: a fleet that is looked at in vain does no harm, one that never is would.
         self.note(tenant, passengers.iter().filter_map(|passenger| passenger.expires_at).min()).await?;
         let call = self.change(&scripts::PUSH, tenant).await?.arg(passengers.len());
         let call = passengers.iter().zip(&records).fold(call, pushed);
-        let call = events.iter().fold(call, |call, event| call.arg(event.pool.as_str()).arg(&event.body[..]));
+        let announced = |call: Call, told: &Announcement| call.arg(told.topic.as_str()).arg(told.encode());
+        let call = announcements.iter().fold(call, announced);
         let answer = self.write(tenant, call).await?;
         match answer.what() {
             "done" => Ok(()),

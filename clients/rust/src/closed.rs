@@ -1,4 +1,4 @@
-//! Why a connection ended, and what to do about it.
+//! Why a connection ended, and what to do about it: the one table of close codes is [`CloseCode::advice`].
 
 use std::io;
 use std::sync::Arc;
@@ -9,6 +9,8 @@ use signalbox_protocol::close::Advice;
 use thiserror::Error;
 use tokio_tungstenite::tungstenite::error::{Error as SocketError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use crate::error::ConnectError;
 
 /// A connection that has ended.
 #[derive(Debug, Clone, Error)]
@@ -44,6 +46,15 @@ pub enum CloseCause {
     /// The socket did not take what was to be written within this time.
     #[error("the node did not read what was sent for {0:?}")]
     Stalled(Duration),
+    /// The node did not answer a `system:resume` within this time.
+    #[error("the node did not resume the topics within {0:?}")]
+    NotResumed(Duration),
+    /// The node said that it stops, and did not close the connection at the time that it named.
+    #[error("the node stops and did not close the connection")]
+    Drained,
+    /// There is no connection, and trying again would not help.
+    #[error("there will be no connection")]
+    NotConnected(#[source] Arc<ConnectError>),
     /// The other side doesn't speak WebSocket as this one does, or sent more than the configured bound.
     #[error("the node broke the WebSocket protocol")]
     Violation(#[source] Arc<SocketError>),
@@ -58,8 +69,19 @@ impl Closed {
             | CloseCause::Lost(_)
             | CloseCause::Silent(_)
             | CloseCause::Stalled(_)
+            | CloseCause::NotResumed(_)
+            | CloseCause::Drained
             | CloseCause::Violation(_) => None,
+            CloseCause::NotConnected(ref error) => match &**error {
+                ConnectError::Closed(closed) => closed.code(),
+                _ => None,
+            },
         }
+    }
+
+    /// Whether the node has more to do than it can, or this client asks too much of it.
+    pub(crate) fn is_overload(&self) -> bool {
+        matches!(self.code(), Some(CloseCode::TryAgainLater | CloseCode::RateLimited))
     }
 
     pub(crate) fn by_frame(frame: Option<CloseFrame>) -> Self {
@@ -88,7 +110,12 @@ impl From<CloseCause> for Closed {
             CloseCause::ByNode { code, .. } => {
                 CloseCode::from_u16(*code).map_or(Advice::Reconnect, CloseCode::advice)
             }
-            CloseCause::Lost(_) | CloseCause::Silent(_) | CloseCause::Stalled(_) => Advice::Reconnect,
+            CloseCause::Lost(_)
+            | CloseCause::Silent(_)
+            | CloseCause::Stalled(_)
+            | CloseCause::NotResumed(_)
+            | CloseCause::Drained => Advice::Reconnect,
+            CloseCause::NotConnected(error) => error.advice(),
             CloseCause::ByClient | CloseCause::Violation(_) => Advice::GiveUp,
         };
         Self { cause, advice }
@@ -100,20 +127,44 @@ mod tests {
     use super::*;
     use tokio_tungstenite::tungstenite::error::CapacityError;
 
+    fn by_code(code: u16) -> Closed {
+        Closed::by_frame(Some(CloseFrame { code: code.into(), reason: "because".into() }))
+    }
+
     #[test]
-    fn a_close_frame_carries_its_advice() {
-        for (code, advice) in [
-            (1012, Advice::Reconnect),
-            (4401, Advice::Reauthenticate),
-            (4409, Advice::GiveUp),
-            (1000, Advice::GiveUp),
-            (4999, Advice::Reconnect),
-        ] {
-            let frame = CloseFrame { code: code.into(), reason: "because".into() };
-            let closed = Closed::by_frame(Some(frame));
-            assert_eq!(closed.advice, advice, "{code}");
-            assert_eq!(closed.code().map_or(4999, CloseCode::as_u16), code);
+    fn every_close_code_has_its_advice() {
+        use Advice::{GiveUp, Reauthenticate, Reconnect};
+        let table = [
+            (1000, GiveUp),
+            (1001, Reconnect),
+            (1002, GiveUp),
+            (1007, GiveUp),
+            (1008, GiveUp),
+            (1009, GiveUp),
+            (1011, Reconnect),
+            (1012, Reconnect),
+            (1013, Reconnect),
+            (4400, GiveUp),
+            (4401, Reauthenticate),
+            (4403, GiveUp),
+            (4408, Reconnect),
+            (4409, GiveUp),
+            (4413, Reconnect),
+            (4429, Reconnect),
+        ];
+        assert_eq!(table.map(|(code, _)| code), CloseCode::ALL.map(CloseCode::as_u16));
+        for (code, advice) in table {
+            let closed = by_code(code);
+            assert_eq!((closed.advice, closed.code()), (advice, CloseCode::from_u16(code)), "{code}");
+            assert_eq!(closed.is_overload(), matches!(code, 1013 | 4429), "{code}");
             assert!(closed.to_string().ends_with(&format!("the node said {code} because")));
+        }
+    }
+
+    #[test]
+    fn what_comes_from_between_is_no_reason_to_give_up() {
+        for foreign in [1005, 1006, 1014, 1015, 3000, 4000, 4999] {
+            assert_eq!(by_code(foreign).advice, Advice::Reconnect, "{foreign}");
         }
         assert_eq!(Closed::by_frame(None).advice, Advice::Reconnect);
     }

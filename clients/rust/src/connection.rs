@@ -1,130 +1,97 @@
-//! The task that owns a client's socket.
+//! One connection of a client: drives the socket, and the session with it, to the connection's end.
 //!
-//! It waits in one place (`next_event`), acts on what came without waiting (`apply`), and writes whatever
-//! is queued while it waits again. Handles reach it through the outbox and hear from it through
-//! subscriptions, answers and `ended`. A later release reconnects here, around `drive`.
+//! It waits in one place (`next_event`), acts on what came without waiting (`apply`), and writes whatever may be
+//! sent while it waits again. While a reader of the application has no room, nothing is read from the socket.
 
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use signalbox_protocol::Received;
-use signalbox_protocol::control::Welcome;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use crate::closed::{CloseCause, Closed};
-use crate::listeners::Listeners;
-use crate::outbox::Outbox;
-use crate::pending::{ERROR, Pending};
-use crate::stats::Counters;
+use crate::session::Session;
+use crate::stats::Count;
 use crate::wire::{Frame, Wire};
 
-/// What a connection's task and its handles share.
+/// A node that stops closes the connection at the time that it named, or a little later. Then it has this long.
+const OVERSTAY_MAX: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) outbox: Outbox,
-    pub(crate) listeners: Listeners,
-    pub(crate) counters: Counters,
-    pub(crate) opened_at: Instant,
-    end: OnceLock<(Closed, Instant)>,
-    /// Cancelled when `end` is set.
-    pub(crate) ended: CancellationToken,
+pub(crate) struct Connection<'a, S> {
+    wire: Wire<S>,
+    session: &'a mut Session,
+    heard_at: Instant,
+    patience: Patience,
+    /// The handles are done: what is still to be sent has until then.
+    finish_by: Option<Instant>,
 }
 
-/// What the task owns alone.
-#[derive(Debug)]
-pub(crate) struct Connection<S = TcpStream> {
-    wire: Wire<S>,
-    shared: Arc<Shared>,
-    pending: Pending,
-    heard_at: Instant,
-    silence_max: Duration,
+/// How long a connection waits for its node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For anything at all.
+    pub(crate) silence: Duration,
+    /// For the answer to a `system:resume`.
+    pub(crate) resume: Duration,
+    /// For the acknowledgements that are outstanding when the client closes.
+    pub(crate) closing: Duration,
 }
 
 enum Event {
     Frame(Frame),
     /// The socket, which was full, takes messages again.
     Room,
-    Outbox,
+    Session,
     Alarm,
     Ended(Closed),
 }
 
-impl Shared {
-    pub(crate) fn new(outbox: Outbox, listeners: Listeners) -> Self {
-        Self {
-            outbox,
-            listeners,
-            counters: Counters::default(),
-            opened_at: Instant::now(),
-            end: OnceLock::new(),
-            ended: CancellationToken::new(),
-        }
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
+    pub(crate) fn new(wire: Wire<S>, session: &'a mut Session, patience: Patience) -> Self {
+        Self { wire, session, heard_at: Instant::now(), patience, finish_by: None }
     }
 
-    /// Why and when the connection ended, if it has.
-    pub(crate) fn end(&self) -> Option<&(Closed, Instant)> {
-        self.end.get()
-    }
-
-    fn finish(&self, closed: Closed) {
-        let (closed, _) = self.end.get_or_init(|| (closed, Instant::now()));
-        self.listeners.close(closed);
-        self.outbox.shut();
-        self.ended.cancel();
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(crate) fn new(wire: Wire<S>, welcome: &Welcome, shared: Arc<Shared>) -> Self {
-        Self {
-            wire,
-            shared,
-            pending: Pending::new(welcome.agent.to_string()),
-            heard_at: Instant::now(),
-            silence_max: Duration::from_secs(welcome.timeout_seconds.max(1)),
-        }
-    }
-
-    /// Drives the connection to its end, and tells everybody.
-    pub(crate) async fn run(mut self) {
+    /// Drives the connection to its end. A socket on which a goodbye may help is returned with the reason.
+    pub(crate) async fn run(mut self) -> (Closed, Option<Wire<S>>) {
         let closed = self.drive().await;
         tracing::debug!(%closed, "connection ended");
-        let Self { wire, shared, pending, .. } = self;
-        let polite = matches!(closed.cause, CloseCause::ByClient | CloseCause::ByNode { .. });
-        shared.finish(closed);
-        // Only now: their askers look for the reason when they find themselves dropped.
-        drop(pending);
-        if polite {
-            wire.close().await;
-        }
+        self.session.disconnected(&closed);
+        let polite = matches!(
+            closed.cause,
+            CloseCause::ByClient
+                | CloseCause::ByNode { .. }
+                | CloseCause::Drained
+                | CloseCause::NotResumed(_)
+        );
+        (closed, polite.then_some(self.wire))
     }
 
     async fn drive(&mut self) -> Closed {
-        let mut alarm = pin!(sleep_until(self.deadline()));
+        let mut alarm = pin!(sleep_until(Instant::now()));
         loop {
+            if let Err(closed) = self.send() {
+                return closed;
+            }
+            if self.deadline() != alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(self.deadline());
+            }
             let event = self.next_event(alarm.as_mut()).await;
             if let Err(closed) = self.apply(event) {
                 return closed;
-            }
-            if self.deadline() < alarm.deadline() || alarm.is_elapsed() {
-                alarm.as_mut().reset(self.deadline());
             }
         }
     }
 
     async fn next_event(&mut self, alarm: Pin<&mut Sleep>) -> Event {
-        let has_room = self.wire.has_room();
+        let reading = self.session.handover.is_done();
         tokio::select! {
-            came = self.wire.next_or_room() => match came {
+            came = self.wire.next_or_room(reading) => match came {
                 Ok(Some(frame)) => Event::Frame(frame),
                 Ok(None) => Event::Room,
                 Err(closed) => Event::Ended(closed),
             },
-            () = self.shared.outbox.changed(), if has_room => Event::Outbox,
+            () = self.session.needs_attention() => Event::Session,
             () = alarm => Event::Alarm,
         }
     }
@@ -133,68 +100,91 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match event {
             Event::Frame(frame) => {
                 self.heard_at = Instant::now();
-                self.receive(frame);
+                self.receive(&frame);
                 Ok(())
             }
-            Event::Room | Event::Outbox => self.send(),
+            Event::Room => Ok(()),
+            Event::Session => {
+                self.attend();
+                Ok(())
+            }
             Event::Alarm => self.check_deadlines(),
             Event::Ended(closed) => Err(closed),
         }
     }
 
-    fn receive(&mut self, frame: Frame) {
-        let counters = &self.shared.counters;
-        let text = match frame {
-            Frame::Heartbeat => return,
-            Frame::Binary(_) => return counters.count_error(),
-            Frame::Text(text) => text,
-        };
-        let message: Received = match serde_json::from_str(&text) {
-            Ok(message) => message,
-            Err(error) => {
-                tracing::debug!(%error, "a frame that is no message");
-                return counters.count_error();
-            }
-        };
-        counters.count_received();
-        if message.message_type == ERROR {
-            counters.count_error();
-        }
-        if let Some(message) = self.pending.answer(message) {
-            counters.count_missed(self.shared.listeners.dispatch(message));
+    fn receive(&mut self, frame: &Frame) {
+        match frame {
+            Frame::Heartbeat => {}
+            Frame::Binary(_) => self.session.shared.counters.count(Count::Errors),
+            Frame::Text(text) => self.session.receive(text, self.heard_at),
         }
     }
 
-    /// Hands what is queued to the socket, as far as that has room.
+    fn attend(&mut self) {
+        let waited_for_reader = !self.session.handover.is_done();
+        self.session.attend();
+        if waited_for_reader && self.session.handover.is_done() {
+            // Whatever the node said meanwhile is still to be read.
+            self.heard_at = Instant::now();
+        }
+        if self.session.is_finishing() && self.finish_by.is_none() {
+            self.finish_by = Some(Instant::now() + self.patience.closing);
+        }
+    }
+
+    /// Hands what may be sent to the socket, as far as that has room.
     fn send(&mut self) -> Result<(), Closed> {
+        let now = Instant::now();
         while self.wire.has_room() {
-            let Some(command) = self.shared.outbox.take() else { break };
-            if let Some(question) = command.question {
-                self.pending.ask(question);
-            }
-            self.wire.queue(command.text)?;
-            self.shared.counters.count_sent();
+            let Some(text) = self.session.next_text(now) else { break };
+            self.wire.queue(text)?;
+            self.session.shared.counters.count(Count::Sent);
         }
-        if self.shared.outbox.is_finished() { Err(CloseCause::ByClient.into()) } else { Ok(()) }
+        if self.session.is_finished() { Err(CloseCause::ByClient.into()) } else { Ok(()) }
     }
 
-    /// When the connection is dead unless something is heard or written.
+    /// When the node has been silent for too long; never while this side does not listen.
+    fn silent_at(&self) -> Option<Instant> {
+        self.session.handover.is_done().then_some(self.heard_at + self.patience.silence)
+    }
+
+    /// When something has to be done even if nothing comes.
     fn deadline(&self) -> Instant {
-        let silent = self.heard_at + self.silence_max;
-        self.wire.stalls_at().map_or(silent, |stalled| stalled.min(silent))
+        let (session, wire) = (&self.session, &self.wire);
+        let write_at = session.write_at().filter(|_| wire.has_room());
+        let deadlines = [
+            self.silent_at(),
+            wire.stalls_at(),
+            write_at,
+            session.resumed_by(),
+            self.overstayed_at(),
+            self.finish_by,
+        ];
+        deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + self.patience.silence)
     }
 
-    fn check_deadlines(&self) -> Result<(), Closed> {
+    fn overstayed_at(&self) -> Option<Instant> {
+        self.session.leave_at().map(|at| at + OVERSTAY_MAX)
+    }
+
+    fn check_deadlines(&mut self) -> Result<(), Closed> {
         let now = Instant::now();
         if let Some(limit) = self.wire.stalled_for(now) {
             return Err(CloseCause::Stalled(limit).into());
         }
-        if now >= self.heard_at + self.silence_max {
-            return Err(CloseCause::Silent(self.silence_max).into());
+        if self.silent_at().is_some_and(|at| at <= now) {
+            return Err(CloseCause::Silent(self.patience.silence).into());
+        }
+        if self.session.resumed_by().is_some_and(|at| at <= now) {
+            return Err(CloseCause::NotResumed(self.patience.resume).into());
+        }
+        if self.overstayed_at().is_some_and(|at| at <= now) {
+            return Err(CloseCause::Drained.into());
+        }
+        if self.finish_by.is_some_and(|at| at <= now) {
+            return Err(CloseCause::ByClient.into());
         }
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

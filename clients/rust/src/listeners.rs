@@ -1,12 +1,10 @@
 //! Who listens to what: which subscriptions a received message goes to.
 //!
-//! Shared by the handles, which add, and the connection's task, which dispatches. The lock covers a
-//! look-up and pushes that never wait, and is never held across an await.
+//! Shared by the handles, which add, and the client's task, which looks up. The lock covers a look-up, and is never
+//! held across an await.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-
-use signalbox_protocol::Received;
 
 use crate::closed::Closed;
 use crate::subscription::{Inbox, Subscription};
@@ -26,7 +24,6 @@ struct Table {
 }
 
 impl Listeners {
-    /// With these bounds for each subscription's queue.
     pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
         Self { table: Arc::default(), messages_max, bytes_max }
     }
@@ -44,25 +41,34 @@ impl Listeners {
         self.listen(|table| &mut table.any)
     }
 
-    /// Hands `message` to all who listen; answers how many older ones were dropped for it.
-    pub(crate) fn dispatch(&self, message: Received) -> u64 {
+    /// Those who listen to this type, or to all.
+    pub(crate) fn of(&self, message_type: &str) -> Vec<Arc<Inbox>> {
         let mut table = self.lock();
-        let message = Arc::new(message);
-        let mut dropped = push_to_all(&mut table.any, &message);
-        if let Some(inboxes) = table.by_type.get_mut(message.message_type.as_str()) {
-            dropped += push_to_all(inboxes, &message);
-            if inboxes.is_empty() {
-                table.by_type.remove(message.message_type.as_str());
+        let mut inboxes = live(&mut table.any);
+        if let Some(by_type) = table.by_type.get_mut(message_type) {
+            inboxes.append(&mut live(by_type));
+            if by_type.is_empty() {
+                table.by_type.remove(message_type);
             }
         }
-        dropped
+        inboxes
+    }
+
+    /// Everybody who listens to anything.
+    pub(crate) fn all(&self) -> Vec<Arc<Inbox>> {
+        let mut table = self.lock();
+        let mut inboxes = live(&mut table.any);
+        table.by_type.retain(|_, by_type| {
+            inboxes.append(&mut live(by_type));
+            !by_type.is_empty()
+        });
+        inboxes
     }
 
     /// Ends all subscriptions, and those that will still be made.
     pub(crate) fn close(&self, closed: &Closed) {
-        let mut table = self.lock();
-        table.closed = Some(closed.clone());
-        for inbox in table.by_type.values().flatten().chain(&table.any).filter_map(Weak::upgrade) {
+        self.lock().closed = Some(closed.clone());
+        for inbox in self.all() {
             inbox.close(closed.clone());
         }
     }
@@ -74,7 +80,7 @@ impl Listeners {
             inbox.close(closed.clone());
         }
         let inboxes = place(&mut table);
-        inboxes.retain(|inbox| inbox.strong_count() > 0);
+        drop(live(inboxes));
         inboxes.push(Arc::downgrade(&inbox));
         Subscription::new(inbox)
     }
@@ -84,15 +90,14 @@ impl Listeners {
     }
 }
 
-/// Pushes to those that still listen and forgets the others.
-fn push_to_all(inboxes: &mut Vec<Weak<Inbox>>, message: &Arc<Received>) -> u64 {
-    let mut dropped = 0;
+/// Those whose reader is still there; the others are forgotten.
+fn live(inboxes: &mut Vec<Weak<Inbox>>) -> Vec<Arc<Inbox>> {
+    let mut found = Vec::new();
     inboxes.retain(|inbox| {
-        let Some(inbox) = inbox.upgrade() else { return false };
-        dropped += inbox.push(Arc::clone(message));
-        true
+        let inbox = inbox.upgrade().filter(|inbox| !inbox.is_left());
+        inbox.inspect(|inbox| found.push(Arc::clone(inbox))).is_some()
     });
-    dropped
+    found
 }
 
 #[cfg(test)]
@@ -100,39 +105,22 @@ mod tests {
     use super::*;
     use crate::closed::CloseCause;
 
-    fn message(message_type: &str) -> Received {
-        let text = format!(
-            r#"{{"id":"1","type":"{message_type}","timestamp":"","source":"s:s","data":1,"metadata":{{}}}}"#
-        );
-        serde_json::from_str(&text).expect("it is a message")
-    }
-
-    fn waiting(subscription: &mut Subscription) -> usize {
-        std::iter::from_fn(|| subscription.try_recv()).filter(Result::is_ok).count()
-    }
-
     #[test]
     fn a_message_goes_to_who_listens_to_its_type_or_to_all() {
         let listeners = Listeners::new(10, 1_000);
-        let (mut any, mut first, mut second) =
-            (listeners.on_any(), listeners.on("order:new"), listeners.on("order:new"));
-        listeners.dispatch(message("order:new"));
-        listeners.dispatch(message("order:gone"));
-        assert_eq!((waiting(&mut any), waiting(&mut first), waiting(&mut second)), (2, 1, 1));
-    }
-
-    #[test]
-    fn what_was_dropped_is_counted_over_all_listeners() {
-        let listeners = Listeners::new(1, 1_000);
-        let (_any, _type) = (listeners.on_any(), listeners.on("a:b"));
-        assert_eq!([0, 2, 1], ["a:b", "a:b", "c:d"].map(|name| listeners.dispatch(message(name))));
+        let kept = (listeners.on_any(), listeners.on("order:new"), listeners.on("order:new"));
+        assert_eq!(["order:new", "order:gone"].map(|name| listeners.of(name).len()), [3, 1]);
+        assert_eq!(listeners.all().len(), 3);
+        drop(kept);
     }
 
     #[test]
     fn a_dropped_subscription_leaves_nothing_behind() {
         let listeners = Listeners::new(10, 1_000);
         drop(listeners.on("a:b"));
-        listeners.dispatch(message("a:b"));
+        assert!(listeners.of("a:b").is_empty());
+        drop(listeners.on("c:d"));
+        assert!(listeners.all().is_empty());
         drop(listeners.on_any());
         let _kept = listeners.on_any();
         let table = listeners.lock();

@@ -1,28 +1,46 @@
-//! What a client still has to send: bounded in messages and in bytes, allocated while something waits.
+//! What handles have for the task to send: bounded in messages and in bytes.
 //!
-//! Handles push and wait for room; the connection's task takes. The order of pushes is kept: both
-//! semaphores serve in turn. The lock covers a few instructions and is never held across an await.
+//! Handles push, the task takes at once. The room that a message takes is given back only when it was written, or,
+//! if it is durable, when it is over: so the bound covers everything that waits anywhere in the client. The order
+//! of pushes is kept: both semaphores serve in turn. The lock covers a few instructions and is never held across
+//! an await.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, TryAcquireError};
 
+use crate::deliveries::Delivery;
 use crate::pending::Question;
 
 /// The queue keeps this much capacity when it is empty.
 const IDLE_CAPACITY: usize = 16;
 
-/// A message to send, and who waits for its answer.
+/// Something to send.
 #[derive(Debug)]
-pub(crate) struct Command {
-    pub(crate) text: String,
-    pub(crate) question: Option<Question>,
+pub(crate) enum Command {
+    Plain(Plain),
+    /// A durable message, and who waits for another client's answer to it.
+    Durable(Delivery, Option<Question>),
 }
 
-/// The connection takes no more messages.
+/// A message that is sent once, and who waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    pub(crate) text: String,
+    pub(crate) question: Option<Question>,
+    /// The room that it takes in the outbox; 0 if it gave that back.
+    pub(crate) price: u32,
+}
+
+/// Why a push failed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct OutboxClosed;
+pub(crate) enum PushError {
+    /// There is no room, and the push was not to wait.
+    Full,
+    /// The client takes no more messages.
+    Closed,
+}
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -36,8 +54,26 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     commands: VecDeque<Command>,
+    /// Somebody stopped waiting for a message that may not have been written yet.
+    abandoned: bool,
     /// No handle is left, or one asked to close: what is queued is still sent.
     finishing: bool,
+}
+
+impl Command {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Plain(plain) => plain.text.len(),
+            Self::Durable(delivery, _) => delivery.text.len(),
+        }
+    }
+
+    fn set_price(&mut self, price: u32) {
+        match self {
+            Self::Plain(plain) => plain.price = price,
+            Self::Durable(delivery, _) => delivery.price = price,
+        }
+    }
 }
 
 impl Outbox {
@@ -56,30 +92,61 @@ impl Outbox {
     ///
     /// # Cancel safety
     /// A push that is dropped while it waits has queued nothing; its place in line is lost.
-    pub(crate) async fn push(&self, command: Command) -> Result<(), OutboxClosed> {
-        let message = self.messages.acquire().await.map_err(|_| OutboxClosed)?;
-        let bytes = self.bytes.acquire_many(self.price(&command)).await.map_err(|_| OutboxClosed)?;
-        let mut queue = self.lock();
-        if queue.finishing {
-            return Err(OutboxClosed);
-        }
+    pub(crate) async fn push(&self, command: Command) -> Result<(), PushError> {
+        let price = self.price(&command);
+        let message = self.messages.acquire().await.map_err(|_| PushError::Closed)?;
+        let bytes = self.bytes.acquire_many(price).await.map_err(|_| PushError::Closed)?;
+        self.queue(command, price)?;
         message.forget();
         bytes.forget();
+        Ok(())
+    }
+
+    /// Queues if there is room.
+    pub(crate) fn try_push(&self, command: Command) -> Result<(), PushError> {
+        let price = self.price(&command);
+        let refused = |error| match error {
+            TryAcquireError::NoPermits => PushError::Full,
+            TryAcquireError::Closed => PushError::Closed,
+        };
+        let message = self.messages.try_acquire().map_err(refused)?;
+        let bytes = self.bytes.try_acquire_many(price).map_err(refused)?;
+        self.queue(command, price)?;
+        message.forget();
+        bytes.forget();
+        Ok(())
+    }
+
+    fn queue(&self, mut command: Command, price: u32) -> Result<(), PushError> {
+        command.set_price(price);
+        let mut queue = self.lock();
+        if queue.finishing {
+            return Err(PushError::Closed);
+        }
         queue.commands.push_back(command);
         drop(queue);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// Returns when there is something to take, or when nothing will come any more. For the task alone.
+    /// Gives back the room of a message.
+    pub(crate) fn release(&self, price: u32) {
+        if price > 0 {
+            self.messages.add_permits(1);
+            self.bytes.add_permits(price as usize);
+        }
+    }
+
+    /// Returns when there is something to take, when something was abandoned, or when nothing will come any more
+    /// and that is news to the task. For the task alone.
     ///
     /// # Cancel safety
     /// Nothing is lost: it takes nothing.
-    pub(crate) async fn changed(&self) {
+    pub(crate) async fn changed(&self, knows_end: bool) {
         loop {
             {
                 let queue = self.lock();
-                if queue.finishing || !queue.commands.is_empty() {
+                if !queue.commands.is_empty() || queue.abandoned || (queue.finishing && !knows_end) {
                     return;
                 }
             }
@@ -93,16 +160,23 @@ impl Outbox {
         if queue.commands.is_empty() && queue.commands.capacity() > IDLE_CAPACITY {
             queue.commands.shrink_to(IDLE_CAPACITY);
         }
-        drop(queue);
-        self.messages.add_permits(1);
-        self.bytes.add_permits(self.price(&command) as usize);
         Some(command)
     }
 
-    /// Whether all that will ever come was taken.
-    pub(crate) fn is_finished(&self) -> bool {
-        let queue = self.lock();
-        queue.finishing && queue.commands.is_empty()
+    /// Somebody stopped waiting for a message.
+    pub(crate) fn abandon(&self) {
+        self.lock().abandoned = true;
+        self.changed.notify_one();
+    }
+
+    /// Whether that happened since the last call.
+    pub(crate) fn take_abandoned(&self) -> bool {
+        std::mem::take(&mut self.lock().abandoned)
+    }
+
+    /// Whether nothing will come any more.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.lock().finishing
     }
 
     /// Takes no more; what is queued may still be taken.
@@ -116,12 +190,12 @@ impl Outbox {
         self.finish();
         self.messages.close();
         self.bytes.close();
-        while self.take().is_some() {}
+        self.lock().commands.clear();
     }
 
     /// The bytes of room that a command takes: never more than there are.
     fn price(&self, command: &Command) -> u32 {
-        u32::try_from(command.text.len()).unwrap_or(u32::MAX).min(self.bytes_max)
+        u32::try_from(command.bytes()).unwrap_or(u32::MAX).clamp(1, self.bytes_max)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -136,11 +210,18 @@ mod tests {
     use tokio::time::timeout;
 
     fn command(bytes: usize) -> Command {
-        Command { text: "x".repeat(bytes), question: None }
+        Command::Plain(Plain { text: "x".repeat(bytes), question: None, price: 0 })
     }
 
     async fn has_room(outbox: &Outbox, bytes: usize) -> bool {
         timeout(Duration::from_secs(1), outbox.push(command(bytes))).await.is_ok()
+    }
+
+    /// Takes the next message as if it were written at once; its bytes.
+    fn write(outbox: &Outbox) -> Option<usize> {
+        let Command::Plain(plain) = outbox.take()? else { panic!("it was pushed as a plain one") };
+        outbox.release(plain.price);
+        Some(plain.text.len())
     }
 
     #[tokio::test(start_paused = true)]
@@ -148,11 +229,23 @@ mod tests {
         let outbox = Outbox::new(2, 100);
         assert!(has_room(&outbox, 1).await && has_room(&outbox, 1).await);
         assert!(!has_room(&outbox, 1).await, "a third message");
-        outbox.take();
-        outbox.take();
+        assert_eq!(outbox.try_push(command(1)), Err(PushError::Full));
+        write(&outbox);
+        write(&outbox);
         assert!(has_room(&outbox, 60).await);
         assert!(!has_room(&outbox, 60).await, "bytes 61 to 120");
-        assert!(has_room(&outbox, 40).await);
+        assert_eq!(outbox.try_push(command(60)), Err(PushError::Full));
+        assert_eq!(outbox.try_push(command(40)), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_taken_keeps_its_room_until_it_is_over() {
+        let outbox = Outbox::new(1, 100);
+        assert!(has_room(&outbox, 60).await);
+        let Some(Command::Plain(taken)) = outbox.take() else { panic!("it was pushed") };
+        assert!(!has_room(&outbox, 1).await);
+        outbox.release(taken.price);
+        assert!(has_room(&outbox, 100).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -160,7 +253,7 @@ mod tests {
         let outbox = Outbox::new(2, 100);
         assert!(has_room(&outbox, 1_000).await);
         assert!(!has_room(&outbox, 1).await);
-        assert_eq!(outbox.take().map(|command| command.text.len()), Some(1_000));
+        assert_eq!(write(&outbox), Some(1_000));
         assert!(has_room(&outbox, 100).await);
     }
 
@@ -169,20 +262,22 @@ mod tests {
         let outbox = Outbox::new(1, 100);
         assert!(has_room(&outbox, 100).await);
         assert!(!has_room(&outbox, 100).await);
-        outbox.take();
+        write(&outbox);
         assert!(has_room(&outbox, 100).await);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_was_queued_before_the_end_is_still_taken() {
         let outbox = Outbox::new(2, 100);
         outbox.push(command(1)).await.unwrap();
         outbox.finish();
-        assert_eq!(outbox.push(command(1)).await, Err(OutboxClosed));
-        outbox.changed().await;
-        assert!(!outbox.is_finished());
-        assert!(outbox.take().is_some());
-        assert!(outbox.is_finished());
+        assert_eq!(outbox.push(command(1)).await, Err(PushError::Closed));
+        assert_eq!(outbox.try_push(command(1)), Err(PushError::Closed));
+        outbox.changed(true).await;
+        assert_eq!(write(&outbox), Some(1));
+        outbox.changed(false).await;
+        let again = timeout(Duration::from_secs(1), outbox.changed(true)).await;
+        assert!(again.is_err() && outbox.is_finishing());
     }
 
     #[tokio::test]
@@ -190,7 +285,15 @@ mod tests {
         let outbox = Outbox::new(1, 100);
         outbox.push(command(1)).await.unwrap();
         let (second, ()) = tokio::join!(outbox.push(command(1)), async { outbox.shut() });
-        assert_eq!(second, Err(OutboxClosed));
+        assert_eq!(second, Err(PushError::Closed));
         assert!(outbox.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_message_wakes_the_task_once() {
+        let outbox = Outbox::new(1, 100);
+        let ((), ()) = tokio::join!(outbox.changed(true), async { outbox.abandon() });
+        assert!(outbox.take_abandoned());
+        assert!(!outbox.take_abandoned());
     }
 }

@@ -1,7 +1,8 @@
-//! A bounded queue of received messages, from the connection's task to one reader.
+//! A bounded queue of received messages, from the client's task to one reader.
 //!
-//! When it is full the oldest message goes, and the reader is told how many went before it gets the
-//! next one. The task never waits for a reader.
+//! When it is full, ephemeral messages make room, the oldest first, and the reader is told how many before it gets
+//! the next one. Durable messages are never dropped: if one does not fit, the task waits and reads no more from the
+//! socket until there is room, so that a slow reader slows the node down.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +12,15 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::closed::Closed;
+use crate::event::Lost;
 
 /// The queue keeps this much capacity when it is empty.
 const IDLE_CAPACITY: usize = 16;
 
 /// What comes for one reader: the messages of one type, or all of them.
 ///
-/// Dropping it ends it.
+/// Dropping it ends it. One that is kept and not read holds the whole client up as soon as its queue is full of
+/// durable messages: answers to requests come behind them.
 #[derive(Debug)]
 pub struct Subscription {
     inbox: Arc<Inbox>,
@@ -26,10 +29,13 @@ pub struct Subscription {
 /// Why there is no next message.
 #[derive(Debug, Clone, Error)]
 pub enum RecvError {
-    /// The reader was too slow: so many messages were dropped here. The next call goes on behind them.
+    /// The reader was too slow: so many ephemeral messages were dropped here. The next call goes on behind them.
     #[error("{0} messages were dropped: the queue was full")]
     Missed(u64),
-    /// The connection ended and everything that came was read.
+    /// Durable messages of a topic may be missing here, of any type. The next call goes on behind them.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// The client ended and everything that came was read.
     #[error(transparent)]
     Closed(#[from] Closed),
 }
@@ -39,10 +45,10 @@ impl Subscription {
         Self { inbox }
     }
 
-    /// The next message; waits for it until the connection ends.
+    /// The next message; waits for it, across reconnects, until the client ends.
     ///
     /// # Errors
-    /// [`RecvError::Missed`] where messages were dropped, [`RecvError::Closed`] at the end.
+    /// [`RecvError::Missed`] and [`RecvError::Lost`] where messages are missing, [`RecvError::Closed`] at the end.
     ///
     /// # Cancel safety
     /// No message is lost.
@@ -64,44 +70,107 @@ impl Subscription {
     }
 }
 
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.inbox.leave();
+    }
+}
+
+/// What is handed to readers.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    Message(Arc<Received>),
+    Lost(Arc<Lost>),
+}
+
+impl Item {
+    /// Whether it must not be dropped.
+    fn is_durable(&self) -> bool {
+        match self {
+            Self::Message(message) => message.offset.is_some(),
+            Self::Lost(_) => true,
+        }
+    }
+
+    /// The bytes that it counts for: what can be long about it.
+    fn price(&self) -> usize {
+        match self {
+            Self::Message(message) => message.data.get().len() + message.metadata.get().len(),
+            Self::Lost(_) => 0,
+        }
+    }
+}
+
+/// What came of offering something to a reader.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It is queued, and so many others were dropped for it.
+    Taken { dropped: u64 },
+    /// It must not be dropped, and there is no room.
+    Full,
+}
+
 /// The queue behind a [`Subscription`].
 #[derive(Debug)]
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
+    /// For the reader.
     changed: Notify,
+    /// For the task.
+    room: Notify,
     messages_max: usize,
     bytes_max: usize,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    messages: VecDeque<Arc<Received>>,
+    items: VecDeque<Item>,
     bytes: usize,
     missed: u64,
     closed: Option<Closed>,
+    /// The reader has gone.
+    left: bool,
 }
 
 impl Inbox {
     pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
-        Self { queue: Mutex::default(), changed: Notify::new(), messages_max, bytes_max }
+        Self { queue: Mutex::default(), changed: Notify::new(), room: Notify::new(), messages_max, bytes_max }
     }
 
-    /// Queues `message`; answers how many were dropped to make room for it.
-    pub(crate) fn push(&self, message: Arc<Received>) -> u64 {
+    /// Queues `item` if that is possible without dropping what must not be dropped. An empty queue takes everything.
+    pub(crate) fn offer(&self, item: &Item) -> Offer {
         let mut queue = self.lock();
-        queue.bytes += price(&message);
-        queue.messages.push_back(message);
+        if queue.left {
+            return Offer::Taken { dropped: 0 };
+        }
+        let price = item.price();
+        let fits = |queue: &Queue| {
+            queue.items.is_empty()
+                || (queue.items.len() < self.messages_max && queue.bytes + price <= self.bytes_max)
+        };
         let mut dropped = 0;
-        while queue.messages.len() > 1
-            && (queue.messages.len() > self.messages_max || queue.bytes > self.bytes_max)
-        {
-            queue.pop();
+        while !fits(&queue) && queue.drop_oldest_ephemeral() {
+            dropped += 1;
+        }
+        let taken = fits(&queue);
+        if taken {
+            queue.bytes += price;
+            queue.items.push_back(item.clone());
+        } else if !item.is_durable() {
             dropped += 1;
         }
         queue.missed += dropped;
         drop(queue);
         self.changed.notify_one();
-        dropped
+        if taken || !item.is_durable() { Offer::Taken { dropped } } else { Offer::Full }
+    }
+
+    /// Waits until the reader took something or has gone.
+    ///
+    /// # Cancel safety
+    /// It may return once too often.
+    pub(crate) async fn room(&self) {
+        self.room.notified().await;
     }
 
     pub(crate) fn close(&self, closed: Closed) {
@@ -109,15 +178,31 @@ impl Inbox {
         self.changed.notify_one();
     }
 
+    pub(crate) fn is_left(&self) -> bool {
+        self.lock().left
+    }
+
+    fn leave(&self) {
+        let mut queue = self.lock();
+        queue.left = true;
+        queue.items = VecDeque::new();
+        drop(queue);
+        self.room.notify_one();
+    }
+
     fn take(&self) -> Option<Result<Arc<Received>, RecvError>> {
         let mut queue = self.lock();
         if queue.missed > 0 {
             return Some(Err(RecvError::Missed(std::mem::take(&mut queue.missed))));
         }
-        match queue.pop() {
-            Some(message) => Some(Ok(message)),
-            None => queue.closed.clone().map(|closed| Err(closed.into())),
-        }
+        let next = match queue.pop() {
+            Some(Item::Message(message)) => Ok(message),
+            Some(Item::Lost(lost)) => Err(Arc::unwrap_or_clone(lost).into()),
+            None => return queue.closed.clone().map(|closed| Err(closed.into())),
+        };
+        drop(queue);
+        self.room.notify_one();
+        Some(next)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -126,80 +211,24 @@ impl Inbox {
 }
 
 impl Queue {
-    fn pop(&mut self) -> Option<Arc<Received>> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= price(&message);
-        if self.messages.is_empty() && self.messages.capacity() > IDLE_CAPACITY {
-            self.messages.shrink_to(IDLE_CAPACITY);
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.bytes -= item.price();
+        if self.items.is_empty() && self.items.capacity() > IDLE_CAPACITY {
+            self.items.shrink_to(IDLE_CAPACITY);
         }
-        Some(message)
+        Some(item)
     }
-}
 
-/// The bytes that a message counts for: what can be long about it.
-fn price(message: &Received) -> usize {
-    message.data.get().len() + message.metadata.get().len()
+    /// Whether there was one.
+    fn drop_oldest_ephemeral(&mut self) -> bool {
+        let Some(at) = self.items.iter().position(|item| !item.is_durable()) else { return false };
+        if let Some(item) = self.items.remove(at) {
+            self.bytes -= item.price();
+        }
+        true
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::closed::CloseCause;
-
-    fn message(number: usize, bytes: usize) -> Arc<Received> {
-        let data = "x".repeat(bytes - 2);
-        let text = format!(
-            r#"{{"id":"{number}","type":"a:b","timestamp":"","source":"s:s","data":"{data}","metadata":{{}}}}"#
-        );
-        Arc::new(serde_json::from_str(&text).expect("it is a message"))
-    }
-
-    fn read(subscription: &mut Subscription) -> String {
-        match subscription.try_recv() {
-            None => "nothing".to_owned(),
-            Some(Ok(message)) => message.id.clone(),
-            Some(Err(RecvError::Missed(count))) => format!("missed {count}"),
-            Some(Err(RecvError::Closed(_))) => "closed".to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_full_queue_drops_the_oldest_and_says_so_in_its_place() {
-        let inbox = Arc::new(Inbox::new(2, 1_000));
-        let mut subscription = Subscription::new(Arc::clone(&inbox));
-        for number in 1..=5 {
-            inbox.push(message(number, 10));
-        }
-        assert_eq!(["missed 3", "4", "5", "nothing"], [(); 4].map(|()| read(&mut subscription)).as_slice());
-    }
-
-    #[test]
-    fn the_queue_is_bounded_in_bytes_but_takes_one_message_of_any_size() {
-        let inbox = Arc::new(Inbox::new(100, 1_000));
-        let mut subscription = Subscription::new(Arc::clone(&inbox));
-        assert_eq!(inbox.push(message(1, 5_000)), 0);
-        assert_eq!(inbox.push(message(2, 400)), 1);
-        assert_eq!(inbox.push(message(3, 400)), 0);
-        assert_eq!(inbox.push(message(4, 400)), 1);
-        assert_eq!(["missed 2", "3", "4", "nothing"], [(); 4].map(|()| read(&mut subscription)).as_slice());
-    }
-
-    #[tokio::test]
-    async fn the_end_comes_after_what_was_queued() {
-        let inbox = Arc::new(Inbox::new(2, 1_000));
-        let mut subscription = Subscription::new(Arc::clone(&inbox));
-        let (first, ()) = tokio::join!(subscription.recv(), async {
-            inbox.push(message(1, 10));
-            inbox.close(CloseCause::ByClient.into());
-            inbox.close(CloseCause::Lost(None).into());
-        });
-        assert_eq!(first.unwrap().id, "1");
-        for _ in 0..2 {
-            let end = subscription.recv().await.unwrap_err();
-            assert!(
-                matches!(end, RecvError::Closed(Closed { cause: CloseCause::ByClient, .. })),
-                "the first reason stays: {end:?}"
-            );
-        }
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@
 //! the load tester. It starts no task; whoever owns it has to keep calling [`Wire::next`], which also
 //! answers pings and writes what is queued. Idle it costs its read buffer and little more.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -37,6 +37,8 @@ const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct WireConfig {
     /// `ws://host:port/path?query`.
     pub url: String,
+    /// The token to show, if any.
+    pub bearer: Option<Bearer>,
     /// The address to connect from; any if `None`. One address has about 28,000 ports for each listener.
     pub local_address: Option<IpAddr>,
     /// How long connecting may take, up to and including the welcome.
@@ -47,6 +49,22 @@ pub struct WireConfig {
     pub read_buffer_bytes: usize,
     /// Most bytes of a received message: 4 MiB by default. A longer one ends the connection.
     pub received_bytes_max: usize,
+}
+
+/// A token. It is never shown in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bearer(String);
+
+impl<T: Into<String>> From<T> for Bearer {
+    fn from(token: T) -> Self {
+        Self(token.into())
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(..)")
+    }
 }
 
 /// One WebSocket to a node. Dropping it cuts the connection; [`Wire::close`] ends it in order.
@@ -86,6 +104,7 @@ impl WireConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            bearer: None,
             local_address: None,
             connect_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
@@ -102,6 +121,12 @@ impl WireConfig {
         self.url.push('=');
         push_escaped(&mut self.url, value);
         self
+    }
+
+    /// Whether the URL's query has this field.
+    pub(crate) fn names(&self, field: &str) -> bool {
+        let fields = self.url.split_once('?').map_or("", |(_, query)| query).split('&');
+        fields.map(|pair| pair.split('=').next()).any(|name| name == Some(field))
     }
 
     fn socket(&self) -> WebSocketConfig {
@@ -147,14 +172,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         })
     }
 
-    /// As [`Wire::next`], but also returns, with `None`, when a wire that had no room has room again.
+    /// As [`Wire::next`], but also returns, with `None`, when a wire that had no room has room again. Nothing is
+    /// read unless `reading`.
     ///
     /// # Cancel safety
     /// No frame is lost.
-    pub(crate) async fn next_or_room(&mut self) -> Result<Option<Frame>, Closed> {
+    pub(crate) async fn next_or_room(&mut self, reading: bool) -> Result<Option<Frame>, Closed> {
         poll_fn(|cx| {
             let was_full = !self.has_room();
-            match self.poll_next(cx) {
+            let polled =
+                if reading { self.poll_next(cx) } else { self.poll_write(cx).map(|()| Poll::Pending)? };
+            match polled {
                 Poll::Ready(frame) => Poll::Ready(frame.map(Some)),
                 Poll::Pending if was_full && self.has_room() => Poll::Ready(Ok(None)),
                 Poll::Pending => Poll::Pending,

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::envelope::{Place, write_placed};
 use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
 use signalbox_registry::bus::{Break, BusListener};
-use signalbox_registry::{Announcement, Destination, Parcel};
+use signalbox_registry::{Announcement, Destination, Logged, Parcel};
 
 use super::Router;
 use crate::hub::Delivery;
@@ -21,6 +22,7 @@ impl BusListener for Router {
             }
             Parcel::Close { tenant, connection_id, code } => self.close(&tenant, &connection_id, code),
             Parcel::NotHere { tenant, topic } => self.forget(&tenant, &topic),
+            Parcel::Logged(logged) => self.on_logged(logged),
             Parcel::Drain => {
                 tracing::info!(%from, "asked to drain");
                 self.drain_asked.notify_one();
@@ -34,6 +36,13 @@ impl BusListener for Router {
         let (frame, spared) = (frame.finish(), announcement.spared.as_ref());
         let to = (&announcement.tenant, &announcement.topic);
         self.hub.deliver(&Delivery { spared, ..delivery(to, 0, &frame) });
+    }
+
+    fn on_logged(&self, logged: Logged) {
+        let place = Place { topic: &logged.topic, offset: logged.position.offset };
+        let mut frame = TextFrame::with_capacity(logged.body.len() + 160);
+        write_placed(frame.body(), &logged.body, &place);
+        self.hub.deliver(&delivery((&logged.tenant, &logged.topic), 0, &frame.finish()));
     }
 
     fn on_break(&self, what: Break) {

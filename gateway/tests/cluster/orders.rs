@@ -96,8 +96,8 @@ async fn who_comes_after_the_lock_ended_is_told_who_has_the_order() {
     assert_eq!(mine["type"], "order:accepted", "{mine}");
     second.expect("order:accepted").await;
     // The lock lasts 5 s; the second driver comes when it is over.
-    let over = || async { cluster.redis.cli(&["exists", "sb:{default:order:7}:lock"]) == "0" };
-    eventually("the lock ends by itself", PATIENCE, over).await;
+    let waits = json!({"type": "lock:acquire", "data": {"resource": "order:7", "wait_ms": 20_000}});
+    assert_eq!(second.request(waits).await["type"], "lock:granted");
     let late = second.request(accept("7")).await;
     assert_eq!((&late["type"], &late["data"]["reason"]), (&json!("order:denied"), &json!("accepted")));
     assert_eq!(late["data"]["held_by"], "driver:1");

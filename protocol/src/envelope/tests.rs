@@ -204,6 +204,19 @@ fn a_place_follows_at_the_end() {
 }
 
 #[test]
+fn a_stored_message_gets_its_place_as_if_it_had_been_written_with_it() {
+    let topic = Topic::try_new("order:99").unwrap();
+    let place = Place { topic: &topic, offset: 41 };
+    let incoming =
+        Incoming::parse(r#"{"type":"order:new","data":{"a":[1, 2]},"metadata":{"x":{}}}"#).unwrap();
+    let (mut at_once, mut stored, mut placed) = (Vec::new(), Vec::new(), Vec::new());
+    write_event_at(&mut at_once, &incoming, &STAMP, Some(&place));
+    write_event(&mut stored, &incoming, &STAMP);
+    write_placed(&mut placed, &stored, &place);
+    assert_eq!(String::from_utf8(placed).unwrap(), String::from_utf8(at_once).unwrap());
+}
+
+#[test]
 fn a_reply_has_the_form_of_every_message() {
     let mut out = Vec::new();
     let data = serde_json::json!({"count": 1});

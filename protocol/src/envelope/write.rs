@@ -75,6 +75,16 @@ pub fn write_event_at(
     out.push(b'}');
 }
 
+/// Appends a message that [`write_event`] or [`write_reply`] made, or that was stored as such, byte for byte;
+/// `topic` and `offset` follow behind its other fields.
+pub fn write_placed(out: &mut Vec<u8>, message: &[u8], place: &Place<'_>) {
+    let fields = message.strip_suffix(b"}").unwrap_or(message);
+    out.reserve(message.len() + place.topic.as_str().len() + 48);
+    out.extend_from_slice(fields);
+    write_place(out, place);
+    out.push(b'}');
+}
+
 /// Appends a message that the gateway itself makes, in the same field order, with `target` `null` and
 /// `metadata` `{}`.
 ///

@@ -64,10 +64,14 @@ impl Announcement {
 pub fn head(tenant: &Tenant, topic: &str, spared: &str) -> Vec<u8> {
     let mut bytes = vec![VERSION];
     for text in [tenant.as_str(), topic, spared] {
-        bytes.push(u8::try_from(text.len()).expect("names are shorter than 256 bytes"));
-        bytes.extend_from_slice(text.as_bytes());
+        put_text(&mut bytes, text);
     }
     bytes
+}
+
+pub(super) fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.push(u8::try_from(text.len()).expect("names are shorter than 256 bytes"));
+    bytes.extend_from_slice(text.as_bytes());
 }
 
 pub(super) fn take_text<'a>(bytes: &'a [u8], at: &mut usize) -> Result<&'a str, Malformed> {

@@ -12,15 +12,21 @@
 //!         2 deliver here   conflation u64, the frame; tenant and topic are the address's
 //!         3 close          tenant text8, connection id text8, code u16
 //!         4 not here       tenant text8, topic text8
-//!         5 drain
+//!         5 logged         tenant text8, topic text8, epoch text8, offset u64, the message
+//!         6 drain
 //! text8   length u8, then so many bytes
 //! ```
 
+mod read;
+
 use bytes::Bytes;
-use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
+use signalbox_protocol::{NodeId, Tenant, Topic};
 use thiserror::Error;
 
+use self::read::Reader;
 use crate::bus::Parcel;
+use crate::bus::announce::put_text;
+use crate::log::Logged;
 use crate::row::Generation;
 
 /// A batch takes no further parcel that would make it longer than this; a longer parcel goes alone.
@@ -136,7 +142,15 @@ impl Batch {
                 put_text(&mut self.bytes, tenant.as_str());
                 put_text(&mut self.bytes, topic.as_str());
             }
-            Parcel::Drain => self.bytes.push(5),
+            Parcel::Logged(Logged { tenant, topic, position, body }) => {
+                self.bytes.push(5);
+                put_text(&mut self.bytes, tenant.as_str());
+                put_text(&mut self.bytes, topic.as_str());
+                put_text(&mut self.bytes, &position.epoch);
+                self.bytes.extend_from_slice(&position.offset.to_le_bytes());
+                self.bytes.extend_from_slice(body);
+            }
+            Parcel::Drain => self.bytes.push(6),
         }
         let length = u32::try_from(self.bytes.len() - start - 4).expect("frames are far below 4 GiB");
         self.bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
@@ -161,6 +175,9 @@ pub fn encoded_bytes_max(parcel: &Parcel) -> usize {
         Parcel::Deliver { tenant, topic, frame, .. } => names(tenant, topic.as_str()) + 8 + frame.len(),
         Parcel::Close { tenant, connection_id, .. } => names(tenant, connection_id.as_str()) + 2,
         Parcel::NotHere { tenant, topic } => names(tenant, topic.as_str()),
+        Parcel::Logged(Logged { tenant, topic, position, body }) => {
+            names(tenant, topic.as_str()) + 1 + position.epoch.len() + 8 + body.len()
+        }
         Parcel::Drain => 4 + 1,
     }
 }
@@ -197,118 +214,6 @@ pub fn decode(batch: &Bytes) -> Result<(Header, Vec<Parcel>), Malformed> {
         return Err(Malformed::Length);
     }
     Ok((header, parcels))
-}
-
-fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    bytes.push(u8::try_from(text.len()).expect("names are shorter than 256 bytes"));
-    bytes.extend_from_slice(text.as_bytes());
-}
-
-/// Takes a batch apart from its front; never reads beyond its end.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed::Length)?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or(Malformed::Length)?;
-        self.rest = rest;
-        Ok(*taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, Malformed> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn u32(&mut self) -> Result<u32, Malformed> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, Malformed> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn text(&mut self) -> Result<&'a str, Malformed> {
-        let length = usize::from(self.byte()?);
-        std::str::from_utf8(self.take(length)?).map_err(|_| Malformed::Name)
-    }
-
-    fn tenant(&mut self) -> Result<Tenant, Malformed> {
-        Tenant::try_new(self.text()?).map_err(|_| Malformed::Name)
-    }
-
-    fn topic(&mut self) -> Result<Topic, Malformed> {
-        Topic::try_new(self.text()?).map_err(|_| Malformed::Name)
-    }
-
-    fn header(&mut self) -> Result<Header, Malformed> {
-        match self.byte()? {
-            VERSION => {}
-            other => return Err(Malformed::Version(other)),
-        }
-        let node = NodeId::try_new(self.text()?).map_err(|_| Malformed::Name)?;
-        let (generation, stream, sequence) = (self.u32()?, self.u64()?, self.u64()?);
-        let to = match self.byte()? {
-            0 => Address::Node,
-            1 => Address::Group(self.tenant()?, self.topic()?),
-            2 => Address::Probe(self.u64()?),
-            other => return Err(Malformed::Kind(other)),
-        };
-        Ok(Header { node, generation, stream, sequence, to })
-    }
-
-    /// Reads one record; names equal to those of the record before share its memory.
-    fn parcel(mut self, batch: &Bytes, to: &Address, before: Option<&Parcel>) -> Result<Parcel, Malformed> {
-        let parcel = match self.byte()? {
-            1 => {
-                let (tenant, topic) = self.names_like(before)?;
-                let conflation = self.u64()?;
-                Parcel::Deliver { tenant, topic, conflation, frame: self.frame(batch) }
-            }
-            kind @ 2 => {
-                let Address::Group(tenant, topic) = to else { return Err(Malformed::Kind(kind)) };
-                let (tenant, topic, conflation) = (tenant.clone(), topic.clone(), self.u64()?);
-                Parcel::Deliver { tenant, topic, conflation, frame: self.frame(batch) }
-            }
-            3 => {
-                let tenant = self.tenant()?;
-                let connection_id = ConnectionId::try_new(self.text()?).map_err(|_| Malformed::Name)?;
-                Parcel::Close { tenant, connection_id, code: u16::from_le_bytes(self.array()?) }
-            }
-            4 => Parcel::NotHere { tenant: self.tenant()?, topic: self.topic()? },
-            5 => Parcel::Drain,
-            other => return Err(Malformed::Kind(other)),
-        };
-        if self.rest.is_empty() { Ok(parcel) } else { Err(Malformed::Length) }
-    }
-
-    fn names_like(&mut self, before: Option<&Parcel>) -> Result<(Tenant, Topic), Malformed> {
-        let (tenant, topic) = (self.text()?, self.text()?);
-        if let Some(Parcel::Deliver { tenant: last_tenant, topic: last_topic, .. }) = before
-            && last_tenant.as_str() == tenant
-        {
-            let topic = match last_topic.as_str() == topic {
-                true => last_topic.clone(),
-                false => Topic::try_new(topic).map_err(|_| Malformed::Name)?,
-            };
-            return Ok((last_tenant.clone(), topic));
-        }
-        let tenant = Tenant::try_new(tenant).map_err(|_| Malformed::Name)?;
-        Ok((tenant, Topic::try_new(topic).map_err(|_| Malformed::Name)?))
-    }
-
-    /// The rest as a frame. It is copied, so that a small frame in a slow reader's queue does not keep the
-    /// whole batch alive; a frame that is most of its batch keeps that instead.
-    fn frame(&mut self, batch: &Bytes) -> Bytes {
-        let frame = std::mem::take(&mut self.rest);
-        if frame.len() > batch.len() / 2 { batch.slice_ref(frame) } else { Bytes::copy_from_slice(frame) }
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use signalbox_protocol::{NodeId, Tenant, Topic};
 
 use crate::bus::{Announcement, Break, BusCounters, BusHealth};
 use crate::mutex::lock;
-use crate::{Bus, BusListener, Destination, Error, Parcel};
+use crate::{Bus, BusListener, Destination, Error, Logged, Parcel};
 
 /// Most parcels that wait for one node's listener; only a listener that is being called lets any wait.
 const INBOX_PARCELS_MAX: usize = 65_536;
@@ -39,11 +39,21 @@ impl Exchange {
     /// Tells every node that follows the topic. What a full inbox refuses is counted there.
     pub(super) fn announce(&self, announcement: &Announcement) {
         let group = (announcement.tenant.clone(), announcement.topic.clone());
+        self.tell_followers(&group, || Arrival::Announcement(announcement.clone()));
+    }
+
+    /// Tells every node that follows the topic of a message of its log.
+    pub(super) fn tell(&self, logged: &Logged) {
+        let group = (logged.tenant.clone(), logged.topic.clone());
+        self.tell_followers(&group, || Arrival::Logged(logged.clone()));
+    }
+
+    fn tell_followers(&self, group: &(Tenant, Topic), arrival: impl Fn() -> Arrival) {
         let groups = self.groups.read().expect("nothing panics while it holds this lock");
-        let nodes = groups.get(&group).cloned().unwrap_or_default();
+        let nodes = groups.get(group).cloned().unwrap_or_default();
         drop(groups);
         for node in nodes.iter().filter_map(|node| self.find(node)) {
-            if !node.take_in(Arrival::Announcement(announcement.clone())) {
+            if !node.take_in(arrival()) {
                 lock(&node.counters).parcels_dropped += 1;
             }
         }
@@ -68,6 +78,7 @@ impl Exchange {
 enum Arrival {
     Parcel(NodeId, Parcel),
     Announcement(Announcement),
+    Logged(Logged),
     Break(Break),
 }
 
@@ -168,6 +179,10 @@ impl MemoryBus {
             Arrival::Announcement(announcement) => {
                 lock(&self.counters).announcements_in += 1;
                 listener.on_announcement(announcement);
+            }
+            Arrival::Logged(logged) => {
+                lock(&self.counters).announcements_in += 1;
+                listener.on_logged(logged);
             }
             Arrival::Break(what) => listener.on_break(what),
         }

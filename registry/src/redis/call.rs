@@ -8,6 +8,9 @@ use super::script::Script;
 use crate::Error;
 use crate::keys::KeySet;
 
+/// Arguments and bytes that most calls of a script have room in.
+const SCRIPT_CALL: (usize, usize) = (16, 448);
+
 /// A command that touches one slot. A script goes by its hash, and whole where Redis does not know it.
 #[derive(Clone)]
 pub struct Call {
@@ -28,7 +31,8 @@ impl Call {
     }
 
     pub(super) fn script(script: &'static Script, keys: &KeySet) -> Self {
-        let mut cmd = redis::cmd("EVALSHA");
+        let mut cmd = Cmd::with_capacity(SCRIPT_CALL.0, SCRIPT_CALL.1);
+        cmd.arg("EVALSHA");
         cmd.arg(script.hash()).arg(keys.as_slice().len()).arg(keys.as_slice());
         Self { cmd, script: Some(script) }
     }

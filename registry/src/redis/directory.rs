@@ -92,7 +92,7 @@ impl RedisDirectory {
     async fn session_rows(&self, tenant: &Tenant, session_id: &SessionId) -> Result<Vec<Row>, Error> {
         let link = self.store.links.of(session_id.as_str());
         let named = [Call::new("HGETALL").arg(self.store.keys.session(tenant, session_id))];
-        let made_for = session_id.as_str().split_once('~').and_then(|(id, _)| ConnectionId::try_new(id).ok());
+        let made_for = made_for(session_id);
         let made_up = async {
             match &made_for {
                 Some(id) => self.reverse(id).await,
@@ -174,6 +174,11 @@ impl Directory for RedisDirectory {
         nodes.dedup();
         Ok(nodes)
     }
+}
+
+/// The connection that a session would have been made up for.
+pub(super) fn made_for(session_id: &SessionId) -> Option<ConnectionId> {
+    session_id.as_str().split_once('~').and_then(|(id, _)| ConnectionId::try_new(id).ok())
 }
 
 /// Reads only under which leases the rows of a record stand.

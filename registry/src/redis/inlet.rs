@@ -17,13 +17,14 @@ use tracing::warn;
 use super::bus::Tally;
 use super::follow::Group;
 use super::lock::Core as Locks;
-use crate::BusListener;
 use crate::bus::Break;
 use crate::bus::announce::{self, Announcement};
 use crate::bus::batch::{Address, Header, Malformed, decode, header, is_from};
+use crate::bus::logged;
 use crate::bus::streams::{Streams, Verdict};
 use crate::bus::wake::{self, Wake};
 use crate::mutex::lock;
+use crate::{BusListener, Logged};
 
 /// The receiving end of a node's bus.
 pub(super) struct Inlet {
@@ -112,6 +113,7 @@ impl Inlet {
     fn take(&self, bytes: &Bytes) {
         match bytes.first() {
             Some(&announce::VERSION) => self.take_announcement(bytes),
+            Some(&logged::VERSION) => self.take_logged(bytes),
             Some(&wake::VERSION) => self.take_wake(bytes),
             _ => self.take_batch(bytes),
         }
@@ -123,6 +125,18 @@ impl Inlet {
                 self.tally.announced();
                 if let Some(listener) = self.listener.get() {
                     listener.on_announcement(announcement);
+                }
+            }
+            Err(error) => self.unreadable(&error),
+        }
+    }
+
+    fn take_logged(&self, bytes: &Bytes) {
+        match Logged::decode(bytes) {
+            Ok(logged) => {
+                self.tally.announced();
+                if let Some(listener) = self.listener.get() {
+                    listener.on_logged(logged);
                 }
             }
             Err(error) => self.unreadable(&error),

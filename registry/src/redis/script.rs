@@ -51,19 +51,24 @@ pub(super) static SWEEPER_KEEP: Script = Script::new(include_str!("scripts/sweep
 /// Releases the sweeper's lock: on the sweeper.
 pub(super) static SWEEPER_RELEASE: Script = Script::new(include_str!("scripts/sweeper_release.lua"));
 
-/// The text of a script of a lock: what they share, and then its own.
+/// The text of a script of a lock: what they share, and then its own. Or before it what most calls need.
 macro_rules! of_a_lock {
     ($file:literal) => {
         Script::new(concat!(include_str!("scripts/lock_line.lua"), include_str!($file)))
     };
+    ($first:literal, $rest:literal) => {
+        Script::new(concat!(include_str!($first), include_str!("scripts/lock_line.lua"), include_str!($rest)))
+    };
 }
 
 /// Takes a lock or lines up for it: on a lock.
-pub(super) static LOCK_ACQUIRE: Script = of_a_lock!("scripts/lock_acquire.lua");
+pub(super) static LOCK_ACQUIRE: Script =
+    of_a_lock!("scripts/lock_acquire.lua", "scripts/lock_acquire_in_line.lua");
 /// Lets a lock last longer: on a lock.
 pub(super) static LOCK_RENEW: Script = of_a_lock!("scripts/lock_renew.lua");
 /// Ends a lock and gives the turn to the first in line: on a lock.
-pub(super) static LOCK_RELEASE: Script = of_a_lock!("scripts/lock_release.lua");
+pub(super) static LOCK_RELEASE: Script =
+    of_a_lock!("scripts/lock_release.lua", "scripts/lock_release_in_line.lua");
 /// Takes a waiter out of the line: on a lock.
 pub(super) static LOCK_LEAVE: Script = of_a_lock!("scripts/lock_leave.lua");
 /// Keeps a node's waiters in line, and the line moving: on a lock.
@@ -78,8 +83,26 @@ pub(super) static ORDER_ANNOUNCED: Script = Script::new(include_str!("scripts/or
 /// Notes and answers who looks at an order: on an order.
 pub(super) static ORDER_VIEW: Script = Script::new(include_str!("scripts/order_view.lua"));
 
+/// The text of a script of logs: what they share, and then its own.
+macro_rules! of_a_log {
+    ($file:literal) => {
+        Script::new(concat!(include_str!("scripts/log.lua"), include_str!($file)))
+    };
+}
+
+/// The life of what Redis holds: on the life.
+pub(super) static LOG_LIFE: Script = of_a_log!("scripts/log_life.lua");
+/// Stores a message and tells of it: on a topic.
+pub(super) static LOG_APPEND: Script = of_a_log!("scripts/log_append.lua");
+/// Reads what follows an offset: on a topic.
+pub(super) static LOG_READ: Script = Script::new(include_str!("scripts/log_read.lua"));
+/// Begins another epoch: on a topic.
+pub(super) static LOG_EPOCH: Script = of_a_log!("scripts/log_epoch.lua");
+/// Lets a log be remembered for as long again: on a topic.
+pub(super) static LOG_KEEP: Script = of_a_log!("scripts/log_keep.lua");
+
 /// All of them; each new connection makes sure that Redis knows them.
-pub(super) static ALL: [&Script; 21] = [
+pub(super) static ALL: [&Script; 26] = [
     &LEASE_ACQUIRE,
     &LEASE_RENEW,
     &LEASE_RELEASE,
@@ -101,6 +124,11 @@ pub(super) static ALL: [&Script; 21] = [
     &ORDER_ACCEPT,
     &ORDER_ANNOUNCED,
     &ORDER_VIEW,
+    &LOG_LIFE,
+    &LOG_APPEND,
+    &LOG_READ,
+    &LOG_EPOCH,
+    &LOG_KEEP,
 ];
 
 #[cfg(test)]
@@ -109,16 +137,19 @@ mod tests {
 
     #[test]
     fn every_key_of_a_script_comes_by_keys() {
+        // Names that `log.lua` makes by appending to the one that it is given.
+        let of_a_log = ["base .. ':", "ids", "list"];
         for script in ALL {
             for call in script.text().split("redis.call(").skip(1) {
                 let mut args = call.split(',').map(str::trim);
                 let command = args.next().unwrap_or_default();
                 // A channel is no key: a wake goes to whichever node stands first in line.
-                if command.starts_with("'TIME'") || command == "'PUBLISH'" {
+                if command.starts_with("'TIME'") || matches!(command, "'PUBLISH'" | "'INFO'") {
                     continue;
                 }
                 let key = args.next().unwrap_or_default();
-                assert!(key.starts_with("KEYS["), "{command} on {key} in {}", script.text());
+                let known = key.starts_with("KEYS[") || of_a_log.iter().any(|name| key.starts_with(name));
+                assert!(known, "{command} on {key} in {}", script.text());
             }
         }
     }

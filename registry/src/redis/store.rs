@@ -12,6 +12,7 @@ use super::call::Call;
 use super::fault::{Refusal, of_question};
 use super::link::{Link, Links};
 use super::live::Live;
+use super::log::LogBook;
 use super::wire::Endpoint;
 use crate::Error;
 use crate::directory::SESSION_KEPT;
@@ -30,6 +31,8 @@ pub(super) struct Store {
     pub(super) row_ttl: Duration,
     pool: Pool,
     pub(super) command_timeout: Duration,
+    /// What is known of the logs.
+    pub(super) log: LogBook,
 }
 
 impl Store {
@@ -49,7 +52,9 @@ impl Store {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Url(error.into()))?;
-        Ok(Self { keys, links, live, row_ttl: config.row_ttl, pool, command_timeout: config.command_timeout })
+        let log = LogBook::new(config.log.clone());
+        let (row_ttl, command_timeout) = (config.row_ttl, config.command_timeout);
+        Ok(Self { keys, links, live, row_ttl, pool, command_timeout, log })
     }
 
     /// The link for the leases and whatever else concerns the whole cluster.

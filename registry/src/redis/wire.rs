@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::RedisConfig;
+use super::unhurried::Unhurried;
 use crate::Error;
 
 /// A peer that acknowledges nothing for this long is taken for dead by the kernel.
@@ -116,7 +117,7 @@ impl Endpoint {
         let (ended, ending) = (closed.clone().drop_guard(), end.clone());
         self.tracker.spawn(async move {
             let _tells_even_if_the_driver_panics = ended;
-            ending.run_until_cancelled_owned(driver).await;
+            ending.run_until_cancelled_owned(Unhurried::new(driver)).await;
         });
         let mut wire = Wire { connection, client: None, run_id: None, closed, _driver: end.drop_guard() };
         wire.introduce(&self.client_name).await?;

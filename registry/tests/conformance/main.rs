@@ -9,6 +9,7 @@ mod bus;
 mod directory;
 mod lease;
 mod lock;
+mod log;
 mod order;
 mod presence;
 mod redis_only;

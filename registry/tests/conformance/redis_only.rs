@@ -3,6 +3,7 @@
 mod footprint;
 mod hand_over;
 mod locks;
+mod logs;
 mod orders;
 mod outage;
 mod traffic;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 use signalbox_registry::bus::Break;
 use signalbox_registry::lease::{RENEW_EVERY, Renewal};
+use signalbox_registry::log::{LogSettings, Retention};
 use signalbox_registry::redis::{RedisConfig, connect};
 use signalbox_registry::{
-    Announcement, BusListener, Cluster, MemoryCluster, NodeCard, Parcel, Row, ThisNode,
+    Announcement, BusListener, Cluster, Logged, MemoryCluster, NodeCard, Parcel, Row, ThisNode,
 };
 use signalbox_testkit::{RedisServer, eventually};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ pub(crate) enum World {
 
 impl World {
     pub(crate) fn memory() -> Self {
-        Self::Memory(MemoryCluster::new())
+        Self::Memory(MemoryCluster::with_log(log_settings()))
     }
 
     pub(crate) async fn redis() -> Self {
@@ -39,11 +40,22 @@ impl World {
                 let node = ThisNode::new(NodeId::try_new(id).unwrap());
                 Node::of(cluster.join(node), TaskTracker::new(), CancellationToken::new())
             }
-            Self::Redis(server) => Node::on_redis(id, &RedisConfig::new(&server.url())),
+            Self::Redis(server) => {
+                let config = RedisConfig { log: log_settings(), ..RedisConfig::new(&server.url()) };
+                Node::on_redis(id, &config)
+            }
         };
         node.ready().await;
         node.take_lease().await;
         node
+    }
+
+    /// All that was said is lost, and whatever else a Redis holds.
+    pub(crate) fn lose_everything(&self) {
+        match self {
+            Self::Memory(cluster) => cluster.lose_logs(),
+            Self::Redis(server) => assert_eq!(server.cli(&["flushall"]), "OK"),
+        }
     }
 
     pub(crate) fn server(&self) -> Option<&RedisServer> {
@@ -168,6 +180,18 @@ pub(crate) fn topic(text: &str) -> Topic {
     Topic::try_new(text).unwrap()
 }
 
+/// Topics of these kinds keep 5 messages, 100 bytes, or what came in the last 300 ms.
+pub(crate) fn log_settings() -> LogSettings {
+    let others = Retention::default();
+    let by_kind = [
+        ("few", Retention { messages_max: 5, ..others }),
+        ("small", Retention { bytes_max: 100, ..others }),
+        ("brief", Retention { age: Duration::from_millis(300), ..others }),
+        ("model", Retention { messages_max: 8, bytes_max: 60, ..others }),
+    ];
+    LogSettings { by_kind: by_kind.map(|(kind, keeps)| (kind.to_owned(), keeps)).into(), others }
+}
+
 /// A frame for a topic of the default tenant.
 pub(crate) fn deliver(to: &str, frame: &str) -> Parcel {
     let frame = bytes::Bytes::copy_from_slice(frame.as_bytes());
@@ -180,6 +204,7 @@ pub(crate) struct Heard {
     pub(crate) parcels: Mutex<Vec<(NodeId, Parcel)>>,
     pub(crate) breaks: Mutex<Vec<Break>>,
     pub(crate) announcements: Mutex<Vec<Announcement>>,
+    pub(crate) logged: Mutex<Vec<Logged>>,
 }
 
 impl Heard {
@@ -192,7 +217,7 @@ impl Heard {
         let parcels = self.parcels.lock().unwrap();
         let frames = parcels.iter().filter_map(|(_, parcel)| match parcel {
             Parcel::Deliver { frame, .. } => Some(String::from_utf8(frame.to_vec()).unwrap()),
-            Parcel::Close { .. } | Parcel::NotHere { .. } | Parcel::Drain => None,
+            Parcel::Close { .. } | Parcel::NotHere { .. } | Parcel::Logged(_) | Parcel::Drain => None,
         });
         frames.collect()
     }
@@ -213,6 +238,10 @@ impl BusListener for Heard {
 
     fn on_announcement(&self, announcement: Announcement) {
         self.announcements.lock().unwrap().push(announcement);
+    }
+
+    fn on_logged(&self, logged: Logged) {
+        self.logged.lock().unwrap().push(logged);
     }
 
     fn on_break(&self, what: Break) {

@@ -9,7 +9,7 @@ use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{Agent, NodeId, PassengerId, Tenant, Topic, VehicleId};
 use signalbox_registry::bus::Break;
 use signalbox_registry::redis::{RedisConfig, connect};
-use signalbox_registry::{Announcement, BusListener, Cluster, MemoryCluster, Parcel, ThisNode};
+use signalbox_registry::{Announcement, BusListener, Cluster, Logged, MemoryCluster, Parcel, ThisNode};
 use signalbox_reservoir::repository::{self, Alighting, Boarded, Boarding};
 use signalbox_reservoir::reservoir::{Answer, Query, Settings};
 use signalbox_reservoir::strapi::{Strapi, StrapiSettings};
@@ -263,6 +263,8 @@ impl BusListener for Heard {
     fn on_announcement(&self, announcement: Announcement) {
         self.0.lock().unwrap().push(announcement);
     }
+
+    fn on_logged(&self, _: Logged) {}
 
     fn on_break(&self, _: Break) {}
 }

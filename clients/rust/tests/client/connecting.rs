@@ -13,16 +13,16 @@ use crate::fake_node::{FakeNode, Peer, connected, soon, welcome};
 #[tokio::test]
 async fn a_client_knows_what_its_welcome_said() {
     let (client, _peer) = connected().await;
-    let welcome = client.welcome();
+    let welcome = client.welcome().unwrap();
     assert_eq!(welcome.agent.as_str(), "vehicle:V1");
     assert_eq!(welcome.node_id.as_str(), "n1");
     assert_eq!(welcome.positions.values().next().unwrap().offset, 7);
 }
 
 #[tokio::test]
-async fn the_query_reaches_the_node_escaped() {
+async fn query_and_token_reach_the_node() {
     let node = FakeNode::start().await;
-    let config = node.config().query("agent_id", "a+b").connect_timeout(Duration::from_secs(1));
+    let config = node.config().query("agent_id", "a+b").token("t-1").connect_timeout(Duration::from_secs(1));
     let reading = async {
         let mut stream = node.accept_tcp().await;
         let mut head = vec![0; 4_096];
@@ -31,6 +31,7 @@ async fn the_query_reaches_the_node_escaped() {
     };
     let (_, head) = tokio::join!(Client::connect(config), reading);
     assert!(head.starts_with("GET /ws?agent_id=a%2Bb HTTP/1.1\r\n"), "{head}");
+    assert!(head.to_lowercase().contains("\r\nauthorization: bearer t-1\r\n"), "{head}");
 }
 
 #[tokio::test]
@@ -120,7 +121,7 @@ async fn a_node_that_never_welcomes_is_given_up() {
 async fn what_is_not_a_websocket_url_or_not_there_is_told_apart() {
     for url in ["", "127.0.0.1:8080", "http://127.0.0.1/ws", "wss://127.0.0.1/ws", "ws:///ws"] {
         let error = soon(Client::connect(ClientConfig::new(url))).await.unwrap_err();
-        assert!(matches!(error, ConnectError::InvalidUrl { .. }), "{url}: {error:?}");
+        assert!(matches!(error, ConnectError::InvalidUrl { scheme: "ws", .. }), "{url}: {error:?}");
     }
     let nobody = FakeNode::start().await.config();
     let error = soon(Client::connect(nobody)).await.unwrap_err();

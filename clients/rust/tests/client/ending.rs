@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use signalbox_client::protocol::CloseCode;
 use signalbox_client::protocol::close::Advice;
-use signalbox_client::{ClientState, CloseCause, RecvError, RequestError, SendError};
+use signalbox_client::{ClientState, CloseCause, RecvError, RequestError, SendError, Unanswered};
 
-use crate::fake_node::{connected, soon};
+use crate::fake_node::{FakeNode, connected, soon};
 
 #[tokio::test]
 async fn everybody_is_told_why_the_node_closed() {
-    let (client, mut peer) = connected().await;
+    let node = FakeNode::start().await;
+    let (client, mut peer) = node.welcome(node.config().without_reconnect()).await;
     let mut events = client.on_any();
     assert_eq!(client.stats().state, ClientState::Open);
-    let asking = client.request("a:b", (), "vehicle:V2", Duration::from_secs(5));
+    let asking = client.request("system:stats", (), None, Duration::from_secs(5));
     let closing = async {
         peer.receive().await;
         peer.close(1012, "restarting").await;
@@ -23,7 +24,7 @@ async fn everybody_is_told_why_the_node_closed() {
         assert_eq!(closed.code(), Some(CloseCode::ServiceRestart));
         assert_eq!(closed.advice, Advice::Reconnect);
     };
-    let Err(RequestError::Closed(closed)) = answer else { panic!("{answer:?}") };
+    let Err(RequestError::Unknown(Unanswered::Closed(closed))) = answer else { panic!("{answer:?}") };
     restarting(&closed);
     restarting(&soon(client.closed()).await);
     let Err(RecvError::Closed(closed)) = soon(events.recv()).await else { panic!("no end") };
@@ -38,7 +39,8 @@ async fn everybody_is_told_why_the_node_closed() {
 
 #[tokio::test]
 async fn a_cut_connection_is_lost() {
-    let (client, peer) = connected().await;
+    let node = FakeNode::start().await;
+    let (client, peer) = node.welcome(node.config().without_reconnect()).await;
     peer.cut();
     let closed = soon(client.closed()).await;
     assert!(matches!(closed.cause, CloseCause::Lost(_)), "{closed}");

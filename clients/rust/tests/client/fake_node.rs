@@ -1,4 +1,7 @@
 //! A node that says and hears exactly what a test wants. Every step has a deadline.
+//!
+//! Over a socket on loopback ([`FakeNode`]), or over a pipe in memory and under a paused clock
+//! ([`Pipes`](crate::pipes::Pipes)).
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,6 +9,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use signalbox_client::{Client, ClientConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -18,8 +22,9 @@ pub(crate) struct FakeNode {
 }
 
 /// The node's end of one connection.
-pub(crate) struct Peer {
-    socket: WebSocketStream<TcpStream>,
+pub(crate) struct Peer<S = TcpStream> {
+    socket: WebSocketStream<S>,
+    sent: u64,
 }
 
 /// Waits for `step`, which must not take long.
@@ -44,8 +49,7 @@ impl FakeNode {
 
     /// A WebSocket that was not welcomed yet.
     pub(crate) async fn accept(&self) -> Peer {
-        let socket = soon(accept_async(self.accept_tcp().await)).await.expect("the client upgrades");
-        Peer { socket }
+        Peer::new(soon(accept_async(self.accept_tcp().await)).await.expect("the client upgrades"))
     }
 
     /// A client with this configuration, welcomed as `vehicle:V1`, and the node's end of it.
@@ -66,14 +70,19 @@ pub(crate) async fn connected() -> (Client, Peer) {
     node.welcome(node.config()).await
 }
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    pub(crate) fn new(socket: WebSocketStream<S>) -> Self {
+        Self { socket, sent: 0 }
+    }
+
     /// Sends a message; what every message has is filled in.
     pub(crate) async fn send(&mut self, message: Value) {
-        let mut whole = json!({"id": "0192", "timestamp": "2026-01-01T08:00:00.000Z",
-            "source": "service:gateway", "data": {}, "target": null, "correlationId": null, "metadata": {}});
-        let fields = message.as_object().expect("a message is an object").clone();
-        whole.as_object_mut().expect("a message is an object").extend(fields);
-        self.send_frame(Message::text(whole.to_string())).await;
+        self.sent += 1;
+        self.send_frame(Message::text(as_text(self.sent, message))).await;
+    }
+
+    pub(crate) fn into_socket(self) -> WebSocketStream<S> {
+        self.socket
     }
 
     pub(crate) async fn send_frame(&mut self, frame: Message) {
@@ -82,9 +91,12 @@ impl Peer {
 
     /// The next message from the client.
     pub(crate) async fn receive(&mut self) -> Value {
-        let frame =
-            soon(self.socket.next()).await.expect("the client is connected").expect("it speaks WebSocket");
+        let frame = self.receive_frame().await;
         serde_json::from_str(frame.to_text().expect("it sends text")).expect("it sends JSON")
+    }
+
+    pub(crate) async fn receive_frame(&mut self) -> Message {
+        soon(self.socket.next()).await.expect("the client is connected").expect("it speaks WebSocket")
     }
 
     /// The close frame that the client sends next; the number in it.
@@ -104,6 +116,15 @@ impl Peer {
     pub(crate) fn cut(self) {
         drop(self.socket);
     }
+}
+
+/// A message as text; what every message has is filled in.
+pub(crate) fn as_text(number: u64, message: Value) -> String {
+    let mut whole = json!({"id": format!("0192-{number}"), "timestamp": "2026-01-01T08:00:00.000Z",
+        "source": "service:gateway", "data": {}, "target": null, "correlationId": null, "metadata": {}});
+    let Value::Object(fields) = message else { panic!("a message is an object") };
+    whole.as_object_mut().expect("a message is an object").extend(fields);
+    whole.to_string()
 }
 
 pub(crate) fn welcome() -> Value {

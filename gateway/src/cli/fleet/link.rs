@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde::Serialize;
-use signalbox_client::{Client, ClientState, ConnectError, RequestError, SendError, Subscription};
+use signalbox_client::{
+    Client, ClientState, ConnectError, RequestError, SendError, Subscription, Unanswered,
+};
 use signalbox_protocol::close::Advice;
 use signalbox_protocol::{ErrorCode, Fault, Received, Target};
 use thiserror::Error;
@@ -105,6 +107,7 @@ impl Link {
         loop {
             let agent = (self.agent.0.as_str(), self.agent.1.as_str());
             let config = self.nodes.socket(self.at, agent, self.namespace).event_queue(65_536, 64 << 20);
+            let config = config.without_reconnect();
             let all = listening.then(|| config.on_any());
             let connected = self.give_up.run_until_cancelled(Client::connect(config)).await;
             match connected.ok_or(NoLink::GivenUp)? {
@@ -157,15 +160,18 @@ impl Link {
                 ErrorCode::OutcomeUnknown | ErrorCode::Timeout => Asked::Unknown,
                 _ => Asked::Refused(fault),
             }),
-            Err(RequestError::Timeout(_)) => {
+            Err(RequestError::Unknown(Unanswered::Timeout(_))) => {
                 // Whoever does not answer for so long may never do: another node, then.
                 self.client = None;
                 self.lost += 1;
                 self.at += 1;
                 Ok(Asked::Unknown)
             }
-            Err(RequestError::Closed(_)) => Ok(Asked::Unknown),
-            Err(RequestError::Send(SendError::Closed(_) | SendError::QueueFull(_))) => Ok(Asked::NotSent),
+            Err(RequestError::Unknown(_)) => Ok(Asked::Unknown),
+            Err(
+                RequestError::NotSent(_)
+                | RequestError::Send(SendError::Closed(_) | SendError::QueueFull(_) | SendError::Offline),
+            ) => Ok(Asked::NotSent),
             Err(wrong @ (RequestError::Send(_) | RequestError::TooMany(_) | RequestError::Unreadable(_))) => {
                 Err(wrong.into())
             }
@@ -175,13 +181,5 @@ impl Link {
 
 /// Whether the same again would end the same way.
 fn is_final(error: &ConnectError) -> bool {
-    match error {
-        ConnectError::Refused { status, .. } => (400..500).contains(status) && *status != 429,
-        ConnectError::Closed(closed) => closed.advice != Advice::Reconnect,
-        ConnectError::InvalidUrl { .. } => true,
-        ConnectError::Unreachable { .. }
-        | ConnectError::Upgrade(_)
-        | ConnectError::NoWelcome(_)
-        | ConnectError::Timeout(_) => false,
-    }
+    error.advice() != Advice::Reconnect
 }

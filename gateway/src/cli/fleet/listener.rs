@@ -42,7 +42,7 @@ impl Listener {
         loop {
             match self.ear.1.recv().await {
                 Ok(message) => self.hear(&message),
-                Err(RecvError::Missed(_)) => self.gap(),
+                Err(RecvError::Missed(_) | RecvError::Lost(_)) => self.gap(),
                 Err(RecvError::Closed(_)) => {
                     self.gap();
                     self.ear = match join(&mut self.link, &self.topics).await {
@@ -114,9 +114,9 @@ fn is_final(error: &signalbox_client::RequestError) -> bool {
     use signalbox_client::{RequestError, SendError};
     match error {
         RequestError::Refused(fault) => !fault.code.retryable(),
-        RequestError::Send(SendError::Closed(_) | SendError::QueueFull(_))
-        | RequestError::Timeout(_)
-        | RequestError::Closed(_) => false,
+        RequestError::Send(SendError::Closed(_) | SendError::QueueFull(_) | SendError::Offline)
+        | RequestError::NotSent(_)
+        | RequestError::Unknown(_) => false,
         RequestError::Send(_) | RequestError::TooMany(_) | RequestError::Unreadable(_) => true,
     }
 }

@@ -2,6 +2,8 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use signalbox_protocol::ConnectionId;
+use signalbox_protocol::control::Position;
 
 use super::*;
 
@@ -30,6 +32,11 @@ fn parcel() -> impl Strategy<Value = Parcel> {
             code
         }),
         1 => (tenant(), topic()).prop_map(|(tenant, topic)| Parcel::NotHere { tenant, topic }),
+        1 => (tenant(), topic(), name(), any::<u64>(), vec(any::<u8>(), 0..600)).prop_map(
+            |(tenant, topic, epoch, offset, body)| {
+                Parcel::Logged(Logged { tenant, topic, position: Position { epoch, offset }, body: body.into() })
+            }
+        ),
         1 => Just(Parcel::Drain),
     ]
 }
@@ -145,9 +152,7 @@ fn a_small_frame_does_not_keep_its_batch_alive() {
         .iter()
         .map(|parcel| match parcel {
             Parcel::Deliver { frame, .. } => bytes.as_ptr_range().contains(&frame.as_ptr()),
-            Parcel::Close { .. } | Parcel::NotHere { .. } | Parcel::Drain => {
-                panic!("only deliveries were sent")
-            }
+            _ => panic!("only deliveries were sent"),
         })
         .collect();
     assert_eq!(frames, [false, true], "whether each frame lies inside the batch");

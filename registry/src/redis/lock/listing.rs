@@ -4,10 +4,11 @@
 use signalbox_protocol::{Resource, Tenant};
 
 use super::read_held;
+use super::text::ENDS_CHARS;
 use crate::Error;
 use crate::keys::Scope;
 use crate::lock::{Held, HeldPage};
-use crate::redis::call::{Call, read};
+use crate::redis::call::{Call, read, read_next};
 use crate::redis::script::LOCK_INSPECT;
 use crate::redis::store::{Bulk, Store};
 
@@ -75,18 +76,37 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// The resources that one step finds behind a place, in order, and where the next step begins.
+    /// The resources that one step finds behind a place whose locks have not ended, in order, and where the
+    /// next step begins.
     async fn step(&mut self, place: &Place) -> Result<(u64, Vec<Resource>), Error> {
         let (pattern, [front, back]) = self.store.keys.locks(self.tenant);
         let call = Call::new("SCAN").arg(place.scan).arg("MATCH").arg(pattern);
         let call = call.arg("COUNT").arg(SCAN_KEYS).arg("TYPE").arg("string");
         let (next, keys): (u64, Vec<String>) = read(self.bulk.one(call).await?, "scan")?;
+        let keys = self.not_ended(keys).await?;
         let resource = |key: &String| Resource::try_new(key.strip_prefix(&front)?.strip_suffix(&back)?).ok();
         let mut found: Vec<_> = keys.iter().filter_map(resource).collect();
         found.retain(|resource| place.after.as_ref().is_none_or(|after| resource > after));
         found.sort_unstable();
         found.dedup();
         Ok((next, found))
+    }
+
+    /// Those of the locks whose end is not yet there: most keys are of locks that were released long ago.
+    async fn not_ended(&mut self, keys: Vec<String>) -> Result<Vec<String>, Error> {
+        let end = |key| Call::new("GETRANGE").arg(key).arg(0).arg(ENDS_CHARS - 1);
+        let calls: Vec<_> = [Call::new("TIME")].into_iter().chain(keys.iter().map(end)).collect();
+        let mut answers = self.bulk.run(&calls).await?.into_iter();
+        let (seconds, micros): (u64, u64) = read_next(&mut answers, "time")?;
+        let now_ms = seconds * 1_000 + micros / 1_000;
+        let mut standing = Vec::new();
+        for key in keys {
+            let ends: String = read_next(&mut answers, "end of a lock")?;
+            if ends.parse::<u64>().is_ok_and(|ends_ms| ends_ms >= now_ms) {
+                standing.push(key);
+            }
+        }
+        Ok(standing)
     }
 
     /// What is held of them.

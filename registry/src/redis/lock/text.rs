@@ -1,8 +1,12 @@
-//! Locks as Redis holds them: `token|fence|ttl ms|owner|claim`. Only the last part may hold a `|`.
+//! Locks as Redis holds them: `ends|last fence|line|token|fence|ttl ms|owner|claim`, as `lock_line.lua` tells.
+//! Only the last part may hold a `|`.
 
 use signalbox_protocol::{Agent, RequestId, Topic};
 
 use crate::Error;
+
+/// How many characters wide the end is.
+pub(super) const ENDS_CHARS: usize = 13;
 
 /// A lock as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +18,7 @@ pub(super) struct Stored {
 
 impl Stored {
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        let mut parts = text.splitn(5, '|');
+        let mut parts = text.splitn(8, '|').skip(3);
         let mut read = || {
             let (token, fence) = (parts.next()?.to_owned(), parts.next()?.parse().ok()?);
             let owner = Agent::from_topic(Topic::try_new(parts.nth(1)?).ok()?);
@@ -40,11 +44,14 @@ mod tests {
     fn a_lock_reads_back_whatever_its_claim_holds() {
         let owner = Agent::of("vehicle", "V~1@2+3.x").unwrap();
         for claim in ["", "2:me1", "9:a|b|c|d|e|\n\u{0}é"] {
-            let stored = Stored::parse(&format!("abc|1790000000000001|5000|{owner}|{claim}")).unwrap();
+            let stored = Stored::parse(&format!(
+                "1790000005000|1790000000000009|-|abc|1790000000000001|5000|{owner}|{claim}"
+            ))
+            .unwrap();
             let expected = Stored { token: "abc".into(), fence: 1_790_000_000_000_001, owner: owner.clone() };
             assert_eq!(stored, expected);
         }
-        for bad in ["", "abc", "abc|x|5|vehicle:V1|", "abc|1|5", "abc|1|5|V1|"] {
+        for bad in ["", "abc", "9|1|-|abc|x|5|vehicle:V1|", "9|1|-|abc|1|5", "9|1|-|abc|1|5|V1|", "0|1|-|"] {
             assert!(Stored::parse(bad).is_err(), "{bad}");
         }
     }

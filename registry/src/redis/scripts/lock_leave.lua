@@ -2,17 +2,17 @@
 -- lock. Needs no deadline: a waiter's name is never used again, and neither is a token that nobody knows.
 -- Answers 'held', the lock and ms left; or 'free' and for how many ms somebody in line has the turn.
 local now, now_us = clock()
-local lock, turn = unpack(redis.call('MGET', KEYS[1], KEYS[3]))
-redis.call('ZREM', KEYS[4], ARGV[1])
-if lock and ARGV[2] ~= '' and string.sub(lock, 1, 32) == ARGV[2] then
-  redis.call('DEL', KEYS[1])
+local lock, left = held(now)
+redis.call('ZREM', KEYS[3], ARGV[1])
+if lock and ARGV[2] ~= '' and token_of(lock) == ARGV[2] then
+  redis.call('SETEX', KEYS[1], '86400', '0000000000000' .. string.sub(lock, 14, 33))
   lock = false
 end
-if lock then return {'held', lock, redis.call('PTTL', KEYS[1])} end
-local left = 0
+if lock then return {'held', lock, left} end
+local turn, of_turn = redis.call('GET', KEYS[2]), 0
 if turn then
   if string.match(turn, '|(.*)$') == ARGV[1] then turn = '0|' end
   local _
-  _, left = pass_turn(turn, now, now_us, '')
+  _, of_turn = pass_turn(turn, now, now_us, '')
 end
-return {'free', '', left}
+return {'free', '', of_turn}

@@ -6,12 +6,13 @@ local now, now_us = clock()
 if now > tonumber(ARGV[1]) then return {'late', 0, 0} end
 local lost = 0
 if ARGV[2] ~= '' then
-  if (tonumber(redis.call('HGET', KEYS[5], ARGV[2])) or 0) < now then lost = 1 end
-  redis.call('HSET', KEYS[5], ARGV[2], string.format('%.0f', now + ALIVE))
+  if (tonumber(redis.call('HGET', KEYS[4], ARGV[2])) or 0) < now then lost = 1 end
+  redis.call('HSET', KEYS[4], ARGV[2], string.format('%d', now + ALIVE))
   keep_line()
 end
-local lock, turn = unpack(redis.call('MGET', KEYS[1], KEYS[3]))
-if lock then return {'held', redis.call('PTTL', KEYS[1]), lost} end
+local lock, of_lock = held(now)
+if lock then return {'held', of_lock, lost} end
+local turn = redis.call('GET', KEYS[2])
 if not turn then return {'idle', 0, lost} end
 local whose, left, why = pass_turn(turn, now, now_us, '')
 if not whose then return {'idle', 0, lost} end

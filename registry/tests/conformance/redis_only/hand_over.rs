@@ -61,9 +61,9 @@ async fn a_wake_for_a_waiter_that_its_node_does_not_know_passes_the_turn_on() {
         let holder = b.takes(&ask(&name, "vehicle:1")).await;
         let next = b.lines_up(waiting(&name, "vehicle:2")).await;
         // Somebody of node a stood before it, and his leaving was lost.
-        let line = format!("sb:{{acme:{name}}}:waiters");
-        server.cli(&["zadd", &line, "1", "a|999"]);
-        server.cli(&["hset", &format!("{line}:nodes"), "a", "9999999999999"]);
+        let lock = format!("sb:{{acme:{name}}}:lock");
+        server.cli(&["zadd", &format!("{lock}:waiters"), "1", "a|999"]);
+        server.cli(&["hset", &format!("{lock}:nodes"), "a", "9999999999999"]);
         let released = Instant::now();
         b.releases(&name, &holder.token).await;
         got(next).await;

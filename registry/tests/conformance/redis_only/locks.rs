@@ -91,7 +91,7 @@ async fn a_grant_that_nobody_can_claim_is_given_back() {
         }
         server.cli(&["client", "unpause"]);
         eventually("it was granted", SOON, || async {
-            server.cli(&["exists", &format!("sb:{{acme:{name}}}:fence")]) == "1"
+            server.cli(&["exists", &format!("sb:{{acme:{name}}}:lock")]) == "1"
         })
         .await;
     }
@@ -231,7 +231,7 @@ async fn fences_grow_though_the_clock_ran_backwards() {
     let node = node_at("a", &server.url()).await;
     // A grant of an hour later than now.
     let last = node.takes(&ask("other", "vehicle:1")).await.fence + 3_600_000_000;
-    server.cli(&["set", "sb:{acme:order:9}:fence", &last.to_string()]);
+    server.cli(&["set", "sb:{acme:order:9}:lock", &format!("0000000000000|{last}|-|")]);
     let grant = node.takes(&ask("order:9", "vehicle:1")).await;
     assert_eq!(grant.fence, last + 1);
     let (fence, _) = crate::order::won(&node.accepts(&crate::order::acceptance("vehicle:1")).await);

@@ -40,7 +40,7 @@ async fn what_is_kept_is_kept_for_its_time() {
     let driver = Agent::of("driver", "1").unwrap();
     node.cluster.orders.view(&tenant("acme"), &order_id("9"), &driver, true).await.unwrap();
     node.takes(&ask("order:9", "driver:1")).await;
-    for (key, seconds) in [("accepted", 86_400), ("fence", 86_400), ("viewers", 300), ("lock", 60)] {
+    for (key, seconds) in [("accepted", 86_400), ("viewers", 300), ("lock", 86_400)] {
         let left: i64 = server.cli(&["ttl", &format!("sb:{{acme:order:9}}:{key}")]).parse().unwrap();
         assert!(left <= seconds && left > seconds - 10, "{key}: {left}");
     }

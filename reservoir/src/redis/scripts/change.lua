@@ -30,12 +30,15 @@ end
 
 local function text8(text) return string.char(#text) .. text end
 
--- Raises the version of a pool, so that nobody takes an older answer for its, and only then tells the
--- followers of the pool, and those of its kind's namespace who do not follow the pool.
+-- Raises the version of a pool, so that nobody takes an older answer for its.
+local function changed(pool)
+  redis.call('HINCRBY', fleet .. 'versions', pool, 1)
+end
+
+-- Tells the followers of a pool that was `changed`, and those of its kind's namespace who do not follow the pool.
 local function publish(pool, message)
   local copy = 'namespace:' .. string.match(pool, '^%a+') .. '-reservoir'
   local head = '\2' .. text8(ARGV[2])
-  redis.call('HINCRBY', fleet .. 'versions', pool, 1)
   redis.call('PUBLISH', fleet .. pool, head .. text8(pool) .. '\0' .. message)
   redis.call('PUBLISH', fleet .. copy, head .. text8(copy) .. text8(pool) .. message)
 end
@@ -49,6 +52,7 @@ end
 -- cluster; the number tells the messages of a script apart.
 local function tell(number, p)
   if noted then redis.call('ZADD', fleet .. 'outbox', redis.call('INCR', fleet .. 'outbox:last'), p.id) end
+  changed(p.pool)
   publish(p.pool, table.concat({
     '{"id":"', ARGV[3], string.format('%04x', number), ARGV[4], '{', p.fixed,
     ',"state":"', states[p.state], '","vehicle_id":', quoted(p.vehicle),

@@ -39,7 +39,7 @@ end
 
 if ARGV[6] ~= '' then return records_of(on_both_sides()) end
 local count = wanted + SPARE
-local share = 4 * count / math.max(redis.call('ZCARD', index), 1)
+local share = count / math.max(redis.call('ZCARD', index), 1)
 local radius = math.min(metres, math.max(NARROWEST_M, metres * math.sqrt(share)))
 while true do
   local ids = search(ARGV[2], radius, count)

@@ -1,5 +1,5 @@
 -- ARGV 3 how many passengers; of each: id, pool, longitude, latitude, end of the wait or nothing, record; then
--- messages, each behind its pool. Answers 'done', or 'exists' and who does; then nothing was changed.
+-- announcements, each behind its topic. Answers 'done', or 'exists' and who does; then nothing was changed.
 -- Several members go by one command; what one command takes is bounded by the stack of Lua.
 local count, AT_ONCE = tonumber(ARGV[3]), 3000
 
@@ -42,8 +42,9 @@ end
 for pool, of_pool in pairs(pools) do
   in_parts('GEOADD', fleet .. 'pool:' .. pool .. ':geo', of_pool.places)
   in_parts('ZADD', fleet .. 'pool:' .. pool .. ':all', of_pool.all)
+  changed(pool)
 end
 in_parts('ZADD', fleet .. 'all', all)
 in_parts('ZADD', fleet .. 'due', due)
-for at = 4 + count * 6, #ARGV, 2 do publish(ARGV[at], ARGV[at + 1]) end
+for at = 4 + count * 6, #ARGV, 2 do redis.call('PUBLISH', fleet .. ARGV[at], ARGV[at + 1]) end
 return { 'done' }

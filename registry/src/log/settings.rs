@@ -1,0 +1,40 @@
+//! How long, how many and how much a log keeps.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use signalbox_protocol::Topic;
+
+/// What a topic keeps. Whatever comes first ends a message; the newest stays however long it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Most messages.
+    pub messages_max: u64,
+    /// Most bytes of messages.
+    pub bytes_max: u64,
+    /// How long a message is kept, the newest too. A repeated id is known for as long, at least.
+    pub age: Duration,
+}
+
+impl Default for Retention {
+    /// 1,000 messages, 1 MiB, two minutes.
+    fn default() -> Self {
+        Self { messages_max: 1_000, bytes_max: 1024 * 1024, age: Duration::from_secs(120) }
+    }
+}
+
+/// What topics keep, by their kind. Every node of a cluster should have the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Kinds with a retention of their own.
+    pub by_kind: BTreeMap<String, Retention>,
+    /// All others.
+    pub others: Retention,
+}
+
+impl LogSettings {
+    /// What a topic keeps.
+    pub fn of(&self, topic: &Topic) -> Retention {
+        self.by_kind.get(topic.kind()).copied().unwrap_or(self.others)
+    }
+}

@@ -1,0 +1,194 @@
+//! Logs in Redis. An append is one script in the slot of its topic. Whoever looks asks in one round trip first
+//! for the life of what Redis holds, and then for the topic: what is lost between the two is seen the next time.
+//!
+//! An append is made under the life that this node knew last, which another may just have replaced: whoever
+//! then looks at that log finds it of another life, and begins another epoch of it.
+
+mod life;
+mod text;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::Value;
+use signalbox_protocol::control::Position;
+use signalbox_protocol::{Tenant, Topic};
+use tracing::debug;
+
+use self::life::Life;
+pub(super) use self::life::LogBook;
+use self::text::{Meta, Stored};
+use super::call::{Call, read, read_next};
+use super::directory::{made_for, read_leases};
+use super::fault::of_question;
+use super::link::Link;
+use super::script::{LOG_APPEND, LOG_EPOCH, LOG_KEEP, LOG_READ};
+use super::store::{PIPELINE_CALLS_MAX, Store};
+use crate::bus::logged;
+use crate::directory::{NodeSet, PointTopic};
+use crate::keys::Scope;
+use crate::log::{Appended, Audience, Entry, Limits, Read, judge};
+use crate::{Error, Log};
+
+/// What is followed is kept for as long again when it was not for this long.
+const KEPT_AGAIN: Duration = Duration::from_secs(60 * 60);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct RedisLog {
+    pub(super) store: Arc<Store>,
+}
+
+impl RedisLog {
+    /// The nodes that hold a point topic, by its record. What has a name of its own tells its node by that.
+    async fn holders(&self, topic: &Topic, record: Value) -> Result<NodeSet, Error> {
+        let leases = read_leases(record)?;
+        let leases = self.store.live.sift(leases, |(node, generation)| (node, *generation)).await?;
+        let mut nodes: NodeSet = leases.into_iter().map(|(node, _)| node).collect();
+        let connection_id = match PointTopic::of(topic) {
+            PointTopic::Connection(id) => Some(id),
+            PointTopic::Session(id) => made_for(&id),
+            PointTopic::Agent(_) | PointTopic::Nobody => None,
+        };
+        if let Some(node) = connection_id.and_then(|id| id.node_id())
+            && self.store.live.generation_of(&node).await?.is_some()
+        {
+            nodes.push(node);
+        }
+        nodes.sort_unstable();
+        nodes.dedup();
+        Ok(nodes)
+    }
+
+    /// Where a topic ends, as it was found.
+    async fn head(
+        &self,
+        name: (&Tenant, &Topic),
+        meta: Option<&Meta>,
+        life: &Life,
+    ) -> Result<Position, Error> {
+        match meta {
+            None => Ok(life.nothing()),
+            Some(meta) if life.is_of(&meta.epoch) => Ok(meta.head()),
+            Some(meta) => self.go_on(name, &meta.epoch, life).await,
+        }
+    }
+
+    /// Begins another epoch of a log, unless somebody has.
+    async fn go_on(&self, name: (&Tenant, &Topic), seen: &str, life: &Life) -> Result<Position, Error> {
+        let deadline_ms = self.store.deadline_ms().await?;
+        let call = Call::script(&LOG_EPOCH, &self.store.keys.of(Scope::Topic(name.0, name.1)));
+        let call = call.arg(deadline_ms).arg(seen).arg(&*life.name);
+        let answer: Option<String> = read(self.store.links.of(name).write_one(call).await?, "log")?;
+        let meta = Meta::read(&answer.ok_or(Error::Unavailable(None))?)?;
+        Ok(meta.map_or_else(|| life.nothing(), |meta| meta.head()))
+    }
+
+    /// Somebody follows these: they are not forgotten. It is done again at the next look if it fails.
+    async fn keep(&self, topics: &[&(Tenant, Topic)]) {
+        for (tenant, topic) in topics {
+            let call = Call::script(&LOG_KEEP, &self.store.keys.of(Scope::Topic(tenant, topic)));
+            let call = call.arg(self.store.log.of(topic).age.as_millis() as u64);
+            if let Err(error) = self.store.links.of((tenant, topic)).write_one(call).await {
+                debug!(%error, "a log was not kept for longer");
+                return;
+            }
+        }
+    }
+
+    fn link_of(&self, (tenant, topic): &(Tenant, Topic)) -> &Arc<Link> {
+        self.store.links.of((tenant, topic))
+    }
+
+    /// Where some topics of one link end.
+    async fn some_heads(&self, topics: &[&(Tenant, Topic)]) -> Result<Vec<Position>, Error> {
+        let Some((tenant, topic)) = topics.first() else { return Ok(Vec::new()) };
+        let calls =
+            topics.iter().map(|(tenant, topic)| Call::new("GET").arg(self.store.keys.meta(tenant, topic)));
+        let (life, mut answers) = self.store.look((tenant, topic), calls).await?;
+        let (mut heads, mut stale) = (Vec::with_capacity(topics.len()), Vec::new());
+        for of @ (tenant, topic) in topics {
+            let meta: Option<String> = read_next(&mut answers, "log")?;
+            let meta = meta.map(|meta| Meta::read(&meta)).transpose()?.flatten();
+            if meta.as_ref().is_some_and(|meta| meta.kept_ms + (KEPT_AGAIN.as_millis() as u64) < life.now_ms)
+            {
+                stale.push(*of);
+            }
+            heads.push(self.head((tenant, topic), meta.as_ref(), &life).await.map_err(of_question)?);
+        }
+        self.keep(&stale).await;
+        Ok(heads)
+    }
+}
+
+#[async_trait]
+impl Log for RedisLog {
+    async fn append(&self, entry: &Entry) -> Result<Appended, Error> {
+        let Entry { tenant, topic, audience, source, id, body } = entry;
+        let keys = &self.store.keys;
+        let life = self.store.life((tenant, topic)).await?;
+        let call = Call::script(&LOG_APPEND, &keys.of(Scope::Topic(tenant, topic)));
+        let call = call.arg(self.store.deadline_ms().await?).arg(&*life);
+        let call = self.store.log.keeps(call, topic).arg(format!("{source}|{id}")).arg(body.as_ref());
+        let call = match audience {
+            Audience::Followers => call.arg(keys.channel(tenant, topic)).arg(logged::head(tenant, topic)),
+            Audience::Holders => call,
+        };
+        let answer = self.store.links.of((tenant, topic)).write_one(call).await?;
+        let answer: Option<(String, u64, u8, Value)> = read(answer, "answer of a log")?;
+        let (epoch, offset, known, record) = answer.ok_or(Error::Unavailable(None))?;
+        let holders = match audience {
+            Audience::Followers => NodeSet::new(),
+            Audience::Holders => self.holders(topic, record).await.map_err(stored)?,
+        };
+        Ok(Appended { position: Position { epoch, offset }, duplicate: known == 1, holders })
+    }
+
+    async fn read(
+        &self,
+        tenant: &Tenant,
+        topic: &Topic,
+        after: &Position,
+        limits: Limits,
+    ) -> Result<Read, Error> {
+        let call = Call::script(&LOG_READ, &self.store.keys.of(Scope::Topic(tenant, topic)));
+        let call = call.arg(after.offset).arg(limits.entries_max.max(1)).arg(limits.bytes_max);
+        let (life, mut answers) = self.store.look((tenant, topic), [call]).await?;
+        let stored = Stored::read(read_next(&mut answers, "log")?)?;
+        let head = self.head((tenant, topic), stored.meta.as_ref(), &life).await.map_err(of_question)?;
+        if let Err(reason) = judge(after, &head) {
+            return Ok(Read::Broken { reason, head });
+        }
+        let age_ms = self.store.log.of(topic).age.as_millis() as u64;
+        Ok(stored.following(after, head, life.now_ms.saturating_sub(age_ms)))
+    }
+
+    async fn heads(&self, topics: &[(Tenant, Topic)]) -> Result<Vec<Position>, Error> {
+        let mut heads = vec![None; topics.len()];
+        for link in self.store.links.all() {
+            let of_link: Vec<_> =
+                (0..topics.len()).filter(|place| Arc::ptr_eq(self.link_of(&topics[*place]), link)).collect();
+            for places in of_link.chunks(PIPELINE_CALLS_MAX) {
+                let asked: Vec<_> = places.iter().map(|place| &topics[*place]).collect();
+                for (place, head) in places.iter().zip(self.some_heads(&asked).await?) {
+                    heads[*place] = Some(head);
+                }
+            }
+        }
+        heads.into_iter().collect::<Option<_>>().ok_or(Error::Unreadable { what: "list of logs" })
+    }
+
+    async fn new_epoch(&self, tenant: &Tenant, topic: &Topic, seen: &str) -> Result<Position, Error> {
+        let (life, _) = self.store.look((tenant, topic), []).await?;
+        self.go_on((tenant, topic), seen, &life).await
+    }
+}
+
+/// The message is stored, though the rest failed: asking again tells what is missing here.
+fn stored(error: Error) -> Error {
+    match error {
+        Error::Unavailable(source) => Error::OutcomeUnknown(source),
+        error => error,
+    }
+}
