@@ -102,18 +102,28 @@ impl Bench {
         let lists: Vec<_> =
             (0..BATCHES).map(|batch| self.passengers(&format!("B{batch}_"), &pool(batch), BATCH)).collect();
         let (cpu, begun) = (self.redis_cpu_us().await, Instant::now());
-        for list in lists {
-            self.repository.push(&self.actor(), list).await.unwrap();
-        }
+        let (first, second) = lists.split_at(BATCHES / 2);
+        tokio::join!(self.push_all(first), self.push_all(second));
         let (took, cpu) = (begun.elapsed().as_secs_f64(), self.redis_cpu_us().await - cpu);
         let count = (BATCHES * BATCH) as f64;
-        println!("push of {BATCH}: {:.0} passengers/s, {:.1} us of Redis each", count / took, cpu / count);
+        println!(
+            "two push {BATCH} at a time: {:.0} passengers/s, {:.1} us of Redis each",
+            count / took,
+            cpu / count
+        );
         let info = self.scripts.read(&self.tenant, &[Call::new("INFO").arg("memory")]).await.unwrap();
         let text: String = redis::from_redis_value(info.into_iter().next().unwrap()).unwrap();
         let used = text.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().to_owned();
         println!("{count} passengers wait: {used} bytes of Redis");
         let list = self.passengers("W", "route:12", WAITING);
         self.repository.push(&self.actor(), list).await.unwrap();
+    }
+
+    /// One service that pushes list after list.
+    async fn push_all(&self, lists: &[Vec<Passenger>]) {
+        for list in lists {
+            self.repository.push(&self.actor(), list.clone()).await.unwrap();
+        }
     }
 
     fn passengers(&self, prefix: &str, pool: &str, count: usize) -> Vec<Passenger> {

@@ -20,6 +20,7 @@
 
 mod answer;
 mod looks;
+mod near;
 mod record;
 mod scripts;
 mod turn;
@@ -98,13 +99,13 @@ fn pushed(call: Call, (passenger, record): (&Passenger, &String)) -> Call {
 }
 
 /// Where an area that crosses the date line goes on: at the other end of the map.
-fn beyond_date_line(area: &Area) -> Option<&'static str> {
+fn beyond_date_line(area: &Area) -> Option<f64> {
     let (lat, lon) = (area.center.lat(), area.center.lon());
     let metres = area.radius_m + IMPRECISE_M;
     // Degrees of longitude are narrowest at the end of the area that is nearer to a pole.
     let narrowest = (lat.abs() + metres / METRES_PER_DEGREE).to_radians().cos().max(f64::EPSILON);
     let reach = metres / (METRES_PER_DEGREE * narrowest);
-    if lon + reach > 180.0 { Some("-180") } else { (lon - reach < -180.0).then_some("180") }
+    if lon + reach > 180.0 { Some(-180.0) } else { (lon - reach < -180.0).then_some(180.0) }
 }
 
 fn seats_left(capacity: u32, on_board: usize) -> u32 {
@@ -176,11 +177,7 @@ impl Repository for RedisRepository {
     }
 
     async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error> {
-        let (pool, middle) = (area.pool.as_str(), area.center);
-        let call = self.scripts.on_fleet(&scripts::NEAR, tenant).arg(pool);
-        let call = call.arg(middle.lon()).arg(middle.lat()).arg(area.radius_m + IMPRECISE_M).arg(area.limit);
-        let call = call.arg(beyond_date_line(area).unwrap_or_default());
-        read_all(&texts(self.ask(tenant, call).await?)?)
+        self.waiting_near(tenant, area).await
     }
 
     async fn board(&self, actor: &Actor, boarding: &Boarding) -> Result<Boarded, Error> {

@@ -75,6 +75,13 @@ pub(super) fn state_of(letter: &str) -> Option<PassengerState> {
     PassengerState::ALL.into_iter().find(|state| self::letter(*state) == letter)
 }
 
+/// Whether a record is of somebody who waits, and whose wait is not over at `now_ms`.
+pub(super) fn waits(text: &str, now_ms: u64) -> bool {
+    let mut head = text.splitn(4, '|');
+    head.next() == Some("w")
+        && head.nth(1).is_some_and(|ends| ends.parse().map_or(ends.is_empty(), |ends: u64| ends > now_ms))
+}
+
 /// Reads a record.
 pub(super) fn read(text: &str) -> Result<Passenger, Error> {
     read_parts(text).ok_or(Error::Unreadable { what: "passenger" })

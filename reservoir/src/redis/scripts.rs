@@ -52,8 +52,6 @@ pub(super) static EXPIRE: Change = change!("scripts/expire.lua");
 pub(super) static PUT_VEHICLE: Change = change!("scripts/put_vehicle.lua");
 /// Reads a vehicle and who is on board.
 pub(super) static VEHICLE: Script = Script::new(include_str!("scripts/vehicle.lua"));
-/// Finds who waits in an area.
-pub(super) static NEAR: Script = Script::new(include_str!("scripts/near.lua"));
 /// Reads passengers by id.
 pub(super) static LIST: Script = Script::new(include_str!("scripts/list.lua"));
 /// Puts a fleet on the list of those to look at: on the list of fleets.
@@ -70,7 +68,7 @@ mod tests {
 
     #[test]
     fn every_key_of_a_script_is_the_fleet_s() {
-        let mut all = vec![&VEHICLE, &NEAR, &LIST, &FLEETS_NOTE, &FLEETS_DUE];
+        let mut all = vec![&VEHICLE, &LIST, &FLEETS_NOTE, &FLEETS_DUE];
         all.extend(CHANGES.iter().map(|change| change.noting(true)));
         // Variables of the scripts that hold such names.
         let named =
