@@ -81,6 +81,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.send_frame(Message::text(as_text(self.sent, message))).await;
     }
 
+    /// As [`Peer::send`]; whether the client is still there.
+    pub(crate) async fn try_send(&mut self, message: Value) -> bool {
+        self.sent += 1;
+        let frame = Message::text(as_text(self.sent, message));
+        // A client that reads slowly may take its time.
+        timeout(Duration::from_secs(60), self.socket.send(frame)).await.is_ok_and(|sent| sent.is_ok())
+    }
+
+    /// The next message from a client that may say nothing for long; `None` if it has gone.
+    pub(crate) async fn hear(&mut self) -> Option<Value> {
+        loop {
+            match self.socket.next().await?.ok()? {
+                Message::Text(text) => return Some(serde_json::from_str(&text).expect("it sends JSON")),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Says goodbye to a client that may have gone.
+    pub(crate) async fn shut(&mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        let closing = self.socket.close(Some(frame));
+        timeout(Duration::from_secs(60), closing).await.ok();
+    }
+
     pub(crate) fn into_socket(self) -> WebSocketStream<S> {
         self.socket
     }

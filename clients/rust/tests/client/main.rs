@@ -1,5 +1,6 @@
 //! The client against a node that plays a script, over real sockets on loopback.
 
+mod cluster;
 mod connecting;
 mod deadlines;
 mod delivering;
@@ -11,3 +12,4 @@ mod questions;
 mod queueing;
 mod reconnecting;
 mod resuming;
+mod storm;

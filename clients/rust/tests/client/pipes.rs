@@ -63,6 +63,11 @@ pub(crate) fn config() -> ClientConfig {
 }
 
 impl Pipes {
+    /// The next one who dials, however long that takes; `None` when the client has ended.
+    pub(crate) async fn next_arrival(&mut self) -> Option<Arrival> {
+        self.arrivals.recv().await
+    }
+
     /// The next one who dials.
     pub(crate) async fn arrival(&mut self) -> Arrival {
         timeout(ARRIVAL_MAX, self.arrivals.recv()).await.expect("a client comes").expect("there is a client")
