@@ -55,7 +55,7 @@ impl Log {
     /// How it goes on behind a position, and from which number.
     fn resume(&self, position: &Value) -> (Value, u64) {
         let offset = position["offset"].as_u64().expect("a number");
-        let (recovered, reason, from) = if position["epoch"] != self.epoch.to_string() {
+        let (recovered, reason, from) = if position["epoch"].as_str() != Some(&self.epoch.to_string()) {
             (false, json!("epoch"), self.top())
         } else if offset < self.trimmed {
             (false, json!("trimmed"), self.trimmed)

@@ -24,7 +24,7 @@ struct Seed(u64);
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("the seed was {}", self.0);
+            eprintln!("the seed was {}", self.0);
         }
     }
 }
