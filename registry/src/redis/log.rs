@@ -132,7 +132,7 @@ impl Log for RedisLog {
         let call = call.arg(self.store.deadline_ms().await?).arg(&*life);
         let call = self.store.log.keeps(call, topic).arg(format!("{source}|{id}")).arg(body.as_ref());
         let call = match audience {
-            Audience::Followers => call.arg(keys.channel(tenant, topic)).arg(logged::head(tenant, topic)),
+            Audience::Followers => call.arg(logged::head(tenant, topic)),
             Audience::Holders => call,
         };
         let answer = self.store.links.of((tenant, topic)).write_one(call).await?;

@@ -6,23 +6,33 @@ use std::sync::OnceLock;
 /// appending to such a key.
 #[derive(Debug)]
 pub struct Script {
-    text: &'static str,
+    parts: [&'static str; 3],
+    text: OnceLock<String>,
     hash: OnceLock<String>,
 }
 
 impl Script {
     /// A script of this text.
     pub const fn new(text: &'static str) -> Self {
-        Self { text, hash: OnceLock::new() }
+        Self::of_parts([text, "", ""])
+    }
+
+    const fn of_parts(parts: [&'static str; 3]) -> Self {
+        Self { parts, text: OnceLock::new(), hash: OnceLock::new() }
+    }
+
+    /// A script that appends to logs, behind what is said first. See `scripts/log.lua` for what it finds there.
+    pub const fn appending(first: &'static str, text: &'static str) -> Self {
+        Self::of_parts([first, include_str!("scripts/log.lua"), text])
     }
 
     /// What Redis runs.
-    pub fn text(&self) -> &'static str {
-        self.text
+    pub fn text(&self) -> &str {
+        self.text.get_or_init(|| self.parts.concat())
     }
 
     pub(super) fn hash(&self) -> &str {
-        self.hash.get_or_init(|| redis::Script::new(self.text).get_hash().to_owned())
+        self.hash.get_or_init(|| redis::Script::new(self.text()).get_hash().to_owned())
     }
 }
 
@@ -83,23 +93,16 @@ pub(super) static ORDER_ANNOUNCED: Script = Script::new(include_str!("scripts/or
 /// Notes and answers who looks at an order: on an order.
 pub(super) static ORDER_VIEW: Script = Script::new(include_str!("scripts/order_view.lua"));
 
-/// The text of a script of logs: what they share, and then its own.
-macro_rules! of_a_log {
-    ($file:literal) => {
-        Script::new(concat!(include_str!("scripts/log.lua"), include_str!($file)))
-    };
-}
-
 /// The life of what Redis holds: on the life.
-pub(super) static LOG_LIFE: Script = of_a_log!("scripts/log_life.lua");
+pub(super) static LOG_LIFE: Script = Script::appending("", include_str!("scripts/log_life.lua"));
 /// Stores a message and tells of it: on a topic.
-pub(super) static LOG_APPEND: Script = of_a_log!("scripts/log_append.lua");
+pub(super) static LOG_APPEND: Script = Script::appending("", include_str!("scripts/log_append.lua"));
 /// Reads what follows an offset: on a topic.
 pub(super) static LOG_READ: Script = Script::new(include_str!("scripts/log_read.lua"));
 /// Begins another epoch: on a topic.
-pub(super) static LOG_EPOCH: Script = of_a_log!("scripts/log_epoch.lua");
+pub(super) static LOG_EPOCH: Script = Script::appending("", include_str!("scripts/log_epoch.lua"));
 /// Lets a log be remembered for as long again: on a topic.
-pub(super) static LOG_KEEP: Script = of_a_log!("scripts/log_keep.lua");
+pub(super) static LOG_KEEP: Script = Script::appending("", include_str!("scripts/log_keep.lua"));
 
 /// All of them; each new connection makes sure that Redis knows them.
 pub(super) static ALL: [&Script; 26] = [

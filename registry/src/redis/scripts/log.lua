@@ -17,14 +17,14 @@ local function history()
   return replica
 end
 
-local function ms(time) return time[1] * 1000 + math.floor(time[2] / 1000) end
+local function clock_ms(time) return time[1] * 1000 + math.floor(time[2] / 1000) end
 
 -- The first epoch of a log that begins now, or another one.
-local function first_epoch(life, time) return string.format('%s-%s.%x', life, history(), ms(time)) end
+local function first_epoch(life, time) return string.format('%s-%s.%x', life, history(), clock_ms(time)) end
 local function next_epoch(life, time) return string.format('%s.%x', first_epoch(life, time), time[2]) end
 
 -- Everything of a topic lives for its age, at least, from any moment before this is due again.
-local function keep(base, meta, age)
+local function keep_topic(base, meta, age)
   local ttl = string.format('%.0f', age * 1.25 + 1000)
   redis.call('SET', base .. ':meta', meta, 'PX', string.format('%.0f', math.max(REMEMBERED, 2 * age) + age / 4))
   redis.call('PEXPIRE', base .. ':log', ttl)
@@ -41,7 +41,7 @@ end
 -- offset, and whether it was known. Numbers are written with `%d`: as Lua writes them by itself takes longer
 -- than most of what is done here.
 local function append(base, body, id, time, life, messages_max, bytes_max, age)
-  local now, ids, list = ms(time), base .. ':ids', base .. ':log'
+  local now, ids, list = clock_ms(time), base .. ':ids', base .. ':log'
   local stamp, due = string.format('%d', now), false
   local meta = redis.call('GET', base .. ':meta')
   local epoch, top, bytes, lost, kept, turned, turned_at
@@ -85,11 +85,11 @@ local function append(base, body, id, time, life, messages_max, bytes_max, age)
   end
 
   meta = string.format('%s|%s|%d|%s|%s|%s|%s', epoch, offset, bytes, lost, kept, turned, turned_at)
-  if due then keep(base, meta, age) else redis.call('SET', base .. ':meta', meta, 'KEEPTTL') end
+  if due then keep_topic(base, meta, age) else redis.call('SET', base .. ':meta', meta, 'KEEPTTL') end
   return epoch, offset, false
 end
 
--- Tells the followers; `head` is what the announcement begins with.
-local function tell_logged(channel, head, epoch, offset, body)
-  redis.call('PUBLISH', channel, head .. string.char(#epoch) .. epoch .. string.char(#offset) .. offset .. body)
+-- Tells the followers; `head` is what a message of a log begins with on the bus. Keys and channel have one name.
+local function tell_logged(base, head, epoch, offset, body)
+  redis.call('PUBLISH', base, head .. string.char(#epoch) .. epoch .. string.char(#offset) .. offset .. body)
 end

@@ -1,7 +1,7 @@
 -- KEYS topic; ARGV deadline ms of this clock, the epoch that can't go on, life. Begins another, unless somebody
 -- has. Answers the meta (empty: there is no log), or nothing: past the deadline.
 local time = redis.call('TIME')
-if ms(time) > tonumber(ARGV[1]) then return false end
+if clock_ms(time) > tonumber(ARGV[1]) then return false end
 local meta = redis.call('GET', KEYS[1] .. ':meta')
 if not meta then return '' end
 local epoch, rest = string.match(meta, '^([^|]*)(.*)$')

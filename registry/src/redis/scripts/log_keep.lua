@@ -3,5 +3,5 @@
 local meta = redis.call('GET', KEYS[1] .. ':meta')
 if not meta then return 0 end
 local front, back = string.match(meta, '^([^|]*|%d+|%d+|%a|)%d+(|%d+|%d+)$')
-keep(KEYS[1], string.format('%s%d%s', front, ms(redis.call('TIME')), back), tonumber(ARGV[1]))
+keep_topic(KEYS[1], string.format('%s%d%s', front, clock_ms(redis.call('TIME')), back), tonumber(ARGV[1]))
 return 1

@@ -5,4 +5,4 @@ if not life then
   life = ARGV[1]
   redis.call('SET', KEYS[1], life)
 end
-return { life, history(), ms(redis.call('TIME')) }
+return { life, history(), clock_ms(redis.call('TIME')) }
