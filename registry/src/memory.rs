@@ -59,14 +59,14 @@ impl MemoryCluster {
     /// A cluster without nodes whose topics keep what `settings` say.
     pub fn with_log(settings: LogSettings) -> Arc<Self> {
         let exchange = Arc::<Exchange>::default();
-        let locks = LockTable::new();
+        let (locks, logs) = (LockTable::new(), Logs::new(settings, &exchange));
         Arc::new(Self {
             shared: Mutex::default(),
             changes: Changes::default(),
             orders: MemoryOrders::new(&locks, &exchange),
             locks,
-            logs: Logs::new(settings, &exchange),
-            commons: Commons::new(Arc::clone(&exchange)),
+            commons: Commons::new(Arc::clone(&exchange), Arc::clone(&logs)),
+            logs,
             exchange,
             reachable: watch::Sender::new(true),
         })

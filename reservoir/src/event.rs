@@ -1,5 +1,5 @@
-//! What is announced of a change: one envelope for the pool's topic, and a copy of it for the namespace of
-//! pools of that kind, which spares those who follow the pool. Pure: values in, bytes out.
+//! What is announced of a change: one envelope for the log of the pool's topic, and a copy of it for the namespace
+//! of pools of that kind, which spares those who follow the pool. Pure: values in, bytes out.
 //!
 //! Scripts put the events of single passengers together themselves, from the same parts: see [`after_id`].
 
@@ -122,13 +122,11 @@ impl Event {
         close(&mut commuters);
     }
 
-    /// The two announcements that carry it: to the pool's followers, and to the other followers of the kind.
-    pub(crate) fn announcements(self, tenant: &Tenant) -> [Announcement; 2] {
-        let Self { pool, body } = self;
-        let namespace = Topic::of("namespace", pool.kind().namespace()).expect("a constant topic");
-        let announcement =
-            |topic, spared| Announcement { tenant: tenant.clone(), topic, spared, body: Bytes::clone(&body) };
-        [announcement(pool.topic().clone(), None), announcement(namespace, Some(pool.topic().clone()))]
+    /// What those followers of the kind are told who do not follow the pool.
+    pub(crate) fn copy(&self, tenant: &Tenant) -> Announcement {
+        let topic = Topic::of("namespace", self.pool.kind().namespace()).expect("a constant topic");
+        let spared = Some(self.pool.topic().clone());
+        Announcement { tenant: tenant.clone(), topic, spared, body: Bytes::clone(&self.body) }
     }
 }
 

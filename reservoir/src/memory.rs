@@ -89,8 +89,9 @@ impl MemoryRepository {
 
     /// Announces; called under the lock.
     fn announce(&self, tenant: &Tenant, events: impl IntoIterator<Item = Event>) {
-        for announcement in events.into_iter().flat_map(|event| event.announcements(tenant)) {
-            self.commons.announce(&announcement);
+        for event in events {
+            self.commons.append(tenant, event.pool.topic(), &event.body);
+            self.commons.announce(&event.copy(tenant));
         }
     }
 

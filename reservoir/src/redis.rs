@@ -13,6 +13,7 @@
 //! | `v:ID` | string | seats, and on a second line what else was said of a vehicle |
 //! | `v:ID:on` | zset | who is on board, in the order of boarding |
 //! | `fence` | string | the last fence given |
+//! | `POOL:meta`, `POOL:log` | | the log of a pool's topic: see the registry |
 //! | `versions`, `outbox`, .. | | how often a pool changed: see `cache`; what a store behind the cluster has to get: see `outbox` |
 //!
 //! A script that comes behind its deadline does nothing: the asker has given up by then. One that ran though
@@ -30,7 +31,6 @@ use signalbox_protocol::fleet::{Manifest, NewVehicle, Passenger, Pool, Vehicle};
 use signalbox_protocol::timestamp::{self, Timestamp};
 use signalbox_protocol::{PassengerId, Tenant, VehicleId};
 use signalbox_registry::Error as RegistryError;
-use signalbox_registry::bus::Announcement;
 use signalbox_registry::redis::{Call, Scripts};
 
 use self::answer::{Answer, texts};
@@ -45,6 +45,9 @@ use crate::{Actor, Error};
 
 /// How much further than asked the index is searched: it is that imprecise.
 const IMPRECISE_M: f64 = 1.0;
+
+/// The kinds of topics in which pools are told of.
+const POOL_KINDS: [&str; 2] = ["route", "depot"];
 
 /// The last digits of an id, which scripts fill in.
 const ID_COUNTED_CHARS: usize = 4;
@@ -70,8 +73,9 @@ impl RedisRepository {
     /// A script that changes the fleet.
     async fn change(&self, change: &'static Change, tenant: &Tenant) -> Result<Call, Error> {
         let deadline = self.scripts.deadline_ms().await?;
+        let terms = self.scripts.log_terms(tenant, &POOL_KINDS).await?;
         let script = change.noting(self.noted.as_ref() == Some(tenant));
-        Ok(self.scripts.on_fleet(script, tenant).arg(deadline).arg(tenant.as_str()))
+        Ok(self.scripts.on_fleet(script, tenant).arg(deadline).arg(terms))
     }
 
     /// A script that changes passengers and tells of each.
@@ -118,14 +122,13 @@ impl Repository for RedisRepository {
         let tenant = &actor.tenant;
         let records: Vec<_> = passengers.iter().map(record::write).collect();
         let events = Event::spawned(told(actor), &passengers);
-        let announcements: Vec<_> =
-            events.into_iter().flat_map(|event| event.announcements(tenant)).collect();
         // Before the push: a fleet that is looked at in vain does no harm, one that never is would.
         self.note(tenant, passengers.iter().filter_map(|passenger| passenger.expires_at).min()).await?;
         let call = self.change(&scripts::PUSH, tenant).await?.arg(passengers.len());
         let call = passengers.iter().zip(&records).fold(call, pushed);
-        let announced = |call: Call, told: &Announcement| call.arg(told.topic.as_str()).arg(told.encode());
-        let call = announcements.iter().fold(call, announced);
+        let call = events.iter().fold(call, |call, event| {
+            call.arg(event.pool.as_str()).arg(event.body.as_ref()).arg(event.copy(tenant).encode())
+        });
         let answer = self.write(tenant, call).await?;
         match answer.what() {
             "done" => Ok(()),

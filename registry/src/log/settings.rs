@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use signalbox_protocol::Topic;
-
 /// What a topic keeps. Whatever comes first ends a message; the newest stays however long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -33,8 +31,8 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    /// What a topic keeps.
-    pub fn of(&self, topic: &Topic) -> Retention {
-        self.by_kind.get(topic.kind()).copied().unwrap_or(self.others)
+    /// What topics of a kind keep.
+    pub fn of(&self, kind: &str) -> Retention {
+        self.by_kind.get(kind).copied().unwrap_or(self.others)
     }
 }

@@ -6,7 +6,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+use signalbox_protocol::control::Position;
+use signalbox_protocol::{Tenant, Topic};
+
 use super::bus::Exchange;
+use super::log::Logs;
 use crate::bus::Announcement;
 use crate::mutex::lock;
 
@@ -17,6 +22,7 @@ type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 pub struct Commons {
     values: Arc<Mutex<Values>>,
     exchange: Arc<Exchange>,
+    logs: Arc<Logs>,
 }
 
 impl fmt::Debug for Commons {
@@ -26,8 +32,8 @@ impl fmt::Debug for Commons {
 }
 
 impl Commons {
-    pub(super) fn new(exchange: Arc<Exchange>) -> Self {
-        Self { values: Arc::default(), exchange }
+    pub(super) fn new(exchange: Arc<Exchange>, logs: Arc<Logs>) -> Self {
+        Self { values: Arc::default(), exchange, logs }
     }
 
     /// The one value of this type, made at the first call.
@@ -40,5 +46,10 @@ impl Commons {
     /// Tells every node that follows the topic, in the order of the calls.
     pub fn announce(&self, announcement: &Announcement) {
         self.exchange.announce(announcement);
+    }
+
+    /// Stores a message that can't come again in the log of a group topic, and tells every node that follows it.
+    pub fn append(&self, tenant: &Tenant, topic: &Topic, body: &Bytes) -> Position {
+        self.logs.publish(tenant, topic, body)
     }
 }

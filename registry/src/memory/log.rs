@@ -58,7 +58,7 @@ impl Topics {
         for ((_, topic), kept) in &self.logs {
             // One that is in use now can wait.
             if let Ok(mut log) = kept.log.try_lock() {
-                log.let_go(settings.of(topic).age);
+                log.let_go(settings.of(topic.kind()).age);
             }
         }
     }
@@ -84,11 +84,20 @@ impl Logs {
         Arc::new(Self { topics, data_set, settings, exchange, born, forced })
     }
 
+    /// Stores a message that can't come again, and tells its followers.
+    pub(super) fn publish(&self, tenant: &Tenant, topic: &Topic, body: &Bytes) -> Position {
+        let chronicle = self.begun(tenant, topic);
+        let mut chronicle = lock(&chronicle);
+        let position = chronicle.push(body, self.settings.of(topic.kind()));
+        self.tell(tenant, topic, &position, body);
+        position
+    }
+
     /// Stores a message, unless it is there, and tells its followers; its place and whether it was there.
     fn append(&self, entry: &Entry) -> (Position, bool) {
         let chronicle = self.begun(&entry.tenant, &entry.topic);
         let mut chronicle = lock(&chronicle);
-        let retention = self.settings.of(&entry.topic);
+        let retention = self.settings.of(entry.topic.kind());
         let key = (entry.source.clone(), entry.id.clone());
         if let Some(position) = chronicle.known(&key) {
             return (position, true);
@@ -114,7 +123,7 @@ impl Logs {
         let mut topics = lock(&self.topics);
         topics.sweep_if_due(&self.settings);
         let kept = topics.logs.entry((tenant.clone(), topic.clone())).or_insert_with(|| {
-            let chronicle = Chronicle::new(self.first_epoch(), self.settings.of(topic).age);
+            let chronicle = Chronicle::new(self.first_epoch(), self.settings.of(topic.kind()).age);
             Kept { log: Arc::new(Mutex::new(chronicle)), touched: Instant::now() }
         });
         Arc::clone(&kept.log)
@@ -144,7 +153,7 @@ impl Logs {
 
     fn read(&self, tenant: &Tenant, topic: &Topic, after: &Position, limits: Limits) -> Read {
         match self.look(tenant, topic) {
-            Ok(log) => lock(&log).read(after, limits, self.settings.of(topic).age),
+            Ok(log) => lock(&log).read(after, limits, self.settings.of(topic.kind()).age),
             Err(head) => match judge(after, &head) {
                 Ok(()) => Read::Page(Page::empty(after, head)),
                 Err(reason) => Read::Broken { reason, head },

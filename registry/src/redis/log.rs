@@ -89,7 +89,7 @@ impl RedisLog {
     async fn keep(&self, topics: &[&(Tenant, Topic)]) {
         for (tenant, topic) in topics {
             let call = Call::script(&LOG_KEEP, &self.store.keys.of(Scope::Topic(tenant, topic)));
-            let call = call.arg(self.store.log.of(topic).age.as_millis() as u64);
+            let call = call.arg(self.store.log.of(topic.kind()).age.as_millis() as u64);
             if let Err(error) = self.store.links.of((tenant, topic)).write_one(call).await {
                 debug!(%error, "a log was not kept for longer");
                 return;
@@ -160,7 +160,7 @@ impl Log for RedisLog {
         if let Err(reason) = judge(after, &head) {
             return Ok(Read::Broken { reason, head });
         }
-        let age_ms = self.store.log.of(topic).age.as_millis() as u64;
+        let age_ms = self.store.log.of(topic.kind()).age.as_millis() as u64;
         Ok(stored.following(after, head, life.now_ms.saturating_sub(age_ms)))
     }
 

@@ -1,6 +1,7 @@
 //! What crates that build on this one do in the same Redis: scripts and commands of their own, on the keys
 //! of a fleet, by the same links and under the same deadlines.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::script::Script;
 use super::store::Store;
 use crate::Error;
 use crate::keys::Scope;
+use crate::log::Retention;
 
 /// A handle to the Redis of a cluster; clones are the same.
 #[derive(Debug, Clone)]
@@ -52,6 +54,20 @@ impl Scripts {
     /// [`Error::Unavailable`].
     pub async fn deadline_ms(&self) -> Result<u64, Error> {
         self.store.deadline_ms().await
+    }
+
+    /// What a script that appends to logs is told, `tenant|life|kind=messages,bytes,ms|..`: the life of what Redis holds,
+    /// and what topics of these kinds keep.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn log_terms(&self, tenant: &Tenant, kinds: &[&str]) -> Result<String, Error> {
+        let mut terms = format!("{tenant}|{}", self.store.life(tenant).await?);
+        for kind in kinds {
+            let Retention { messages_max, bytes_max, age } = self.store.log.of(kind);
+            let _ = write!(terms, "|{kind}={messages_max},{bytes_max},{}", age.as_millis());
+        }
+        Ok(terms)
     }
 
     /// The longest wait for an answer.

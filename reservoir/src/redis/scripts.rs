@@ -1,5 +1,5 @@
 //! The scripts. Each is one step that nothing can come between, in the slot of one tenant's fleet; those that
-//! change a fleet begin with `change.lua`.
+//! change a fleet begin with `change.lua`, behind what appends to logs.
 
 use signalbox_registry::redis::Script;
 
@@ -20,16 +20,16 @@ impl Change {
 macro_rules! change {
     ($file:literal) => {
         Change {
-            alone: Script::new(concat!(
-                "local noted = false\n",
-                include_str!("scripts/change.lua"),
-                include_str!($file)
-            )),
-            noting: Script::new(concat!(
-                "local noted = true\n",
-                include_str!("scripts/change.lua"),
-                include_str!($file)
-            )),
+            alone: Script::appending(
+                "local noted = false
+",
+                concat!(include_str!("scripts/change.lua"), include_str!($file)),
+            ),
+            noting: Script::appending(
+                "local noted = true
+",
+                concat!(include_str!("scripts/change.lua"), include_str!($file)),
+            ),
         }
     };
 }
@@ -70,16 +70,27 @@ mod tests {
     fn every_key_of_a_script_is_the_fleet_s() {
         let mut all = vec![&VEHICLE, &LIST, &FLEETS_NOTE, &FLEETS_DUE];
         all.extend(CHANGES.iter().map(|change| change.noting(true)));
-        // Variables of the scripts that hold such names.
-        let named =
-            ["key", "unpack(keys", "unpack(records", "keys[number]", "on_board", "due", "index", "vehicle"];
+        // Variables of the scripts that hold such names; the logs' are those of the pools.
+        let named = [
+            "base",
+            "ids",
+            "list",
+            "key",
+            "unpack(keys",
+            "unpack(records",
+            "keys[number]",
+            "on_board",
+            "due",
+            "index",
+            "vehicle",
+        ];
         for script in all {
             for call in script.text().split("redis.call(").skip(1) {
                 let mut args = call.split([',', ')']).map(str::trim);
                 let (command, key) = (args.next().unwrap_or_default(), args.next().unwrap_or_default());
                 let known = key.starts_with("KEYS[1]") || key.starts_with("fleet ..");
                 let by_name = named.iter().any(|name| key == *name || key.starts_with(&format!("{name} ..")));
-                assert!(command == "'TIME'" || known || by_name, "{command} on {key}");
+                assert!(matches!(command, "'TIME'" | "'INFO'") || known || by_name, "{command} on {key}");
             }
         }
     }

@@ -12,6 +12,7 @@ mod expiry;
 mod fences;
 mod lists;
 mod lives;
+mod logs;
 mod pushing;
 mod redis_only;
 mod retries;

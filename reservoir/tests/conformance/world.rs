@@ -8,6 +8,7 @@ use signalbox_protocol::fleet::{GeoPoint, NewVehicle, Passenger, PassengerState,
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{Agent, NodeId, PassengerId, RequestId, Tenant, Topic, VehicleId};
 use signalbox_registry::bus::Break;
+use signalbox_registry::log::{LogSettings, Retention};
 use signalbox_registry::redis::{RedisConfig, connect};
 use signalbox_registry::{Announcement, BusListener, Cluster, Logged, MemoryCluster, Parcel, ThisNode};
 use signalbox_reservoir::repository::{self, Alighting, Boarded, Boarding, Settings};
@@ -54,7 +55,7 @@ impl Clock {
 
 impl World {
     pub(crate) fn memory() -> Self {
-        Self { back_end: BackEnd::Memory(MemoryCluster::new()), clock: Clock::new() }
+        Self { back_end: BackEnd::Memory(MemoryCluster::with_log(log_settings())), clock: Clock::new() }
     }
 
     pub(crate) async fn redis() -> Self {
@@ -79,7 +80,14 @@ impl World {
 
 /// A configuration under which nothing is late, however busy the machine is.
 pub(crate) fn patient(server: &RedisServer) -> RedisConfig {
-    RedisConfig { command_timeout: SOON, ..RedisConfig::new(&server.url()) }
+    RedisConfig { command_timeout: SOON, log: log_settings(), ..RedisConfig::new(&server.url()) }
+}
+
+/// The logs of depots keep three messages.
+fn log_settings() -> LogSettings {
+    let others = Retention::default();
+    let depots = Retention { messages_max: 3, ..others };
+    LogSettings { by_kind: [("depot".to_owned(), depots)].into(), others }
 }
 
 fn this_node() -> Arc<ThisNode> {
@@ -271,7 +279,10 @@ impl BusListener for Heard {
         self.0.lock().unwrap().push(announcement);
     }
 
-    fn on_logged(&self, _: Logged) {}
+    fn on_logged(&self, logged: Logged) {
+        let Logged { tenant, topic, body, .. } = logged;
+        self.0.lock().unwrap().push(Announcement { tenant, topic, spared: None, body });
+    }
 
     fn on_break(&self, _: Break) {}
 }

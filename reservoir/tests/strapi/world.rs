@@ -264,7 +264,10 @@ impl BusListener for Heard {
         self.0.lock().unwrap().push(announcement);
     }
 
-    fn on_logged(&self, _: Logged) {}
+    fn on_logged(&self, logged: Logged) {
+        let Logged { tenant, topic, body, .. } = logged;
+        self.0.lock().unwrap().push(Announcement { tenant, topic, spared: None, body });
+    }
 
     fn on_break(&self, _: Break) {}
 }

@@ -1,10 +1,11 @@
 //! Which life of the data set a node knows, and what scripts that append have to be told.
 
+use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
 use redis::Value;
+use signalbox_protocol::Topic;
 use signalbox_protocol::control::Position;
-use signalbox_protocol::{Tenant, Topic};
 use uuid::Uuid;
 
 use crate::Error;
@@ -29,14 +30,14 @@ impl LogBook {
         Self { settings, life: Mutex::default() }
     }
 
-    /// What a topic keeps.
-    pub(crate) fn of(&self, topic: &Topic) -> Retention {
-        self.settings.of(topic)
+    /// What topics of a kind keep.
+    pub(crate) fn of(&self, kind: &str) -> Retention {
+        self.settings.of(kind)
     }
 
     /// Appends what a topic keeps to the arguments of a script.
     pub(crate) fn keeps(&self, call: Call, topic: &Topic) -> Call {
-        let Retention { messages_max, bytes_max, age } = self.of(topic);
+        let Retention { messages_max, bytes_max, age } = self.of(topic.kind());
         call.arg(messages_max).arg(bytes_max).arg(age.as_millis() as u64)
     }
 }
@@ -73,7 +74,7 @@ impl Store {
     /// Asks for the life, and then for something by the link of `name`.
     pub(crate) async fn look(
         &self,
-        name: (&Tenant, &Topic),
+        name: impl Hash,
         calls: impl IntoIterator<Item = Call>,
     ) -> Result<(Life, std::vec::IntoIter<Value>), Error> {
         let fresh = &Uuid::new_v4().simple().to_string()[..10];
@@ -86,7 +87,7 @@ impl Store {
     }
 
     /// The life that was told last; it may just have ended.
-    pub(crate) async fn life(&self, name: (&Tenant, &Topic)) -> Result<Arc<str>, Error> {
+    pub(crate) async fn life(&self, name: impl Hash) -> Result<Arc<str>, Error> {
         let known = lock(&self.log.life).clone();
         match known {
             Some(life) => Ok(life),

@@ -1,8 +1,9 @@
--- Stands before every script that changes a fleet, behind a line that says whether its changes are `noted`.
--- KEYS what the fleet's names begin with; ARGV 1 deadline
--- in ms of this clock, 2 tenant, and where passengers are told of: 3 all but the last four digits of the
--- messages' ids, 4 what stands between an id and the data, 5 the time as text. Answers 'late' behind the
--- deadline: whoever asked has given up, and may have asked again.
+-- Stands before every script that changes a fleet, behind a line that says whether its changes are `noted`, and
+-- behind what appends to logs.
+-- KEYS what the fleet's names begin with; ARGV 1 deadline in ms of this clock, 2 `tenant|life` and what the logs of
+-- each kind of pool keep, and where passengers are told of: 3 all but the last four digits of the messages' ids,
+-- 4 what stands between an id and the data, 5 the time as text. Answers 'late' behind the deadline: whoever asked
+-- has given up, and may have asked again.
 local fleet = KEYS[1] .. ':'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -35,12 +36,20 @@ local function changed(pool)
   redis.call('HINCRBY', fleet .. 'versions', pool, 1)
 end
 
--- Tells the followers of a pool that was `changed`, and those of its kind's namespace who do not follow the pool.
-local function publish(pool, message)
-  local copy = 'namespace:' .. string.match(pool, '^%a+') .. '-reservoir'
-  local head = '\2' .. text8(ARGV[2])
-  redis.call('PUBLISH', fleet .. pool, head .. text8(pool) .. '\0' .. message)
-  redis.call('PUBLISH', fleet .. copy, head .. text8(copy) .. text8(pool) .. message)
+local tenant, life
+
+-- Stores a message about a pool that was `changed` in the pool's log and tells its followers. Those of its kind's
+-- namespace who do not follow the pool get a copy, which may be given as it goes over the bus.
+local function publish(pool, message, copy)
+  local kind = string.match(pool, '^%a+')
+  if not tenant then tenant, life = string.match(ARGV[2], '^([^|]*)|([^|]*)') end
+  local messages_max, bytes_max, age = string.match(ARGV[2], '|' .. kind .. '=(%d+),(%d+),(%d+)')
+  local epoch, offset = append(fleet .. pool, message, nil, time, life,
+    tonumber(messages_max), tonumber(bytes_max), tonumber(age))
+  tell_logged(fleet .. pool, '\4' .. text8(tenant) .. text8(pool), epoch, offset, message)
+  local namespace = 'namespace:' .. kind .. '-reservoir'
+  redis.call('PUBLISH', fleet .. namespace,
+    copy or '\2' .. text8(tenant) .. text8(namespace) .. text8(pool) .. message)
 end
 
 local function quoted(text)

@@ -1,5 +1,5 @@
 -- ARGV 3 how many passengers; of each: id, pool, longitude, latitude, end of the wait or nothing, record; then
--- announcements, each behind its topic. Answers 'done', or 'exists' and who does; then nothing was changed.
+-- messages: of each its pool, itself, and the copy for the pool's namespace. Answers 'done', or 'exists' and who does; then nothing was changed.
 -- Several members go by one command; what one command takes is bounded by the stack of Lua.
 local count, AT_ONCE = tonumber(ARGV[3]), 3000
 
@@ -46,5 +46,5 @@ for pool, of_pool in pairs(pools) do
 end
 in_parts('ZADD', fleet .. 'all', all)
 in_parts('ZADD', fleet .. 'due', due)
-for at = 4 + count * 6, #ARGV, 2 do redis.call('PUBLISH', fleet .. ARGV[at], ARGV[at + 1]) end
+for at = 4 + count * 6, #ARGV, 3 do publish(ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
 return { 'done' }
