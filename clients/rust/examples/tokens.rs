@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use signalbox_client::{Client, ClientConfig, ClientState, RequestError, WhenFull};
+use signalbox_client::{Client, ClientConfig, RequestError, WhenFull};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,12 +26,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .when_full(WhenFull::Refuse);
     let service = Client::start(config);
 
-    let mut state = service.watch();
-    if *state.wait_for(|state| matches!(state, ClientState::Open | ClientState::Closed)).await?
-        == ClientState::Closed
-    {
-        return Err(service.closed().await.into());
-    }
+    service.opened().await?;
+    println!("connected");
 
     let spawned = json!({"commuter_id": "COM_1"});
     match service.emit_acked_within(Duration::from_secs(30), "commuter:spawned", spawned, "route:12").await {

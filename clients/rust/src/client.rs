@@ -148,6 +148,30 @@ impl Client {
         self.handle.shared.stats()
     }
 
+    /// Waits until the client is connected and its topics go on; returns at once if it is.
+    ///
+    /// # Errors
+    /// Why it ended, if it has.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn opened(&self) -> Result<(), Closed> {
+        let mut state = self.watch();
+        let settled = |state: &ClientState| matches!(state, ClientState::Open | ClientState::Closed);
+        // What is shared outlives the watch, so that it can't end early.
+        let open = state.wait_for(settled).await.is_ok_and(|state| *state == ClientState::Open);
+        if open { Ok(()) } else { Err(self.closed().await) }
+    }
+
+    /// Leaves the node of now and connects to the next address, at once. For whoever sees that a node is there and
+    /// does not do its work. Nothing happens while there is no connection.
+    pub fn reconnect(&self) {
+        let shared = &self.handle.shared;
+        if shared.state() == ClientState::Open {
+            shared.moves.notify_one();
+        }
+    }
+
     /// Waits for the end of the client: it was closed, or a node told it to stay away.
     ///
     /// # Cancel safety

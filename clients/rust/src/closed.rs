@@ -49,6 +49,9 @@ pub enum CloseCause {
     /// The node did not answer a `system:resume` within this time.
     #[error("the node did not resume the topics within {0:?}")]
     NotResumed(Duration),
+    /// This side left it for another node.
+    #[error("left for another node")]
+    Moved,
     /// The node said that it stops, and did not close the connection at the time that it named.
     #[error("the node stops and did not close the connection")]
     Drained,
@@ -70,6 +73,7 @@ impl Closed {
             | CloseCause::Silent(_)
             | CloseCause::Stalled(_)
             | CloseCause::NotResumed(_)
+            | CloseCause::Moved
             | CloseCause::Drained
             | CloseCause::Violation(_) => None,
             CloseCause::NotConnected(ref error) => match &**error {
@@ -114,6 +118,7 @@ impl From<CloseCause> for Closed {
             | CloseCause::Silent(_)
             | CloseCause::Stalled(_)
             | CloseCause::NotResumed(_)
+            | CloseCause::Moved
             | CloseCause::Drained => Advice::Reconnect,
             CloseCause::NotConnected(error) => error.advice(),
             CloseCause::ByClient | CloseCause::Violation(_) => Advice::GiveUp,

@@ -19,6 +19,7 @@ use crate::wire::WireConfig;
 pub struct ClientConfig {
     pub(crate) wire: WireConfig,
     pub(crate) urls: Vec<String>,
+    pub(crate) shuffles: bool,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) token: Token,
     pub(crate) reconnects: bool,
@@ -65,6 +66,7 @@ impl ClientConfig {
         Self {
             wire: WireConfig::new(url.clone()),
             urls: vec![url],
+            shuffles: true,
             query: Vec::new(),
             token: Token::default(),
             reconnects: true,
@@ -91,6 +93,13 @@ impl ClientConfig {
     #[must_use]
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
+        self
+    }
+
+    /// The addresses are tried in the order in which they were given.
+    #[must_use]
+    pub fn keep_order(mut self) -> Self {
+        self.shuffles = false;
         self
     }
 
@@ -260,7 +269,8 @@ impl ClientConfig {
     }
 
     pub(crate) fn endpoints(&self, rng: &mut Rng) -> Endpoints {
-        Endpoints::new(self.urls.clone(), rng)
+        let urls = self.urls.clone();
+        if self.shuffles { Endpoints::new(urls, rng) } else { Endpoints::in_order(urls) }
     }
 
     pub(crate) fn pace(&self, rng: Rng) -> Option<Pace> {

@@ -44,6 +44,8 @@ enum Event {
     Room,
     Session,
     Alarm,
+    /// A handle wants another node.
+    Move,
     Ended(Closed),
 }
 
@@ -61,6 +63,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             closed.cause,
             CloseCause::ByClient
                 | CloseCause::ByNode { .. }
+                | CloseCause::Moved
                 | CloseCause::Drained
                 | CloseCause::NotResumed(_)
         );
@@ -93,6 +96,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             },
             () = self.session.needs_attention() => Event::Session,
             () = alarm => Event::Alarm,
+            () = self.session.shared.moves.notified() => Event::Move,
         }
     }
 
@@ -109,6 +113,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 Ok(())
             }
             Event::Alarm => self.check_deadlines(),
+            Event::Move => Err(CloseCause::Moved.into()),
             Event::Ended(closed) => Err(closed),
         }
     }

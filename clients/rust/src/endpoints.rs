@@ -12,6 +12,11 @@ pub(crate) struct Endpoints {
 impl Endpoints {
     pub(crate) fn new(mut urls: Vec<String>, rng: &mut Rng) -> Self {
         rng.shuffle(&mut urls);
+        Self::in_order(urls)
+    }
+
+    /// Not shuffled.
+    pub(crate) fn in_order(urls: Vec<String>) -> Self {
         Self { urls, next: 0 }
     }
 

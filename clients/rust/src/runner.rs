@@ -90,7 +90,10 @@ impl<D: Dial> Runner<D> {
             let since = Instant::now();
             let patience = Patience { silence: silence_max, ..self.patience };
             let (closed, wire) = Connection::new(wire, &mut self.session, patience).run().await;
-            let told = self.session.leave_at().map(|at| at.saturating_duration_since(Instant::now()));
+            let told = match closed.cause {
+                CloseCause::Moved => Some(Duration::ZERO),
+                _ => self.session.leave_at().map(|at| at.saturating_duration_since(Instant::now())),
+            };
             let Some(pace) = self.pace.as_mut().filter(|_| comes_back(closed.advice, &mut self.road)) else {
                 return (closed, wire);
             };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use signalbox_protocol::control::Welcome;
 use signalbox_protocol::limits::MESSAGE_BYTES_MAX;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) outbox: Outbox,
     pub(crate) listeners: Listeners,
     pub(crate) counters: Counters,
+    /// Somebody wants the client to leave its node.
+    pub(crate) moves: Notify,
     state: watch::Sender<ClientState>,
     /// `None` when the client has ended.
     events: Mutex<Option<broadcast::Sender<Event>>>,
@@ -45,6 +47,7 @@ impl Shared {
             outbox,
             listeners,
             counters: Counters::default(),
+            moves: Notify::new(),
             state: watch::Sender::new(ClientState::Connecting),
             events: Mutex::new(Some(broadcast::Sender::new(EVENTS_MAX))),
             link: Mutex::default(),

@@ -45,7 +45,8 @@ async fn the_state_can_be_watched() {
     };
     assert_eq!(next().await, ClientState::Waiting);
     assert_eq!(next().await, ClientState::Connecting);
-    let (_peer, _) = pipes.resume().await;
+    let (opened, _peer) = tokio::join!(client.opened(), pipes.resume());
+    opened.unwrap();
     assert_eq!(next().await, ClientState::Open);
     sleep(SECOND).await;
     let stats = client.stats();
@@ -53,6 +54,7 @@ async fn the_state_can_be_watched() {
     assert!(stats.uptime > stats.connected && stats.uptime < 6 * SECOND, "{stats:?}");
     assert!(matches!(soon(client.close()).await.cause, CloseCause::ByClient));
     assert_eq!(next().await, ClientState::Closed);
+    assert!(client.opened().await.is_err());
 }
 
 /// The waits before the first attempts after a cut, when every attempt is refused.
@@ -257,4 +259,23 @@ async fn connecting_tries_every_address_once() {
     };
     let (client, _peer) = tokio::join!(soon(Client::connect_over(cluster(), dialer)), accepting);
     client.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_moves_when_it_is_told_to() {
+    let cluster = config().endpoint("ws://second/ws").keep_order();
+    let (dialer, mut pipes) = network(4_096);
+    let (client, mut peer) = pipes.connect(cluster, dialer).await;
+    let start = Instant::now();
+    client.reconnect();
+    assert_eq!(peer.receive_close().await, 1000);
+    let arrival = pipes.arrival().await;
+    assert_eq!((arrival.host.as_str(), start.elapsed()), ("second", Duration::ZERO));
+    client.reconnect();
+    let (mut peer, _) = arrival.accept().await;
+    peer.send(crate::fake_node::welcome()).await;
+    let resume = peer.receive().await;
+    peer.recover(&resume).await;
+    sleep(SECOND).await;
+    assert_eq!(client.stats().reconnects, 1, "while it was connecting there was nothing to leave");
 }

@@ -14,11 +14,13 @@ use super::shared::Shared;
 /// A dashboard that listens, in the pools' topics or in their namespace.
 #[derive(Debug)]
 pub(super) struct Listener {
-    link: Link,
-    /// What it joins; nothing if it hears the namespace.
-    topics: Vec<String>,
+    client: Client,
+    /// Whether it hears the namespace: copies, which nobody repeats.
+    hears_namespace: bool,
+    all: Subscription,
     shared: Arc<Shared>,
-    ear: (Client, Subscription),
+    /// Reconnects that are known as gaps.
+    reconnects: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,30 +29,36 @@ struct Batch {
 }
 
 impl Listener {
-    /// Connects and joins; from then on nothing is missed.
-    pub(super) async fn open(
-        mut link: Link,
-        topics: Vec<String>,
-        shared: Arc<Shared>,
-    ) -> Result<Self, NoLink> {
-        let ear = join(&mut link, &topics).await?;
-        Ok(Self { link, topics, shared, ear })
+    /// Connects and joins `topics`, if there are any; from then on what is missed is known.
+    pub(super) async fn open(mut link: Link, topics: &[String], shared: Arc<Shared>) -> Result<Self, NoLink> {
+        let (client, all) = link.listen().await?;
+        join(&mut link, topics).await?;
+        let reconnects = client.stats().reconnects;
+        Ok(Self { client, hears_namespace: topics.is_empty(), all, shared, reconnects })
     }
 
     /// Listens until it is dropped, or cannot any more.
     pub(super) async fn listen(mut self) -> Result<(), NoLink> {
         loop {
-            match self.ear.1.recv().await {
+            let next = self.all.recv().await;
+            self.count_reconnects();
+            match next {
                 Ok(message) => self.hear(&message),
                 Err(RecvError::Missed(_) | RecvError::Lost(_)) => self.gap(),
-                Err(RecvError::Closed(_)) => {
+                Err(RecvError::Closed(closed)) => {
                     self.gap();
-                    self.ear = match join(&mut self.link, &self.topics).await {
-                        Err(NoLink::GivenUp) => return Ok(()),
-                        ear => ear?,
-                    };
+                    return Err(closed.into());
                 }
             }
+        }
+    }
+
+    /// Of what is not durable something may be missing after each reconnect. They are counted before the first
+    /// message of the new connection comes.
+    fn count_reconnects(&mut self) {
+        let reconnects = self.client.stats().reconnects;
+        if std::mem::replace(&mut self.reconnects, reconnects) != reconnects && self.hears_namespace {
+            self.gap();
         }
     }
 
@@ -67,7 +75,7 @@ impl Listener {
         for facts in facts {
             let waited = self.waited(change, &facts);
             let announced = Announced { message_id: message.id.clone(), change, facts };
-            self.shared.audit().announced(self.hears_namespace(), &announced);
+            self.shared.audit().announced(self.hears_namespace, &announced);
             if let Some(waited) = waited {
                 self.shared.tally().waited.record(waited);
             }
@@ -77,7 +85,7 @@ impl Listener {
     /// How long a passenger waited whom a vehicle of this fleet picks up.
     fn waited(&self, change: Change, facts: &Facts) -> Option<Duration> {
         let own = facts.vehicle_id.as_ref().is_some_and(|vehicle| self.shared.audit().owns(vehicle));
-        if change != Change::PickedUp || !own || self.hears_namespace() {
+        if change != Change::PickedUp || !own || self.hears_namespace {
             return None;
         }
         let (spawned, boarded) = (facts.spawned_at?.0, facts.boarded_at?.0);
@@ -86,24 +94,19 @@ impl Listener {
 
     fn gap(&self) {
         let mut audit = self.shared.audit();
-        let stream = if self.hears_namespace() { &mut audit.namespace } else { &mut audit.pools };
+        let stream = if self.hears_namespace { &mut audit.namespace } else { &mut audit.pools };
         stream.gaps += 1;
-    }
-
-    fn hears_namespace(&self) -> bool {
-        self.topics.is_empty()
     }
 }
 
-async fn join(link: &mut Link, topics: &[String]) -> Result<(Client, Subscription), NoLink> {
+async fn join(link: &mut Link, topics: &[String]) -> Result<(), NoLink> {
+    if topics.is_empty() {
+        return Ok(());
+    }
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
     loop {
-        let (client, all) = link.listen().await?;
-        if topics.is_empty() {
-            return Ok((client, all));
-        }
-        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        match client.subscribe(topics.as_slice()).await {
-            Ok(_) => return Ok((client, all)),
+        match link.client().await?.subscribe(topics.as_slice()).await {
+            Ok(_) => return Ok(()),
             Err(error) if is_final(&error) => return Err(error.into()),
             Err(_) => {}
         }

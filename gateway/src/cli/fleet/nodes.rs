@@ -41,11 +41,19 @@ impl Nodes {
         Ok(())
     }
 
-    /// How the agent connects to the node of that number; numbers go round.
+    /// How the agent connects, to the node of that number first; numbers go round.
     pub(super) fn socket(&self, number: usize, agent: (&str, &str), namespace: Option<&str>) -> ClientConfig {
-        let authority = self.urls[number % self.urls.len()].authority().map(ToString::to_string);
         let namespace = namespace.map(|name| format!("/{name}")).unwrap_or_default();
-        ClientConfig::new(format!("ws://{}/ws{namespace}", authority.unwrap_or_default()))
+        let address = |url: &Uri| {
+            let authority = url.authority().map(ToString::to_string).unwrap_or_default();
+            format!("ws://{authority}/ws{namespace}")
+        };
+        let (before, from) = self.urls.split_at(number % self.urls.len());
+        let mut addresses = from.iter().chain(before).map(address);
+        let config = ClientConfig::new(addresses.next().unwrap_or_default());
+        addresses
+            .fold(config, ClientConfig::endpoint)
+            .keep_order()
             .query("tenant", &self.tenant)
             .query("agent_type", agent.0)
             .query("agent_id", agent.1)

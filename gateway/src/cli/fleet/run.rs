@@ -66,7 +66,7 @@ pub(super) async fn run(args: &FleetArgs, routes: Vec<Route>) -> anyhow::Result<
     let seconds = begun.elapsed().as_secs_f64();
     breakdowns.extend(run.compare(&vehicles).await);
     breakdowns.extend(deaf(&mut listeners));
-    let lost = vehicles.iter().map(|vehicle| vehicle.link.lost).sum();
+    let lost = vehicles.iter().map(|vehicle| vehicle.link.lost()).sum();
     let driven_m = vehicles.iter().map(|vehicle| vehicle.conductor.driven_m()).sum();
     let mut summary = {
         let (audit, tally) = (shared.audit(), shared.tally());
@@ -100,7 +100,7 @@ impl Run {
         {
             let id = format!("{}-{}", self.name, if at == 0 { "pools" } else { "namespace" });
             let link = self.link(("dashboard", &id), namespace, at);
-            let listener = Listener::open(link, topics, Arc::clone(&self.shared)).await?;
+            let listener = Listener::open(link, &topics, Arc::clone(&self.shared)).await?;
             listeners.spawn(listener.listen());
         }
         Ok(listeners)
