@@ -44,7 +44,7 @@ pub(crate) enum Scope<'a> {
     Session(&'a Tenant, &'a SessionId),
     /// A lock and its line.
     Lock(&'a Tenant, &'a Resource),
-    /// An order, and its lock.
+    /// An order, its lock, and its topic as for [`Scope::Topic`].
     Order(&'a Tenant, &'a OrderId),
     /// A tenant's fleet: one key, with which the names of all others begin.
     Fleet(&'a Tenant),
@@ -92,7 +92,10 @@ impl Keys {
             }
             Scope::Order(tenant, order_id) => {
                 let order = format!("{}:{{{tenant}:order:{order_id}}}", self.prefix);
-                ["accepted", "viewers", "lock"].map(|name| format!("{order}:{name}")).into()
+                let mut keys: Vec<_> =
+                    ["accepted", "viewers", "lock"].map(|name| format!("{order}:{name}")).into();
+                keys.push(order);
+                keys
             }
             Scope::Fleet(tenant) => vec![self.fleet(tenant)],
             Scope::Fleets => vec![format!("{}:fleets", self.prefix)],
@@ -284,6 +287,7 @@ mod tests {
         let lock = keys.of(Scope::Lock(&tenant, &Resource::from(&topic)));
         let order = keys.of(Scope::Order(&tenant, &order));
         assert_eq!(order.as_slice()[2], lock.as_slice()[0], "the lock and the newest fence");
+        assert_eq!(keys.of(Scope::Topic(&tenant, &topic)).as_slice(), &order.as_slice()[3..]);
         assert_eq!(slot(&keys.channel(&tenant, &topic)), slot(&order.as_slice()[0]));
     }
 

@@ -63,7 +63,7 @@ impl MemoryCluster {
         Arc::new(Self {
             shared: Mutex::default(),
             changes: Changes::default(),
-            orders: MemoryOrders::new(&locks, &exchange),
+            orders: MemoryOrders::new(&locks, &logs),
             locks,
             commons: Commons::new(Arc::clone(&exchange), Arc::clone(&logs)),
             logs,

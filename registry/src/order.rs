@@ -1,6 +1,7 @@
 //! Orders: who is looking at one, and who has accepted it.
 //!
-//! An acceptance is written once, in the same step in which everybody is told. It needs no lock; but who holds
+//! An acceptance is written once, in the same step in which everybody is told and in which that is stored in the
+//! log of the order. It needs no lock; but who holds
 //! the lock `order:ID` keeps others from accepting meanwhile, and both count their fences in one row.
 
 use std::time::Duration;
@@ -100,8 +101,8 @@ pub trait Orders: Send + Sync + std::fmt::Debug {
     /// Who is looking at an order.
     async fn viewers(&self, tenant: &Tenant, order_id: &OrderId) -> Result<Viewers, Error>;
 
-    /// Accepts an order, unless somebody else has or holds its lock. In the same step the event is announced
-    /// to the followers of `order:ID`, those on this node included.
+    /// Accepts an order, unless somebody else has or holds its lock. In the same step the event is stored in the log
+    /// of `order:ID`, and its followers are told, those on this node included.
     async fn accept(&self, acceptance: &Acceptance) -> Result<Accepted, Error>;
 
     /// The acceptance of an order was told to whoever else has to know.

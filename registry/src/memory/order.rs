@@ -8,9 +8,8 @@ use bytes::Bytes;
 use signalbox_protocol::{Agent, OrderId, RequestId, Tenant};
 use tokio::time::Instant;
 
-use super::bus::Exchange;
 use super::lock::LockTable;
-use crate::bus::Announcement;
+use super::log::Logs;
 use crate::mutex::lock;
 use crate::order::{
     ACCEPTED_KEPT, Acceptance, AcceptanceDenied, Accepted, VIEWED, VIEWERS_MAX, Viewers, topic,
@@ -87,13 +86,13 @@ impl Table {
 pub(super) struct MemoryOrders {
     table: Mutex<Table>,
     locks: Arc<LockTable>,
-    exchange: Arc<Exchange>,
+    logs: Arc<Logs>,
 }
 
 impl MemoryOrders {
-    pub(super) fn new(locks: &Arc<LockTable>, exchange: &Arc<Exchange>) -> Arc<Self> {
-        let (locks, exchange) = (Arc::clone(locks), Arc::clone(exchange));
-        Arc::new(Self { table: Mutex::default(), locks, exchange })
+    pub(super) fn new(locks: &Arc<LockTable>, logs: &Arc<Logs>) -> Arc<Self> {
+        let (locks, logs) = (Arc::clone(locks), Arc::clone(logs));
+        Arc::new(Self { table: Mutex::default(), locks, logs })
     }
 
     /// Writes the acceptance down if it is the first.
@@ -147,8 +146,7 @@ impl Orders for MemoryOrders {
     async fn accept(&self, acceptance: &Acceptance) -> Result<Accepted, Error> {
         let accepted = self.write_once(acceptance);
         if let Accepted::Accepted { first: true, event: Some(event), .. } = &accepted {
-            let (tenant, topic) = (acceptance.tenant.clone(), topic(&acceptance.order_id));
-            self.exchange.announce(&Announcement { tenant, topic, spared: None, body: event.clone() });
+            self.logs.publish(&acceptance.tenant, &topic(&acceptance.order_id), event);
         }
         Ok(accepted)
     }

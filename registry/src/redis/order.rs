@@ -1,5 +1,5 @@
-//! Orders in Redis: each step is one script in the slot of `order:ID`, which the lock of that name, its fence
-//! and the channel of the order share.
+//! Orders in Redis: each step is one script in the slot of `order:ID`, which the lock of that name, its fence, and
+//! the log and the channel of the order share.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::call::{Call, read};
 use super::lock::claim;
 use super::script::{ORDER_ACCEPT, ORDER_ANNOUNCED, ORDER_VIEW, Script};
 use super::store::Store;
-use crate::bus::announce;
+use crate::bus::logged;
 use crate::keys::Scope;
 use crate::order::{Acceptance, AcceptanceDenied, Accepted, VIEWERS_MAX, Viewers, topic};
 use crate::{Error, Orders};
@@ -66,11 +66,12 @@ impl Orders for RedisOrders {
 
     async fn accept(&self, acceptance: &Acceptance) -> Result<Accepted, Error> {
         let Acceptance { tenant, order_id, by, subject, request_id, event: [front, back] } = acceptance;
-        let (deadline_ms, topic) = (self.store.deadline_ms().await?, topic(order_id));
+        let (life, topic) = (self.store.life((tenant, order_id)).await?, topic(order_id));
+        let deadline_ms = self.store.deadline_ms().await?;
         let args = |call: Call| {
             let call = call.arg(deadline_ms).arg(by.as_str()).arg(claim(subject, request_id.as_ref()));
-            let call = call.arg(self.store.keys.channel(tenant, &topic));
-            call.arg(announce::head(tenant, topic.as_str(), "")).arg(front.as_ref()).arg(back.as_ref())
+            let call = self.store.log.keeps(call.arg(&*life), &topic);
+            call.arg(logged::head(tenant, &topic)).arg(front.as_ref()).arg(back.as_ref())
         };
         read_accepted(self.run(&ORDER_ACCEPT, (tenant, order_id), args).await?)
     }

@@ -87,7 +87,7 @@ pub(super) static LOCK_TEND: Script = of_a_lock!("scripts/lock_tend.lua");
 pub(super) static LOCK_INSPECT: Script = Script::new(include_str!("scripts/lock_inspect.lua"));
 
 /// Accepts an order once and tells its followers: on an order.
-pub(super) static ORDER_ACCEPT: Script = Script::new(include_str!("scripts/order_accept.lua"));
+pub(super) static ORDER_ACCEPT: Script = Script::appending("", include_str!("scripts/order_accept.lua"));
 /// Notes that an acceptance was told to all: on an order.
 pub(super) static ORDER_ANNOUNCED: Script = Script::new(include_str!("scripts/order_announced.lua"));
 /// Notes and answers who looks at an order: on an order.

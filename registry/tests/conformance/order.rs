@@ -11,12 +11,14 @@ use signalbox_testkit::eventually;
 use tokio::task::JoinSet;
 
 use crate::lock::{ask, request_id};
+use crate::log::entries;
 use crate::on_both;
 use crate::world::{Node, SOON, World, agent, deliver, tenant, topic};
 
 on_both!(
     an_order_is_accepted_once,
     everybody_who_follows_is_told_once,
+    an_acceptance_can_be_read_again,
     of_a_crowd_one_accepts,
     another_agents_lock_keeps_an_order_from_being_accepted,
     an_acceptance_counts_its_fence_with_the_lock,
@@ -76,10 +78,9 @@ impl Node {
         self.cluster.bus.subscribe(&tenant("acme"), &topic(name)).await.unwrap();
     }
 
-    /// The announcements heard so far, as text.
+    /// The events heard so far, as text.
     fn announced(&self) -> Vec<String> {
-        let heard = self.heard.announcements.lock().unwrap();
-        heard.iter().map(|told| String::from_utf8(told.body.to_vec()).unwrap()).collect()
+        self.logged().iter().map(|told| String::from_utf8(told.body.to_vec()).unwrap()).collect()
     }
 }
 
@@ -107,8 +108,11 @@ async fn everybody_who_follows_is_told_once(world: World) {
     b.accepts(&acceptance("driver:2")).await;
     for node in [&a, &b] {
         eventually("it is told", SOON, || async { !node.announced().is_empty() }).await;
-        let heard = node.heard.announcements.lock().unwrap()[0].clone();
-        assert_eq!((&heard.tenant, &heard.topic, heard.spared), (&tenant("acme"), &topic("order:9"), None));
+        let heard = node.logged()[0].clone();
+        assert_eq!(
+            (&heard.tenant, &heard.topic, heard.position.offset),
+            (&tenant("acme"), &topic("order:9"), 1)
+        );
     }
     // What comes by the same way after it shows that nothing else did.
     let order = signalbox_registry::Destination::Group(tenant("acme"), topic("order:9"));
@@ -118,6 +122,15 @@ async fn everybody_who_follows_is_told_once(world: World) {
         assert_eq!(node.announced(), [event("driver:1", fence)]);
     }
     assert_eq!(c.announced(), [""; 0]);
+}
+
+async fn an_acceptance_can_be_read_again(world: World) {
+    let (a, b) = (world.node("a").await, world.node("b").await);
+    let before = a.head("order:9").await;
+    let (fence, _) = won(&a.accepts(&acceptance("driver:1")).await);
+    a.accepts(&acceptance("driver:1")).await;
+    b.accepts(&acceptance("driver:2")).await;
+    assert_eq!(entries(&b.page("order:9", &before).await), [(1, event("driver:1", fence))]);
 }
 
 async fn of_a_crowd_one_accepts(world: World) {

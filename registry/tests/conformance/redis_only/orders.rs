@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use signalbox_protocol::Agent;
 use signalbox_registry::Error;
+use signalbox_registry::order::Acceptance;
 use signalbox_testkit::{RedisServer, eventually};
 use tokio::time::sleep;
 
@@ -17,7 +18,7 @@ async fn an_acceptance_that_arrives_late_accepts_nothing() {
     let server = RedisServer::start().await;
     let node = without_a_lease("a", &server.url()).await;
     let orders = &node.cluster.orders;
-    orders.viewers(&tenant("acme"), &order_id("9")).await.unwrap();
+    node.accepts(&Acceptance { order_id: order_id("8"), ..acceptance("driver:1") }).await;
     let before = calls(&server, "evalsha");
     server.pause();
     let (wish, driver) = (acceptance("driver:1"), Agent::of("driver", "1").unwrap());
