@@ -15,6 +15,7 @@ mod hostile;
 mod http;
 mod lock_commands;
 mod locks;
+mod moving;
 mod openapi;
 mod orders;
 mod passengers;
