@@ -35,9 +35,9 @@ async fn next(messages: &mut Subscription) -> std::sync::Arc<Received> {
 /// Waits until the connection has ended; why.
 async fn disconnected(events: &mut Events) -> CloseCause {
     loop {
-        match timeout(PATIENCE, events.next()).await.expect("in time").expect("the client lives") {
-            Event::Disconnected { closed } => return closed.cause,
-            _ => {}
+        let event = timeout(PATIENCE, events.next()).await.expect("in time").expect("the client lives");
+        if let Event::Disconnected { closed } = event {
+            return closed.cause;
         }
     }
 }
