@@ -16,9 +16,9 @@ use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{Agent, NodeId, PassengerId, RequestId, Tenant, VehicleId};
 use signalbox_registry::redis::{Call, RedisConfig, Scripts, connect};
 use signalbox_registry::{Backing, Cluster, ThisNode};
-use signalbox_reservoir::repository::{self, Alighting, Area, Boarding};
+use signalbox_reservoir::repository::{self, Alighting, Boarding};
 use signalbox_reservoir::reservoir::{Query, Settings};
-use signalbox_reservoir::{Actor, Repository, Reservoir};
+use signalbox_reservoir::{Actor, CacheSettings, QueryCache, Repository, Reservoir};
 use signalbox_testkit::{RedisServer, eventually};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -147,18 +147,28 @@ impl Bench {
         (0..count).map(one).collect()
     }
 
-    /// Queries through the reservoir, and the same answers from a cache: one GET of what was found, read and
-    /// filtered in the same way.
+    /// Queries through the reservoir, each from another place; then through a cache, from another place each time
+    /// and from the same place.
     async fn queries(&self, radius_m: f64, limit: u32) {
-        let reservoir = Reservoir::new(Arc::clone(&self.repository), Settings { waiting_max: PATIENCE });
         let query = |number: usize| Query {
             pool: Pool::try_new("route:12").unwrap(),
             position: somewhere(number * 3),
             radius_km: radius_m / 1_000.0,
             max_results: limit,
         };
-        let mut found = 0;
-        let (cpu, mut took) = (self.redis_cpu_us().await, Vec::new());
+        let plain = || Reservoir::new(Arc::clone(&self.repository), Settings { waiting_max: PATIENCE });
+        let cache = CacheSettings { ttl: PATIENCE, ..CacheSettings::default() };
+        let cache = QueryCache::new(Backing::Redis(self.scripts.clone()), cache);
+        let cached = plain().with_cache(Arc::new(cache));
+        println!("near, {radius_m} m, at most {limit} of {WAITING}:");
+        self.ask("from Redis", &plain(), query).await;
+        self.ask("cached, each from another place", &cached, query).await;
+        self.ask("cached, all from one place", &cached, |_| query(0)).await;
+    }
+
+    async fn ask(&self, how: &str, reservoir: &Reservoir, query: impl Fn(usize) -> Query) {
+        let (mut found, mut took) = (0, Vec::new());
+        let cpu = self.redis_cpu_us().await;
         for number in 0..QUERIES {
             let begun = Instant::now();
             found += reservoir.query(&self.tenant, &query(number)).await.unwrap().found.len();
@@ -166,40 +176,7 @@ impl Bench {
         }
         let cpu = (self.redis_cpu_us().await - cpu) / QUERIES as f64;
         let each = found / QUERIES;
-        println!(
-            "near, {radius_m} m, at most {limit} of {WAITING}, {each} found: {}, {cpu:.1} us of Redis",
-            percentiles(took)
-        );
-        let area = Area {
-            pool: Pool::try_new("route:12").unwrap(),
-            center: somewhere(3),
-            radius_m: radius_m + 20.0,
-            limit: limit as usize,
-        };
-        let candidates = self.repository.near(&self.tenant, &area).await.unwrap();
-        let key = self.scripts.fleet_key(&self.tenant, "cached");
-        let json = serde_json::to_string(&candidates).unwrap();
-        let set = Call::new("SET").arg(&key).arg(json);
-        self.scripts.write(&self.tenant, set).await.unwrap();
-        let (cpu, mut took) = (self.redis_cpu_us().await, Vec::new());
-        for _ in 0..QUERIES {
-            let begun = Instant::now();
-            let get = [Call::new("GET").arg(&key)];
-            let answer = self.scripts.read(&self.tenant, &get).await.unwrap().remove(0);
-            let text: String = redis::from_redis_value(answer).unwrap();
-            let read: Vec<Passenger> = serde_json::from_str(&text).unwrap();
-            let mut near: Vec<_> =
-                read.into_iter().map(|one| (one.position.distance_m(area.center), one)).collect();
-            near.retain(|(metres, _)| *metres <= radius_m);
-            near.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-            took.push(begun.elapsed());
-        }
-        let cpu = (self.redis_cpu_us().await - cpu) / QUERIES as f64;
-        println!(
-            "  from a cache, {} passengers: {}, {cpu:.1} us of Redis",
-            candidates.len(),
-            percentiles(took)
-        );
+        println!("  {how}: {each} found, {}, {cpu:.1} us of Redis", percentiles(took));
     }
 
     /// Boards and drops off, again and again, from many tasks.

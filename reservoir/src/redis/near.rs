@@ -13,7 +13,7 @@ use crate::Error;
 use crate::repository::Area;
 
 /// So many more than are wanted are looked at: some may be over, and the order of the index is not exact.
-const SPARE: usize = 16;
+const SPARE: usize = 4;
 /// Most of an area that crosses the date line.
 const ALL: usize = 1_000_000;
 /// Most records of one command.
@@ -98,7 +98,8 @@ impl Search<'_> {
 
     /// Those of these who wait now, in the same order.
     async fn who_wait(&self, ids: &[String]) -> Result<Vec<Passenger>, Error> {
-        let key = |id: &String| self.repository.scripts.fleet_key(self.tenant, &format!("p:{id}"));
+        let front = self.repository.scripts.fleet_key(self.tenant, "p:");
+        let key = |id: &String| [front.as_str(), id].concat();
         let records = |ids: &[String]| ids.iter().fold(Call::new("MGET"), |call, id| call.arg(key(id)));
         let calls: Vec<_> =
             [Call::new("TIME")].into_iter().chain(ids.chunks(RECORDS_AT_ONCE).map(records)).collect();
