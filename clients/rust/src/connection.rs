@@ -132,6 +132,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if waited_for_reader && self.session.handover.is_done() {
             // Whatever the node said meanwhile is still to be read.
             self.heard_at = Instant::now();
+            self.session.listens_again(self.heard_at);
         }
         if self.session.is_finishing() && self.finish_by.is_none() {
             self.finish_by = Some(Instant::now() + self.patience.closing);
@@ -162,11 +163,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             self.silent_at(),
             wire.stalls_at(),
             write_at,
-            session.resumed_by(),
+            self.resumed_by(),
             self.overstayed_at(),
             self.finish_by,
         ];
         deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + self.patience.silence)
+    }
+
+    /// When the answer to a resume is overdue; never while this side does not listen.
+    fn resumed_by(&self) -> Option<Instant> {
+        self.session.resumed_by().filter(|_| self.session.handover.is_done())
     }
 
     fn overstayed_at(&self) -> Option<Instant> {
@@ -181,7 +187,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if self.silent_at().is_some_and(|at| at <= now) {
             return Err(CloseCause::Silent(self.patience.silence).into());
         }
-        if self.session.resumed_by().is_some_and(|at| at <= now) {
+        if self.resumed_by().is_some_and(|at| at <= now) {
             return Err(CloseCause::NotResumed(self.patience.resume).into());
         }
         if self.overstayed_at().is_some_and(|at| at <= now) {

@@ -17,8 +17,9 @@ use crate::pending::Answer;
 /// A durable message that is not acknowledged yet.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    /// Its `correlationId`, or else its `id`: that of the acknowledgement.
     pub(crate) id: Uuid,
+    /// That of the acknowledgement: the message's own `correlationId`, or else its `id`.
+    correlation: Box<str>,
     pub(crate) message_type: Box<str>,
     pub(crate) text: String,
     /// The room that it takes in the outbox.
@@ -53,7 +54,23 @@ pub(crate) enum Refused {
 
 impl Delivery {
     pub(crate) fn new(id: Uuid, message_type: Box<str>, text: String, sender: Sender) -> Self {
-        Self { id, message_type, text, price: 0, sender, in_flight: false, doubtful: false, attempts: 0 }
+        let correlation = id.to_string().into();
+        Self {
+            id,
+            correlation,
+            message_type,
+            text,
+            price: 0,
+            sender,
+            in_flight: false,
+            doubtful: false,
+            attempts: 0,
+        }
+    }
+
+    /// The same for a message that answers another client, and so has the `correlationId` that this one chose.
+    pub(crate) fn answering(self, correlation: &str) -> Self {
+        Self { correlation: correlation.into(), ..self }
     }
 
     fn fate(&self) -> Option<&Fate> {
@@ -122,16 +139,16 @@ impl Deliveries {
         Some(next)
     }
 
-    /// The node has acknowledged `id`.
-    pub(crate) fn acknowledged(&mut self, id: Uuid) -> Option<Delivery> {
-        let at = self.find(id)?;
+    /// The node has acknowledged one.
+    pub(crate) fn acknowledged(&mut self, correlation: &str) -> Option<Delivery> {
+        let at = self.find(correlation)?;
         self.in_flight -= 1;
         self.queue.remove(at)
     }
 
-    /// The node refused `id`. One that it may take later is written again, before all that were sent after it.
-    pub(crate) fn refused(&mut self, id: Uuid, fault: &Fault) -> Option<Refused> {
-        let at = self.find(id)?;
+    /// The node refused one. If it may take it later, it is written again, before all that were sent after it.
+    pub(crate) fn refused(&mut self, correlation: &str, fault: &Fault) -> Option<Refused> {
+        let at = self.find(correlation)?;
         self.in_flight -= 1;
         let delivery = &mut self.queue[at];
         delivery.in_flight = false;
@@ -202,8 +219,9 @@ impl Deliveries {
         })
     }
 
-    fn find(&self, id: Uuid) -> Option<usize> {
-        self.queue.iter().position(|delivery| delivery.in_flight && delivery.id == id)
+    /// The oldest that is in flight: a node answers in order.
+    fn find(&self, correlation: &str) -> Option<usize> {
+        self.queue.iter().position(|delivery| delivery.in_flight && *delivery.correlation == *correlation)
     }
 }
 

@@ -98,6 +98,13 @@ impl Recovery {
         }
     }
 
+    /// Nobody could hear the answer until now.
+    pub(crate) fn postpone(&mut self, now: Instant) {
+        if let Some(asked) = &mut self.asked {
+            asked.by = now + self.answer_within;
+        }
+    }
+
     /// When to stop waiting for the answer.
     pub(crate) fn answer_by(&self) -> Option<Instant> {
         self.asked.as_ref().map(|asked| asked.by)

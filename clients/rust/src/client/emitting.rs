@@ -39,13 +39,7 @@ impl Client {
         let mut message = Outgoing::new(message_type, &data);
         message.target = target.into_target()?;
         if catalogue::of(message_type).is_durable() {
-            let id = Uuid::now_v7();
-            let id_text = id.to_string();
-            message.id = Some(&id_text);
-            let give_up_at = Instant::now() + self.handle.delivery_timeout;
-            let text = self.text(&message)?;
-            let delivery = Delivery::new(id, message_type.into(), text, Sender::Gone { give_up_at });
-            return self.push(Command::Durable(delivery, None)).await;
+            return self.deliver(message).await;
         }
         if self.handle.when_offline == WhenOffline::Refuse && !self.is_open() {
             self.handle.shared.counters.count(Count::Refused);
@@ -120,7 +114,25 @@ impl Client {
         let mut message = Outgoing::new(message_type, &data);
         message.correlation_id = Some(request.correlation_id.as_deref().ok_or(SendError::NotARequest)?);
         message.target = request.source.as_str().into_target()?;
+        if catalogue::of(message_type).is_durable() {
+            return self.deliver(message).await;
+        }
         self.send(&message).await
+    }
+
+    /// Sends a durable message whose outcome nobody waits for.
+    async fn deliver<T: Serialize + ?Sized>(&self, mut message: Outgoing<'_, T>) -> Result<(), SendError> {
+        let id = Uuid::now_v7();
+        let id_text = id.to_string();
+        message.id = Some(&id_text);
+        let text = self.text(&message)?;
+        let sender = Sender::Gone { give_up_at: Instant::now() + self.handle.delivery_timeout };
+        let delivery = Delivery::new(id, message.message_type.into(), text, sender);
+        let delivery = match message.correlation_id {
+            Some(correlation) => delivery.answering(correlation),
+            None => delivery,
+        };
+        self.push(Command::Durable(delivery, None)).await
     }
 
     async fn send<T: Serialize + ?Sized>(&self, message: &Outgoing<'_, T>) -> Result<(), SendError> {

@@ -11,6 +11,10 @@ fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
+fn key(number: u128) -> String {
+    id(number).to_string()
+}
+
 fn waited_for(number: u128) -> (Delivery, Arc<Fate>, oneshot::Receiver<Answer>) {
     let (fate, (asker, answer)) = (Arc::new(Fate::default()), oneshot::channel());
     let sender = Sender::Waits { fate: Arc::clone(&fate), asker };
@@ -41,11 +45,11 @@ fn only_so_many_are_in_flight_and_the_next_follows_an_acknowledgement() {
     let now = Instant::now();
     let mut deliveries = three(2, now);
     assert_eq!(written(&mut deliveries, now), [1, 2]);
-    assert!(deliveries.acknowledged(id(3)).is_none(), "it was not written");
-    assert!(deliveries.acknowledged(id(2)).is_some());
-    assert!(deliveries.acknowledged(id(2)).is_none(), "once");
+    assert!(deliveries.acknowledged(&key(3)).is_none(), "it was not written");
+    assert!(deliveries.acknowledged(&key(2)).is_some());
+    assert!(deliveries.acknowledged(&key(2)).is_none(), "once");
     assert_eq!(written(&mut deliveries, now), [3]);
-    assert!(deliveries.acknowledged(id(1)).is_some() && deliveries.acknowledged(id(3)).is_some());
+    assert!(deliveries.acknowledged(&key(1)).is_some() && deliveries.acknowledged(&key(3)).is_some());
     assert!(deliveries.is_empty());
 }
 
@@ -56,7 +60,7 @@ fn after_a_reconnect_they_are_written_again_in_order() {
     written(&mut deliveries, now);
     deliveries.disconnected();
     assert_eq!(written(&mut deliveries, now), [1, 2]);
-    let first = deliveries.acknowledged(id(1)).unwrap();
+    let first = deliveries.acknowledged(&key(1)).unwrap();
     assert!(first.is_repeated());
 }
 
@@ -65,7 +69,7 @@ fn one_that_is_refused_for_the_moment_comes_again_before_the_others() {
     let now = Instant::now();
     let mut deliveries = three(1, now);
     written(&mut deliveries, now);
-    let refused = deliveries.refused(id(1), &fault(ErrorCode::Unavailable));
+    let refused = deliveries.refused(&key(1), &fault(ErrorCode::Unavailable));
     deliveries.hold_until(now + SECOND);
     assert!(matches!(refused, Some(Refused::Again)));
     assert!(written(&mut deliveries, now).is_empty());
@@ -78,9 +82,9 @@ fn one_that_is_refused_for_good_is_over() {
     let now = Instant::now();
     let mut deliveries = three(1, now);
     written(&mut deliveries, now);
-    let refused = deliveries.refused(id(1), &fault(ErrorCode::Forbidden));
+    let refused = deliveries.refused(&key(1), &fault(ErrorCode::Forbidden));
     assert!(matches!(refused, Some(Refused::Over(over)) if over.id == id(1) && !over.may_be_stored()));
-    assert!(deliveries.refused(id(1), &fault(ErrorCode::Forbidden)).is_none());
+    assert!(deliveries.refused(&key(1), &fault(ErrorCode::Forbidden)).is_none());
     assert_eq!(written(&mut deliveries, now), [2]);
 }
 
@@ -89,7 +93,7 @@ fn whoever_stops_waiting_is_told_whether_it_may_be_stored() {
     let now = Instant::now();
     let unavailable = |deliveries: &mut Deliveries| {
         deliveries.write(now);
-        deliveries.refused(id(1), &fault(ErrorCode::Unavailable));
+        deliveries.refused(&key(1), &fault(ErrorCode::Unavailable));
     };
     let lost = |deliveries: &mut Deliveries| {
         deliveries.write(now);
@@ -97,7 +101,7 @@ fn whoever_stops_waiting_is_told_whether_it_may_be_stored() {
     };
     let unknown = |deliveries: &mut Deliveries| {
         deliveries.write(now);
-        deliveries.refused(id(1), &fault(ErrorCode::OutcomeUnknown));
+        deliveries.refused(&key(1), &fault(ErrorCode::OutcomeUnknown));
     };
     let nothing = |_: &mut Deliveries| {};
     let in_flight = |deliveries: &mut Deliveries| assert!(deliveries.write(now).is_some());
@@ -152,9 +156,9 @@ proptest! {
                 stored.push(number);
             }
             match whim {
-                0 => drop(deliveries.acknowledged(id(number))),
-                1 => drop(deliveries.refused(id(number), &fault(ErrorCode::Unavailable))),
-                3 => drop(deliveries.refused(id(number), &fault(ErrorCode::OutcomeUnknown))),
+                0 => drop(deliveries.acknowledged(&key(number))),
+                1 => drop(deliveries.refused(&key(number), &fault(ErrorCode::Unavailable))),
+                3 => drop(deliveries.refused(&key(number), &fault(ErrorCode::OutcomeUnknown))),
                 _ => deliveries.disconnected(),
             }
         }

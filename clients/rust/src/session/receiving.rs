@@ -6,7 +6,6 @@ use std::time::Duration;
 use signalbox_protocol::control::{Draining, TopicsAck};
 use signalbox_protocol::{Fault, Received, Topic};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::Session;
 use crate::deliveries::Refused;
@@ -97,25 +96,23 @@ impl Session {
 
     /// Whether the acknowledgement or refusal was for something that this client itself keeps track of.
     fn answers_for_client(&mut self, message: &Received, now: Instant) -> bool {
-        let Some(id) = correlation(message) else { return false };
+        let Some(key) = message.correlation_id.as_deref() else { return false };
+        let id = correlation(message);
         if message.message_type == ACK {
-            return match self.deliveries.acknowledged(id) {
-                Some(delivery) => {
-                    self.retry.reset();
-                    self.delivered(delivery, message);
-                    true
-                }
-                None => self.rejoined(id, message),
-            };
+            if let Some(delivery) = self.deliveries.acknowledged(key) {
+                self.retry.reset();
+                self.delivered(delivery, message);
+                return true;
+            }
+            return id.is_some_and(|id| self.rejoined(id, message));
         }
         let Ok(fault) = message.data::<Fault>() else { return false };
-        self.not_resumed(id, &fault, now)
-            || self.not_rejoined(id, &fault)
-            || self.delivery_refused(id, &fault, now)
+        id.is_some_and(|id| self.not_resumed(id, &fault, now) || self.not_rejoined(id, &fault))
+            || self.delivery_refused(key, &fault, now)
     }
 
-    fn delivery_refused(&mut self, id: Uuid, fault: &Fault, now: Instant) -> bool {
-        match self.deliveries.refused(id, fault) {
+    fn delivery_refused(&mut self, key: &str, fault: &Fault, now: Instant) -> bool {
+        match self.deliveries.refused(key, fault) {
             Some(Refused::Again) => {
                 self.deliveries.hold_until(now + self.retry.next(&mut self.rng));
                 true

@@ -108,6 +108,11 @@ impl Session {
         true
     }
 
+    /// Whatever the node said in the meantime is still to be read.
+    pub(crate) fn listens_again(&mut self, now: Instant) {
+        self.recovery.postpone(now);
+    }
+
     /// When the answer to a resume is overdue: then the connection is of no use.
     pub(crate) fn resumed_by(&self) -> Option<Instant> {
         self.recovery.answer_by()

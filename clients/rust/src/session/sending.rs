@@ -14,6 +14,9 @@ use crate::outbox::{Command, Plain};
 use crate::pending::NoAnswer;
 use crate::stats::Count;
 
+/// The queue keeps this much capacity when it is empty.
+const IDLE_CAPACITY: usize = 16;
+
 impl Session {
     /// Takes what handles have queued.
     pub(super) fn take_commands(&mut self) {
@@ -91,6 +94,9 @@ impl Session {
     fn next_plain(&mut self) -> Option<String> {
         loop {
             let Plain { text, question, price } = self.plain.pop_front()?;
+            if self.plain.is_empty() {
+                self.plain.shrink_to(IDLE_CAPACITY);
+            }
             self.shared.outbox.release(price);
             let Some(question) = question else { return Some(text) };
             if question.fate.write() {

@@ -221,3 +221,26 @@ async fn a_durable_question_is_sent_again_until_it_is_stored() {
     let (answer, _peer) = tokio::join!(asking, answering);
     assert_eq!(soon(async { answer.unwrap().data::<u64>().unwrap() }).await, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_durable_answer_is_sent_again_until_it_is_stored() {
+    let (client, mut peer, mut pipes) = connected(config()).await;
+    let (mut questions, mut any) = (client.on("test:question"), client.on("system:ack"));
+    let question =
+        json!({"type": "test:question", "source": "driver:7", "correlationId": "chosen by another"});
+    peer.send(question).await;
+    client.respond(&soon(questions.recv()).await.unwrap(), "order:seen", 1).await.unwrap();
+    let first = peer.receive().await;
+    assert_eq!(
+        (&first["target"], &first["correlationId"]),
+        (&json!("driver:7"), &json!("chosen by another"))
+    );
+    peer.cut();
+    let (mut peer, _) = pipes.resume().await;
+    let again = peer.receive().await;
+    assert_eq!(again, first);
+    peer.acknowledge(&again).await;
+    client.emit("order:new", 2, "route:1").await.unwrap();
+    assert_eq!(peer.receive().await["data"], 2, "the one before is acknowledged");
+    assert!(any.try_recv().is_none(), "its acknowledgement is no message for the application");
+}

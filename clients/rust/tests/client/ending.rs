@@ -7,6 +7,7 @@ use signalbox_client::protocol::close::Advice;
 use signalbox_client::{ClientState, CloseCause, RecvError, RequestError, SendError, Unanswered};
 
 use crate::fake_node::{FakeNode, connected, soon};
+use crate::pipes;
 
 #[tokio::test]
 async fn everybody_is_told_why_the_node_closed() {
@@ -47,9 +48,9 @@ async fn a_cut_connection_is_lost() {
     assert_eq!((closed.code(), closed.advice), (None, Advice::Reconnect));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn closing_sends_what_is_queued_first() {
-    let (client, mut peer) = connected().await;
+    let (client, mut peer, _pipes) = pipes::connected(pipes::config()).await;
     for number in 0..1_000 {
         soon(client.emit("a:b", number, None)).await.unwrap();
     }
@@ -80,9 +81,9 @@ async fn the_last_handle_that_is_dropped_closes() {
     assert!(matches!(soon(events.recv()).await, Err(RecvError::Closed(_))));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn closing_does_not_wait_for_a_node_that_does_not_answer() {
-    let (client, _peer) = connected().await;
-    // The peer's socket stays open, and nobody reads it.
+    let (client, _peer, _pipes) = pipes::connected(pipes::config()).await;
+    // The peer's end stays open, and nobody reads it.
     soon(client.close()).await;
 }

@@ -231,3 +231,27 @@ async fn a_node_is_not_called_silent_while_nobody_listens_to_it() {
     assert_eq!(soon(messages.recv()).await.unwrap().offset, Some(10));
     assert_eq!(client.stats().reconnects, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_reader_stands_still_does_not_reconnect_over_and_over() {
+    let (client, mut peer, mut pipes) = connected(config().event_queue(1, 1_000_000)).await;
+    let mut messages = client.on("order:new");
+    for offset in [8, 9] {
+        peer.send_durable("vehicle:V1", offset).await;
+    }
+    // The first is in the queue, the second in hand: nothing more is read.
+    tokio::time::sleep(SECOND).await;
+    client.reconnect();
+    let (mut peer, positions) = pipes.resume().await;
+    assert_eq!(positions["vehicle:V1"]["offset"], 8, "the second is not handed over");
+    for offset in [9, 10] {
+        peer.send_durable("vehicle:V1", offset).await;
+    }
+    // Longer than an answer to a resume may take.
+    tokio::time::sleep(50 * SECOND).await;
+    assert_eq!(client.stats().reconnects, 1);
+    for offset in [8, 9, 10] {
+        assert_eq!(soon(messages.recv()).await.unwrap().offset, Some(offset));
+    }
+    assert_eq!((client.stats().reconnects, client.stats().duplicates), (1, 1));
+}
