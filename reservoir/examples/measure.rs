@@ -32,7 +32,7 @@ const BATCH: usize = 1_000;
 const WAITING: usize = 10_000;
 /// Metres from the middle within which they wait.
 const SPREAD_M: f64 = 5_000.0;
-const QUERIES: usize = 5_000;
+const QUERIES: usize = 1_000;
 const RIDES: usize = 20_000;
 /// Tasks that ride at once.
 const CALLERS: usize = 64;
