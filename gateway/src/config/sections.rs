@@ -93,7 +93,7 @@ pub struct Admission {
 
 impl Default for Admission {
     fn default() -> Self {
-        Self { handshakes_per_second: 20_000, handshakes_max: 256, silent_sockets_max: 4_096 }
+        Self { handshakes_per_second: 20_000, handshakes_max: 256, silent_sockets_max: 512 }
     }
 }
 

@@ -211,7 +211,8 @@ pub const SETTINGS: &[Setting] = &[
         "admission.silent_sockets_max",
         Unit::Count("sockets", 1, 1_000_000),
         "Sockets that were accepted and have not sent a request yet. Beyond it the one that has been silent for \
-         longest, at least 1 s, is dropped for each new one. About 1.5 KiB each.",
+         longest, at least 1 s, is dropped for each new one. Those who come faster than they are read wait in the \
+         kernel's queue; a larger number costs memory that a storm leaves fragmented.",
     ),
     setting(
         "heartbeat.interval",

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, Response, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use signalbox_protocol::close::CloseCode;
@@ -50,7 +50,10 @@ pub fn upgrade(node: &Arc<Node>, mut request: Request<Body>, namespace: Option<&
         }
         Err((result, problem)) => {
             count(node, result);
-            problem.into_response()
+            let mut response = problem.into_response();
+            // Whoever is refused comes back later, and on a connection of its own: this one's buffers are freed now.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
         }
     }
 }
@@ -139,12 +142,12 @@ fn switching_protocols(headers: &HeaderMap, key: &[u8]) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let answer = response.headers_mut();
-    answer.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
-    answer.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
-    let accept = header::HeaderValue::from_str(&derive_accept_key(key)).expect("base64 is a header value");
+    answer.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let accept = HeaderValue::from_str(&derive_accept_key(key)).expect("base64 is a header value");
     answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     if has_token(headers, header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
-        answer.insert(header::SEC_WEBSOCKET_PROTOCOL, header::HeaderValue::from_static(SUBPROTOCOL));
+        answer.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     response
 }

@@ -30,6 +30,7 @@ async fn knock(address: SocketAddr, number: usize) -> Result<Client, u64> {
         Ok((ws, _)) => Ok(Client::welcomed(ws).await),
         Err(Error::Http(response)) => {
             assert_eq!(response.status(), 503);
+            assert_eq!(response.headers()["connection"], "close");
             Err(response.headers()["retry-after"].to_str().unwrap().parse().unwrap())
         }
         Err(error) => panic!("{error}"),
