@@ -190,6 +190,7 @@ fn redis_config(config: &Config) -> Option<RedisConfig> {
         bus_destination_bytes_max: config.bus.destination_bytes_max,
         bus_bytes_max: config.bus.total_bytes_max,
         log: LogSettings::default(),
+        log_strict: None,
     })
 }
 

@@ -15,7 +15,7 @@ use signalbox_protocol::control::{Discontinuity, Position};
 use signalbox_protocol::{Agent, Tenant, Topic};
 
 pub use self::epoch::judge;
-pub use self::settings::{LogSettings, Retention};
+pub use self::settings::{LogSettings, Retention, Strict};
 use crate::Error;
 use crate::directory::NodeSet;
 

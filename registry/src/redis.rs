@@ -43,7 +43,7 @@ use tokio_util::task::TaskTracker;
 pub use self::call::Call;
 pub use self::script::Script;
 pub use self::scripts::Scripts;
-use crate::log::LogSettings;
+use crate::log::{LogSettings, Strict};
 use crate::{Backing, Cluster, Error, ThisNode};
 use bus::RedisBus;
 use directory::RedisDirectory;
@@ -82,6 +82,8 @@ pub struct RedisConfig {
     pub bus_bytes_max: usize,
     /// What durable topics keep.
     pub log: LogSettings,
+    /// Whether appends wait for replicas. What scripts announce by themselves does not.
+    pub log_strict: Option<Strict>,
 }
 
 impl RedisConfig {
@@ -98,6 +100,7 @@ impl RedisConfig {
             bus_destination_bytes_max: 4 * 1024 * 1024,
             bus_bytes_max: 64 * 1024 * 1024,
             log: LogSettings::default(),
+            log_strict: None,
         }
     }
 }

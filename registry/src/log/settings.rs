@@ -36,3 +36,13 @@ impl LogSettings {
         self.by_kind.get(kind).copied().unwrap_or(self.others)
     }
 }
+
+/// An append is acknowledged only when replicas have it. Less than what consensus gives: a replica that does not
+/// have a message may still be promoted; but whoever was told that a message is stored was told so by several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strict {
+    /// So many replicas.
+    pub replicas: u32,
+    /// How long they are waited for. Then the outcome is unknown: the message is stored, and asking again waits again.
+    pub within: Duration,
+}

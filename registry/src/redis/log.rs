@@ -18,7 +18,7 @@ use tracing::debug;
 
 use self::life::Life;
 pub(super) use self::life::LogBook;
-use self::text::{Meta, Stored};
+use self::text::{Answer, Meta, Stored};
 use super::call::{Call, read, read_next};
 use super::directory::{made_for, read_leases};
 use super::fault::of_question;
@@ -28,7 +28,7 @@ use super::store::{PIPELINE_CALLS_MAX, Store};
 use crate::bus::logged;
 use crate::directory::{NodeSet, PointTopic};
 use crate::keys::Scope;
-use crate::log::{Appended, Audience, Entry, Limits, Read, judge};
+use crate::log::{Appended, Audience, Entry, Limits, Read, Strict, judge};
 use crate::{Error, Log};
 
 /// What is followed is kept for as long again when it was not for this long.
@@ -41,6 +41,40 @@ pub(super) struct RedisLog {
 }
 
 impl RedisLog {
+    async fn append_call(&self, entry: &Entry) -> Result<Call, Error> {
+        let Entry { tenant, topic, audience, source, id, body } = entry;
+        let life = self.store.life((tenant, topic)).await?;
+        let call = Call::script(&LOG_APPEND, &self.store.keys.of(Scope::Topic(tenant, topic)));
+        let call = call.arg(self.store.deadline_ms().await?).arg(&*life);
+        let call = self.store.log.keeps(call, topic).arg(format!("{source}|{id}")).arg(body.as_ref());
+        Ok(match audience {
+            Audience::Followers => call.arg(logged::head(tenant, topic)),
+            Audience::Holders => call,
+        })
+    }
+
+    /// Appends, and waits until enough replicas have it. That blocks a connection, which is one of its own.
+    async fn append_strictly(&self, entry: &Entry, strict: Strict) -> Result<Value, Error> {
+        let mut connection = self.store.bulk().await?;
+        let answer = connection.write_one(&self.append_call(entry).await?, Duration::ZERO).await?;
+        if Answer::read(answer.clone())?.duplicate {
+            // What is waited for is what this connection wrote last: something, behind the message.
+            connection
+                .write_one(&self.keep_call(&entry.tenant, &entry.topic), Duration::ZERO)
+                .await
+                .map_err(stored)?;
+        }
+        let wait = Call::new("WAIT").arg(strict.replicas).arg(strict.within.as_millis() as u64);
+        let have_it: u32 =
+            read(connection.write_one(&wait, strict.within).await.map_err(stored)?, "number of replicas")?;
+        if have_it < strict.replicas { Err(Error::OutcomeUnknown(None)) } else { Ok(answer) }
+    }
+
+    fn keep_call(&self, tenant: &Tenant, topic: &Topic) -> Call {
+        let call = Call::script(&LOG_KEEP, &self.store.keys.of(Scope::Topic(tenant, topic)));
+        call.arg(self.store.log.of(topic.kind()).age.as_millis() as u64)
+    }
+
     /// The nodes that hold a point topic, by its record. What has a name of its own tells its node by that.
     async fn holders(&self, topic: &Topic, record: Value) -> Result<NodeSet, Error> {
         let leases = read_leases(record)?;
@@ -88,9 +122,8 @@ impl RedisLog {
     /// Somebody follows these: they are not forgotten. It is done again at the next look if it fails.
     async fn keep(&self, topics: &[&(Tenant, Topic)]) {
         for (tenant, topic) in topics {
-            let call = Call::script(&LOG_KEEP, &self.store.keys.of(Scope::Topic(tenant, topic)));
-            let call = call.arg(self.store.log.of(topic.kind()).age.as_millis() as u64);
-            if let Err(error) = self.store.links.of((tenant, topic)).write_one(call).await {
+            let kept = self.store.links.of((tenant, topic)).write_one(self.keep_call(tenant, topic)).await;
+            if let Err(error) = kept {
                 debug!(%error, "a log was not kept for longer");
                 return;
             }
@@ -125,24 +158,17 @@ impl RedisLog {
 #[async_trait]
 impl Log for RedisLog {
     async fn append(&self, entry: &Entry) -> Result<Appended, Error> {
-        let Entry { tenant, topic, audience, source, id, body } = entry;
-        let keys = &self.store.keys;
-        let life = self.store.life((tenant, topic)).await?;
-        let call = Call::script(&LOG_APPEND, &keys.of(Scope::Topic(tenant, topic)));
-        let call = call.arg(self.store.deadline_ms().await?).arg(&*life);
-        let call = self.store.log.keeps(call, topic).arg(format!("{source}|{id}")).arg(body.as_ref());
-        let call = match audience {
-            Audience::Followers => call.arg(logged::head(tenant, topic)),
-            Audience::Holders => call,
+        let (tenant, topic) = (&entry.tenant, &entry.topic);
+        let answer = match self.store.log.strict {
+            None => self.store.links.of((tenant, topic)).write_one(self.append_call(entry).await?).await?,
+            Some(strict) => self.append_strictly(entry, strict).await?,
         };
-        let answer = self.store.links.of((tenant, topic)).write_one(call).await?;
-        let answer: Option<(String, u64, u8, Value)> = read(answer, "answer of a log")?;
-        let (epoch, offset, known, record) = answer.ok_or(Error::Unavailable(None))?;
-        let holders = match audience {
+        let Answer { position, duplicate, record } = Answer::read(answer)?;
+        let holders = match entry.audience {
             Audience::Followers => NodeSet::new(),
             Audience::Holders => self.holders(topic, record).await.map_err(stored)?,
         };
-        Ok(Appended { position: Position { epoch, offset }, duplicate: known == 1, holders })
+        Ok(Appended { position, duplicate, holders })
     }
 
     async fn read(

@@ -52,7 +52,7 @@ impl Store {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Url(error.into()))?;
-        let log = LogBook::new(config.log.clone());
+        let log = LogBook::new(config.log.clone(), config.log_strict);
         let (row_ttl, command_timeout) = (config.row_ttl, config.command_timeout);
         Ok(Self { keys, links, live, row_ttl, pool, command_timeout, log })
     }
@@ -102,9 +102,17 @@ impl Bulk {
         let mut answers = Vec::with_capacity(calls.len());
         for some in calls.chunks(PIPELINE_CALLS_MAX) {
             let sent = timeout(self.command_timeout, self.pipeline(some)).await;
-            answers.extend(sent.map_err(|late| Error::Unavailable(Some(late.into())))??);
+            let sent = sent.map_err(|late| Error::Unavailable(Some(late.into())))?;
+            answers.extend(sent.map_err(of_question)?);
         }
         Ok(answers)
+    }
+
+    /// Carries out one call that changes something and may take so much longer than others.
+    pub(super) async fn write_one(&mut self, call: &Call, longer: Duration) -> Result<Value, Error> {
+        let sent = timeout(self.command_timeout + longer, self.pipeline(std::slice::from_ref(call))).await;
+        let answers = sent.map_err(|late| Error::OutcomeUnknown(Some(late.into())))??;
+        answers.into_iter().next().ok_or(Error::Unreadable { what: "answer" })
     }
 
     /// Carries out one call that may be repeated.
@@ -118,7 +126,7 @@ impl Bulk {
         for call in calls {
             pipeline.add_command(call.cmd().clone());
         }
-        let lost = |error: RedisError| of_question(Error::OutcomeUnknown(Some(error.into())));
+        let lost = |error: RedisError| Error::OutcomeUnknown(Some(error.into()));
         let mut answers =
             self.connection.send_packed_commands(&pipeline, 0, calls.len()).await.map_err(lost)?;
         for (call, answer) in calls.iter().zip(&mut answers) {

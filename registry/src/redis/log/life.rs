@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::Error;
 use crate::keys::Scope;
 use crate::log::epoch::{self, Epoch};
-use crate::log::{LogSettings, Retention};
+use crate::log::{LogSettings, Retention, Strict};
 use crate::mutex::lock;
 use crate::redis::call::{Call, read, read_next};
 use crate::redis::script::LOG_LIFE;
@@ -21,13 +21,15 @@ use crate::redis::store::Store;
 #[derive(Debug)]
 pub(crate) struct LogBook {
     settings: LogSettings,
+    /// Whether appends wait for replicas.
+    pub(crate) strict: Option<Strict>,
     /// The life of what Redis holds, as it was told last.
     life: Mutex<Option<Arc<str>>>,
 }
 
 impl LogBook {
-    pub(crate) fn new(settings: LogSettings) -> Self {
-        Self { settings, life: Mutex::default() }
+    pub(crate) fn new(settings: LogSettings, strict: Option<Strict>) -> Self {
+        Self { settings, strict, life: Mutex::default() }
     }
 
     /// What topics of a kind keep.

@@ -27,17 +27,18 @@ impl Meta {
         if text.is_empty() {
             return Ok(None);
         }
+        Self::parse(text).map(Some).ok_or(Error::Unreadable { what: "log" })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('|');
-        let read = || {
-            let (epoch, top, _bytes) = (parts.next()?, parts.next()?, parts.next()?);
-            let lost = match parts.next()? {
-                "a" => Discontinuity::Expired,
-                _ => Discontinuity::Trimmed,
-            };
-            let kept_ms = parts.next()?.parse().ok()?;
-            Some(Self { epoch: epoch.to_owned(), top: top.parse().ok()?, lost, kept_ms })
+        let (epoch, top, _bytes) = (parts.next()?, parts.next()?, parts.next()?);
+        let lost = match parts.next()? {
+            "a" => Discontinuity::Expired,
+            _ => Discontinuity::Trimmed,
         };
-        once(read).map(Some).ok_or(Error::Unreadable { what: "log" })
+        let kept_ms = parts.next()?.parse().ok()?;
+        Some(Self { epoch: epoch.to_owned(), top: top.parse().ok()?, lost, kept_ms })
     }
 
     /// Where it ends.
@@ -46,8 +47,21 @@ impl Meta {
     }
 }
 
-fn once<T>(mut read: impl FnMut() -> Option<T>) -> Option<T> {
-    read()
+/// What an append was answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) position: Position,
+    pub(super) duplicate: bool,
+    /// The record of a point topic.
+    pub(super) record: Value,
+}
+
+impl Answer {
+    pub(super) fn read(answer: Value) -> Result<Self, Error> {
+        let answer: Option<(String, u64, u8, Value)> = read(answer, "answer of a log")?;
+        let (epoch, offset, known, record) = answer.ok_or(Error::Unavailable(None))?;
+        Ok(Self { position: Position { epoch, offset }, duplicate: known == 1, record })
+    }
 }
 
 /// What a look at a log found.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use signalbox_protocol::control::Discontinuity;
 use signalbox_registry::Error;
-use signalbox_registry::log::{Appended, Entry};
+use signalbox_registry::log::{Appended, Entry, Strict};
 use signalbox_registry::redis::RedisConfig;
 use signalbox_testkit::{Forwarder, RedisServer, eventually};
 use tokio::time::sleep;
@@ -206,4 +206,28 @@ async fn what_is_followed_is_remembered() {
     let ttl = || server.cli(&["pttl", key]).parse::<u64>().unwrap();
     assert!(ttl() > 86_000_000, "{}", ttl());
     assert_eq!(node.says("order:1", 2..=2).await, at(&head.epoch, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strict_append_is_acknowledged_when_a_replica_has_it() {
+    let (primary, replica) = (RedisServer::start().await, RedisServer::start().await);
+    primary.cli(&["config", "set", "repl-diskless-sync-delay", "0"]);
+    let follow = || replica.cli(&["replicaof", "127.0.0.1", &primary.port().to_string()]);
+    follow();
+    let strict = Strict { replicas: 1, within: Duration::from_millis(200) };
+    let config = RedisConfig { log_strict: Some(strict), ..RedisConfig::new(&primary.url()) };
+    let node = node_with("a", &config).await;
+    let first = says_again(&node, &entry("order:1", "first", "first")).await;
+    assert_eq!(replica.cli(&["llen", "sb:{acme:order:1}:log"]), "1");
+    assert_eq!(replica.cli(&["replicaof", "no", "one"]), "OK");
+    let message = entry("order:1", "second", "second");
+    for _ in 0..2 {
+        let alone = node.cluster.log.append(&message).await;
+        assert!(matches!(alone, Err(Error::OutcomeUnknown(_))), "{alone:?}");
+    }
+    follow();
+    let again = says_again(&node, &message).await;
+    assert!(again.duplicate, "it was stored once");
+    assert_eq!(again.position, at(&first.position.epoch, 2));
+    assert_eq!(replica.cli(&["llen", "sb:{acme:order:1}:log"]), "2");
 }
