@@ -64,7 +64,8 @@ impl RedisLog {
                 .await
                 .map_err(stored)?;
         }
-        let wait = Call::new("WAIT").arg(strict.replicas).arg(strict.within.as_millis() as u64);
+        // None at all would be for ever.
+        let wait = Call::new("WAIT").arg(strict.replicas).arg((strict.within.as_millis() as u64).max(1));
         let have_it: u32 =
             read(connection.write_one(&wait, strict.within).await.map_err(stored)?, "number of replicas")?;
         if have_it < strict.replicas { Err(Error::OutcomeUnknown(None)) } else { Ok(answer) }
@@ -95,38 +96,55 @@ impl RedisLog {
         Ok(nodes)
     }
 
-    /// Where a topic ends, as it was found.
-    async fn head(
-        &self,
-        name: (&Tenant, &Topic),
-        meta: Option<&Meta>,
-        life: &Life,
-    ) -> Result<Position, Error> {
-        match meta {
-            None => Ok(life.nothing()),
-            Some(meta) if life.is_of(&meta.epoch) => Ok(meta.head()),
-            Some(meta) => self.go_on(name, &meta.epoch, life).await,
-        }
+    /// Begins another epoch of logs, by one link, unless somebody has; where they end.
+    async fn go_on(&self, logs: &[(&Tenant, &Topic, &str)], life: &Life) -> Result<Vec<Position>, Error> {
+        let Some((tenant, topic, _)) = logs.first() else { return Ok(Vec::new()) };
+        let deadline_ms = self.store.deadline_ms().await?;
+        let call = |(tenant, topic, seen): &(&Tenant, &Topic, &str)| {
+            let call = Call::script(&LOG_EPOCH, &self.store.keys.of(Scope::Topic(tenant, topic)));
+            call.arg(deadline_ms).arg(*seen).arg(&*life.name)
+        };
+        let calls: Vec<_> = logs.iter().map(call).collect();
+        let answers = self.store.links.of((tenant, topic)).write(&calls).await?;
+        let read_head = |answer| {
+            let answer: Option<String> = read(answer, "log")?;
+            let meta = Meta::read(&answer.ok_or(Error::Unavailable(None))?)?;
+            Ok(meta.map_or_else(|| life.nothing(), |meta| meta.head()))
+        };
+        answers.into_iter().map(read_head).collect()
     }
 
-    /// Begins another epoch of a log, unless somebody has.
-    async fn go_on(&self, name: (&Tenant, &Topic), seen: &str, life: &Life) -> Result<Position, Error> {
-        let deadline_ms = self.store.deadline_ms().await?;
-        let call = Call::script(&LOG_EPOCH, &self.store.keys.of(Scope::Topic(name.0, name.1)));
-        let call = call.arg(deadline_ms).arg(seen).arg(&*life.name);
-        let answer: Option<String> = read(self.store.links.of(name).write_one(call).await?, "log")?;
-        let meta = Meta::read(&answer.ok_or(Error::Unavailable(None))?)?;
-        Ok(meta.map_or_else(|| life.nothing(), |meta| meta.head()))
+    /// Where topics of one link end, as they were found.
+    async fn heads_of(
+        &self,
+        found: &[(&Tenant, &Topic, Option<Meta>)],
+        life: &Life,
+    ) -> Result<Vec<Position>, Error> {
+        let foreign = |meta: &&Meta| !life.is_of(&meta.epoch);
+        let foreign = found.iter().filter_map(|(tenant, topic, meta)| {
+            Some((*tenant, *topic, meta.as_ref().filter(foreign)?.epoch.as_str()))
+        });
+        let foreign: Vec<_> = foreign.collect();
+        let mut mended = self.go_on(&foreign, life).await?.into_iter();
+        let head = |meta: &Option<Meta>| match meta {
+            None => Some(life.nothing()),
+            Some(meta) if life.is_of(&meta.epoch) => Some(meta.head()),
+            Some(_) => mended.next(),
+        };
+        let heads: Option<_> = found.iter().map(|(_, _, meta)| meta).map(head).collect();
+        heads.ok_or(Error::Unreadable { what: "list of logs" })
     }
 
     /// Somebody follows these: they are not forgotten. It is done again at the next look if it fails.
-    async fn keep(&self, topics: &[&(Tenant, Topic)]) {
-        for (tenant, topic) in topics {
-            let kept = self.store.links.of((tenant, topic)).write_one(self.keep_call(tenant, topic)).await;
-            if let Err(error) = kept {
-                debug!(%error, "a log was not kept for longer");
-                return;
-            }
+    async fn keep(&self, found: &[(&Tenant, &Topic, Option<Meta>)], life: &Life) {
+        let long_ago = life.now_ms.saturating_sub(KEPT_AGAIN.as_millis() as u64);
+        let stale =
+            found.iter().filter(|(_, _, meta)| meta.as_ref().is_some_and(|meta| meta.kept_ms < long_ago));
+        let calls: Vec<_> = stale.map(|(tenant, topic, _)| self.keep_call(tenant, topic)).collect();
+        if let (Some((tenant, topic, _)), false) = (found.first(), calls.is_empty())
+            && let Err(error) = self.store.links.of((tenant, topic)).write(&calls).await
+        {
+            debug!(%error, "logs were not kept for longer");
         }
     }
 
@@ -140,17 +158,13 @@ impl RedisLog {
         let calls =
             topics.iter().map(|(tenant, topic)| Call::new("GET").arg(self.store.keys.meta(tenant, topic)));
         let (life, mut answers) = self.store.look((tenant, topic), calls).await?;
-        let (mut heads, mut stale) = (Vec::with_capacity(topics.len()), Vec::new());
-        for of @ (tenant, topic) in topics {
+        let mut found = Vec::with_capacity(topics.len());
+        for (tenant, topic) in topics {
             let meta: Option<String> = read_next(&mut answers, "log")?;
-            let meta = meta.map(|meta| Meta::read(&meta)).transpose()?.flatten();
-            if meta.as_ref().is_some_and(|meta| meta.kept_ms + (KEPT_AGAIN.as_millis() as u64) < life.now_ms)
-            {
-                stale.push(*of);
-            }
-            heads.push(self.head((tenant, topic), meta.as_ref(), &life).await.map_err(of_question)?);
+            found.push((tenant, topic, Meta::read(meta.as_deref().unwrap_or_default())?));
         }
-        self.keep(&stale).await;
+        let heads = self.heads_of(&found, &life).await.map_err(of_question)?;
+        self.keep(&found, &life).await;
         Ok(heads)
     }
 }
@@ -182,7 +196,8 @@ impl Log for RedisLog {
         let call = call.arg(after.offset).arg(limits.entries_max.max(1)).arg(limits.bytes_max);
         let (life, mut answers) = self.store.look((tenant, topic), [call]).await?;
         let stored = Stored::read(read_next(&mut answers, "log")?)?;
-        let head = self.head((tenant, topic), stored.meta.as_ref(), &life).await.map_err(of_question)?;
+        let found = [(tenant, topic, stored.meta.clone())];
+        let head = self.heads_of(&found, &life).await.map_err(of_question)?.remove(0);
         if let Err(reason) = judge(after, &head) {
             return Ok(Read::Broken { reason, head });
         }
@@ -207,7 +222,7 @@ impl Log for RedisLog {
 
     async fn new_epoch(&self, tenant: &Tenant, topic: &Topic, seen: &str) -> Result<Position, Error> {
         let (life, _) = self.store.look((tenant, topic), []).await?;
-        self.go_on((tenant, topic), seen, &life).await
+        Ok(self.go_on(&[(tenant, topic, seen)], &life).await?.remove(0))
     }
 }
 

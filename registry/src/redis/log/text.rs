@@ -12,7 +12,7 @@ use crate::redis::call::read;
 const TIME_CHARS: usize = 13;
 
 /// What is known of a log without its messages.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Meta {
     pub(super) epoch: String,
     top: u64,
@@ -88,7 +88,7 @@ impl Stored {
         if after.offset >= head.offset {
             return Read::Page(Page::empty(after, head));
         }
-        let first = self.meta.as_ref().map_or(0, |meta| meta.top) + 1 - self.length;
+        let first = (self.meta.as_ref().map_or(0, |meta| meta.top) + 1).saturating_sub(self.length);
         let gone = after.offset + 1 < first;
         match self.oldest_ms {
             Some(oldest_ms) if gone && oldest_ms >= valid_ms => {

@@ -47,6 +47,8 @@ local function append(base, body, id, time, life, messages_max, bytes_max, age)
   local epoch, top, bytes, lost, kept, turned, turned_at
   if not meta then
     epoch, top, bytes, lost, kept, turned, turned_at = first_epoch(life, time), 0, 0, 'a', stamp, '0', '0'
+    -- Nothing is left, unless somebody else removed the meta alone.
+    redis.call('DEL', list, ids, ids .. ':old')
   else
     epoch, top, bytes, lost, kept, turned, turned_at = string.match(meta, META)
     if not string.find(epoch, history(), 1, true) then
@@ -55,7 +57,7 @@ local function append(base, body, id, time, life, messages_max, bytes_max, age)
     end
   end
   if id then
-    local known = redis.call('HGET', ids, id) or redis.call('HGET', ids .. ':old', id)
+    local known = redis.call('HGET', ids, id) or turned_at ~= '0' and redis.call('HGET', ids .. ':old', id)
     if known then return epoch, known, true end
     if turned == '0' or now - turned > age or top - turned_at >= IDS_MAX then
       if redis.call('EXISTS', ids) == 1 then redis.call('RENAME', ids, ids .. ':old') end
