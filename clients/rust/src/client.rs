@@ -16,7 +16,7 @@ use crate::error::ConnectError;
 use crate::event::Events;
 use crate::outbox::Outbox;
 use crate::road::Road;
-use crate::runner::Runner;
+use crate::runner::{LastWord, Runner};
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::stats::{ClientState, ClientStats};
@@ -115,6 +115,7 @@ impl Client {
             tasks: tasks.clone(),
         });
         let road = Road::new(dialer, endpoints, config.query, config.wire, config.token);
+        let shared = LastWord(shared);
         (Self { handle }, Runner { road, pace, session, shared, patience, tasks })
     }
 

@@ -37,6 +37,9 @@ pub enum CloseCause {
     /// This side closed it.
     #[error("closed by this client")]
     ByClient,
+    /// The client's task was ended from outside: its runtime was shut down, or it panicked.
+    #[error("the client's task was aborted")]
+    Aborted,
     /// The socket ended without a close frame; the error, if there was one.
     #[error("the connection was lost")]
     Lost(#[source] Option<Arc<io::Error>>),
@@ -69,6 +72,7 @@ impl Closed {
         match self.cause {
             CloseCause::ByNode { code, .. } => CloseCode::from_u16(code),
             CloseCause::ByClient
+            | CloseCause::Aborted
             | CloseCause::Lost(_)
             | CloseCause::Silent(_)
             | CloseCause::Stalled(_)
@@ -121,7 +125,7 @@ impl From<CloseCause> for Closed {
             | CloseCause::Moved
             | CloseCause::Drained => Advice::Reconnect,
             CloseCause::NotConnected(error) => error.advice(),
-            CloseCause::ByClient | CloseCause::Violation(_) => Advice::GiveUp,
+            CloseCause::ByClient | CloseCause::Aborted | CloseCause::Violation(_) => Advice::GiveUp,
         };
         Self { cause, advice }
     }

@@ -1,5 +1,6 @@
 //! The task of a client: connects, drives the connection, and connects again, until it is told to stay away.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +30,31 @@ pub(crate) struct Runner<D> {
     /// How it comes back; `None` if it does not.
     pub(crate) pace: Option<Pace>,
     pub(crate) session: Session,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: LastWord,
     pub(crate) patience: Patience,
     /// Where goodbyes run, which hold up nobody.
     pub(crate) tasks: TaskTracker,
+}
+
+/// What is shared with the handles. Whoever waits for the end of the client is told of it, also if the task does
+/// not get there, or never ran.
+#[derive(Debug)]
+pub(crate) struct LastWord(pub(crate) Arc<Shared>);
+
+impl Deref for LastWord {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if self.0.end().is_none() {
+            self.0.finish(CloseCause::Aborted.into());
+        }
+    }
 }
 
 /// A socket whose welcome the session knows.

@@ -87,3 +87,20 @@ async fn closing_does_not_wait_for_a_node_that_does_not_answer() {
     // The peer's end stays open, and nobody reads it.
     soon(client.close()).await;
 }
+
+#[test]
+fn a_client_whose_runtime_is_gone_has_ended() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (doomed, other) = (runtime(), runtime());
+    let (dialer, mut pipes) = pipes::network(4_096);
+    let (client, _peer) = doomed.block_on(pipes.connect(pipes::config(), dialer));
+    let mut events = client.on_any();
+    drop(doomed);
+    other.block_on(async {
+        assert!(matches!(soon(client.closed()).await.cause, CloseCause::Aborted));
+        assert!(soon(events.recv()).await.is_err());
+        assert!(soon(client.opened()).await.is_err());
+        let asked = soon(client.request("system:stats", (), None, Duration::from_secs(60))).await;
+        assert!(matches!(asked, Err(RequestError::Send(SendError::Closed(_)))), "{asked:?}");
+    });
+}
