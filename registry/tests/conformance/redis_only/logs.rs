@@ -108,6 +108,25 @@ async fn who_appends_before_it_knows_that_redis_was_emptied_claims_nothing() {
         assert_eq!(a.head(name).await, head, "one look mends it");
         assert_eq!(a.says(name, 8..=8).await, at(&head.epoch, 2));
     }
+    // It has learned of it, and what it says in new topics needs no mending.
+    let said = a.appends(&entry("order:3", "m", "m")).await.position;
+    assert_eq!(b.head("order:3").await, said);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_old_is_gone_even_while_it_is_there() {
+    let server = RedisServer::start().await;
+    let node = node_at("a", &server.url()).await;
+    let head = node.says("few:1", 1..=7).await;
+    // As if the first two of the five that are kept had come in 1970.
+    for (place, old) in [("0", "0000000000001m3"), ("1", "0000000000001m4")] {
+        server.cli(&["lset", "sb:{acme:few:1}:log", place, old]);
+    }
+    for seen in [0, 1, 2, 3] {
+        let broken = node.broken("few:1", &at(&head.epoch, seen)).await;
+        assert_eq!(broken, (Discontinuity::Expired, head.clone()), "after {seen}");
+    }
+    assert_eq!(node.page("few:1", &at(&head.epoch, 4)).await.bodies.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -212,21 +231,21 @@ async fn what_is_followed_is_remembered() {
 async fn a_strict_append_is_acknowledged_when_a_replica_has_it() {
     let (primary, replica) = (RedisServer::start().await, RedisServer::start().await);
     primary.cli(&["config", "set", "repl-diskless-sync-delay", "0"]);
-    let follow = || replica.cli(&["replicaof", "127.0.0.1", &primary.port().to_string()]);
-    follow();
+    replica.cli(&["replicaof", "127.0.0.1", &primary.port().to_string()]);
     let strict = Strict { replicas: 1, within: Duration::from_millis(200) };
     let config = RedisConfig { log_strict: Some(strict), ..RedisConfig::new(&primary.url()) };
-    let node = node_with("a", &config).await;
-    let first = says_again(&node, &entry("order:1", "first", "first")).await;
+    let (a, b) = (node_with("a", &config).await, node_with("b", &config).await);
+    let first = says_again(&a, &entry("order:1", "first", "first")).await;
     assert_eq!(replica.cli(&["llen", "sb:{acme:order:1}:log"]), "1");
-    assert_eq!(replica.cli(&["replicaof", "no", "one"]), "OK");
+    replica.pause();
     let message = entry("order:1", "second", "second");
-    for _ in 0..2 {
+    // The other finds it stored, and waits all the same.
+    for node in [&a, &b] {
         let alone = node.cluster.log.append(&message).await;
         assert!(matches!(alone, Err(Error::OutcomeUnknown(_))), "{alone:?}");
     }
-    follow();
-    let again = says_again(&node, &message).await;
+    replica.resume();
+    let again = says_again(&b, &message).await;
     assert!(again.duplicate, "it was stored once");
     assert_eq!(again.position, at(&first.position.epoch, 2));
     assert_eq!(replica.cli(&["llen", "sb:{acme:order:1}:log"]), "2");
