@@ -43,6 +43,7 @@ impl LogSettings {
 pub struct Strict {
     /// So many replicas.
     pub replicas: u32,
-    /// How long they are waited for. Then the outcome is unknown: the message is stored, and asking again waits again.
+    /// How long they are waited for, less than the longest wait for an answer. Then the outcome is unknown: the
+    /// message is stored, and asking again waits again.
     pub within: Duration,
 }

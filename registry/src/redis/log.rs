@@ -53,18 +53,12 @@ impl RedisLog {
         })
     }
 
-    /// Appends, and waits until enough replicas have it. That blocks a connection, which is one of its own.
+    /// Appends, and waits until enough replicas have all that Redis had done by then: also of a repeated message. That
+    /// blocks a connection, which is one of its own.
     async fn append_strictly(&self, entry: &Entry, strict: Strict) -> Result<Value, Error> {
         let mut connection = self.store.bulk().await?;
         let answer = connection.write_one(&self.append_call(entry).await?, Duration::ZERO).await?;
-        if Answer::read(answer.clone())?.duplicate {
-            // What is waited for is what this connection wrote last: something, behind the message.
-            connection
-                .write_one(&self.keep_call(&entry.tenant, &entry.topic), Duration::ZERO)
-                .await
-                .map_err(stored)?;
-        }
-        // None at all would be for ever.
+        // Zero would be for ever.
         let wait = Call::new("WAIT").arg(strict.replicas).arg((strict.within.as_millis() as u64).max(1));
         let have_it: u32 =
             read(connection.write_one(&wait, strict.within).await.map_err(stored)?, "number of replicas")?;
