@@ -53,6 +53,7 @@ struct Gauges {
     handshakes_under_way: IntGauge,
     sockets_silent: IntGauge,
     topics: IntGauge,
+    tasks: IntGauge,
     routes: IntGauge,
     redis_up: IntGauge,
     ready: IntGauge,
@@ -76,6 +77,7 @@ pub struct Readings {
     pub handshakes_under_way: usize,
     pub sockets_silent: usize,
     pub topics: usize,
+    pub tasks: usize,
     pub routes: usize,
     pub redis_up: bool,
     pub ready: bool,
@@ -218,6 +220,7 @@ impl Gauges {
                 "Sockets accepted that have not sent a request yet.",
             ),
             topics: gauge(r, "signalbox_topics", "Topics followed by local connections."),
+            tasks: gauge(r, "signalbox_tasks", "Tasks that live in the node's runtime."),
             routes: gauge(
                 r,
                 "signalbox_route_cache_entries",
@@ -247,6 +250,7 @@ impl Gauges {
         self.handshakes_under_way.set(readings.handshakes_under_way as i64);
         self.sockets_silent.set(readings.sockets_silent as i64);
         self.topics.set(readings.topics as i64);
+        self.tasks.set(readings.tasks as i64);
         self.routes.set(readings.routes as i64);
         self.redis_up.set(readings.redis_up.into());
         self.ready.set(readings.ready.into());

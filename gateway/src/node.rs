@@ -10,6 +10,7 @@ use signalbox_protocol::vocabulary::Vocabulary;
 use signalbox_registry::{Cluster, NodeCard};
 use signalbox_reservoir::strapi::Strapi;
 use signalbox_reservoir::{Reservoir, StrapiSettings, repository, reservoir};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -227,6 +228,8 @@ impl Node {
             handshakes_under_way: self.admission.under_way(),
             sockets_silent: self.lobby.len(),
             topics: self.hub.topics_len(),
+            // Outside a runtime there are none.
+            tasks: Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
             routes: self.router.routes().len(),
             redis_up: *self.cluster.reachable.borrow(),
             ready: self.is_ready(),

@@ -50,12 +50,16 @@ impl Cluster {
     /// What was started so far belongs to the cluster: stop it.
     pub(crate) async fn open(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         let servers = scenario.servers();
+        if matches!(scenario, Scenario::Chaos(_)) {
+            // It starts what it is going to break itself.
+            return Ok(());
+        }
         let needs_nodes = !matches!(scenario, Scenario::Redis(_));
         if self.redis.is_none() && (self.nodes.is_empty() || !needs_nodes) {
             self.start_redis(servers).await?;
         }
         if self.nodes.is_empty() && needs_nodes {
-            for _ in 0..servers.nodes.max(1) {
+            for _ in 0..servers.nodes.unwrap_or(2).max(1) {
                 self.start_node(servers).await?;
             }
         }

@@ -15,6 +15,7 @@
 
 mod asking;
 mod baseline;
+mod chaos;
 mod checker;
 mod cluster;
 mod commandstats;

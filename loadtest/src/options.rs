@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::pace::Schedule;
 
+mod faults;
 mod scenarios;
 
+pub(crate) use faults::{Chaos, Fault, Soak};
 pub(crate) use scenarios::{Boarding, Fanout, Idle, Locks, Queries, Redis, Unicast};
 
 /// Measures a Signalbox cluster.
@@ -34,6 +36,10 @@ pub(crate) enum Scenario {
     Boarding(Boarding),
     /// Latency and cost of asking who waits near a vehicle
     Queries(Queries),
+    /// Durable traffic under a fault: what was lost, doubled, overtaken or late
+    Chaos(Chaos),
+    /// Clients that come and go: whether nodes are afterwards as they were
+    Soak(Soak),
     /// Latency of a bare publish/subscribe hop through Redis, for comparison
     Redis(Redis),
 }
@@ -47,9 +53,9 @@ pub(crate) struct Servers {
     /// The binary to start nodes with
     #[arg(long, default_value = "target/release/signalbox")]
     pub(crate) binary: PathBuf,
-    /// Nodes to start
-    #[arg(long, default_value_t = 2)]
-    pub(crate) nodes: usize,
+    /// Nodes to start [default: 2; 3 for chaos]
+    #[arg(long)]
+    pub(crate) nodes: Option<usize>,
     /// A further argument for each started node; repeat it for several
     #[arg(long = "server-arg", allow_hyphen_values = true)]
     pub(crate) server_args: Vec<String>,
@@ -105,6 +111,8 @@ impl Scenario {
             Self::Locks(options) => &options.servers,
             Self::Boarding(options) => &options.servers,
             Self::Queries(options) => &options.servers,
+            Self::Chaos(options) => &options.servers,
+            Self::Soak(options) => &options.servers,
             Self::Redis(options) => &options.servers,
         }
     }
@@ -117,6 +125,8 @@ impl Scenario {
             Self::Locks(options) => &options.run.output,
             Self::Boarding(options) => &options.output,
             Self::Queries(options) => &options.run.output,
+            Self::Chaos(options) => &options.output,
+            Self::Soak(options) => &options.output,
             Self::Redis(options) => &options.run.output,
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::process::{Child, Command};
@@ -92,13 +92,28 @@ impl Process {
         }
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(crate) fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
+        // Only while it runs: an id that was waited for may belong to another.
+        let ended = self.child.try_wait().context("our own child can be asked")?;
+        ensure!(ended.is_none(), "{} has ended:\n{}", self.name, self.end_of_log());
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a process has an id")?;
+        kill_process(pid, signal).with_context(|| format!("{} takes no signal", self.name))
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) async fn kill(mut self) {
+        // An error here means that it has ended already.
+        let _ = self.child.kill().await;
+    }
+
     /// Asks it to end, waits for that, and kills it if it does not.
     pub(crate) async fn stop(mut self) {
-        let asked = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        // Only while it runs: an id that was waited for may belong to another.
-        if let (Ok(None), Some(pid)) = (self.child.try_wait(), asked) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
+        // One that has ended already needs no signal.
+        let _ = self.signal(Signal::TERM);
         if timeout(ENDS_WITHIN, self.child.wait()).await.is_err() {
             eprintln!("signalbox-load: {} did not end within {ENDS_WITHIN:?} and is killed", self.name);
             let _ = self.child.kill().await;

@@ -33,6 +33,14 @@ pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
     parse_resident(&status).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// How many files a process has open, sockets included.
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn open_files(pid: u32) -> io::Result<u64> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64)
+}
+
 /// The machine in one line: CPU model, cores, kernel.
 pub(crate) fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -1,11 +1,13 @@
 //! What can be measured. A file for each scenario, and what they share.
 
 mod boarding;
+mod chaos;
 mod fanout;
 mod idle;
 mod locks;
 mod queries;
 mod redis;
+mod soak;
 mod unicast;
 
 use crate::cluster::Cluster;
@@ -24,6 +26,8 @@ pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Resul
         Scenario::Locks(options) => locks::run(options, cluster).await,
         Scenario::Boarding(options) => boarding::run(options, cluster).await,
         Scenario::Queries(options) => queries::run(options, cluster).await,
+        Scenario::Chaos(options) => chaos::run(options).await,
+        Scenario::Soak(options) => soak::run(options, cluster).await,
         Scenario::Redis(options) => redis::run(options, cluster).await,
     }
 }

@@ -2,11 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,12 +36,16 @@ struct Path {
 struct Flow {
     to_server: bool,
     to_client: bool,
+    trickles: bool,
 }
 
 impl Flow {
-    const BOTH: Self = Self { to_server: true, to_client: true };
-    const NEITHER: Self = Self { to_server: false, to_client: false };
+    const BOTH: Self = Self { to_server: true, to_client: true, trickles: false };
+    const NEITHER: Self = Self { to_server: false, to_client: false, trickles: false };
 }
+
+/// So much passes at once while it trickles, and so often.
+const TRICKLE: (usize, Duration) = (16, Duration::from_millis(100));
 
 impl Forwarder {
     /// Forwards to `target_port` on 127.0.0.1.
@@ -80,6 +86,11 @@ impl Forwarder {
     /// From now on what clients say is passed on, and what the server answers is not.
     pub fn withhold_answers(&self) {
         self.path.flowing.send_replace(Flow { to_client: false, ..Flow::BOTH });
+    }
+
+    /// From now on 16 bytes are passed on ten times a second, in each direction of each connection.
+    pub fn trickle(&self) {
+        self.path.flowing.send_replace(Flow { trickles: true, ..Flow::BOTH });
     }
 
     /// Passes on what waits, and all that comes.
@@ -147,16 +158,25 @@ async fn pump(
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        if flowing.wait_for(flows).await.is_err() || to.write_all(&buffer[..read]).await.is_err() {
-            return;
+        let mut rest = &buffer[..read];
+        while !rest.is_empty() {
+            let Ok(trickles) = flowing.wait_for(flows).await.map(|flow| flow.trickles) else { return };
+            let (bytes, pause) = if trickles { TRICKLE } else { (rest.len(), Duration::ZERO) };
+            let (now, later) = rest.split_at(bytes.min(rest.len()));
+            if to.write_all(now).await.is_err() {
+                return;
+            }
+            rest = later;
+            if trickles {
+                // What is healed meanwhile flows at once.
+                let _ = timeout(pause, flowing.wait_for(|flow| !flow.trickles)).await;
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     async fn echo_server(word: &'static [u8], tasks: &TaskTracker) -> u16 {
@@ -206,5 +226,22 @@ mod tests {
         assert_eq!(ask(&mut newest).await, Some(b'b'));
         path.cut();
         assert_eq!(ask(&mut newest).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_path_trickles_until_it_is_healed() {
+        let tasks = TaskTracker::new();
+        let path = Forwarder::start(echo_server(&[b'a'; 1_000], &tasks).await).await;
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
+        path.trickle();
+        socket.write_all(b"?").await.unwrap();
+        let mut piece = [0; 1_000];
+        for _ in 0..3 {
+            let read = socket.read(&mut piece).await.unwrap();
+            assert!((1..1_000).contains(&read), "{read} bytes at once");
+        }
+        path.heal();
+        socket.write_all(b"?").await.unwrap();
+        socket.read_exact(&mut piece).await.unwrap();
     }
 }

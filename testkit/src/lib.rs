@@ -1,4 +1,4 @@
-//! What the tests of several crates share. Only ever a dev-dependency.
+//! What the tests of several crates and the load tester share. For all others a dev-dependency.
 //!
 //! [`RedisServer`]: a real `redis-server` of the test's own. [`Forwarder`]: a TCP path that can be made to
 //! fail. [`Strapi`]: an HTTP server that behaves like Strapi 5, as documented. [`eventually`]: waits for a condition, with a deadline, in place of sleeping.

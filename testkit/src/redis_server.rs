@@ -127,6 +127,24 @@ impl RedisServer {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// Makes it a replica of the server at `master_port` and waits until it has everything.
+    ///
+    /// # Panics
+    /// When that takes longer than `within`.
+    pub async fn follow(&self, master_port: u16, within: Duration) {
+        self.cli(&["replicaof", "127.0.0.1", &master_port.to_string()]);
+        eventually("the replica has everything", within, || {
+            let info = self.cli(&["info", "replication"]);
+            std::future::ready(info.lines().any(|line| line.trim() == "master_link_status:up"))
+        })
+        .await;
+    }
+
+    /// Makes a replica a master, with what it has.
+    pub fn promote(&self) {
+        self.cli(&["replicaof", "no", "one"]);
+    }
+
     fn signal(&self, signal: &str) {
         let child = self.child.as_ref().expect("the server runs");
         let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
@@ -192,5 +210,19 @@ mod tests {
         server.kill();
         server.start_again().await;
         assert_eq!(server.cli(&["get", "a"]), "1");
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_was_cut_off_takes_over_without_the_last_write() {
+        let (mut master, replica) = (RedisServer::start().await, RedisServer::start().await);
+        let path = crate::Forwarder::start(master.port()).await;
+        assert_eq!(master.cli(&["set", "a", "1"]), "OK");
+        replica.follow(path.port(), STARTS_WITHIN).await;
+        path.black_hole();
+        assert_eq!(master.cli(&["set", "a", "2"]), "OK");
+        master.kill();
+        replica.promote();
+        assert_eq!(replica.cli(&["get", "a"]), "1");
+        assert_eq!(replica.cli(&["set", "a", "3"]), "OK", "it takes writes");
     }
 }

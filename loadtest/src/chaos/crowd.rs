@@ -1,0 +1,300 @@
+//! The clients of a run under faults: publishers with consecutive numbers, and readers. They stay connected by the
+//! client library, as a user's programs would.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use signalbox_client::{
+    Client, ClientConfig, ClientStats, Event, Events, RecvError, RequestError, Subscription, WireConfig,
+};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::Stage;
+use super::handshakes::Handshakes;
+use super::oracle::{Fate, Oracle, Verdict};
+use crate::cluster::Cluster;
+use crate::options::Chaos;
+use crate::pace::Schedule;
+
+/// A durable event, whose type nobody else uses.
+const TYPE: &str = "order:chaos";
+
+/// Handshakes under way at once when the clients come.
+const AT_ONCE: usize = 32;
+
+/// Where the faults are between clients and nodes, so many readers are behind them: one of this number.
+const ASIDE_ONE_OF: usize = 5;
+
+/// How often it is looked whether everything has come.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What is sent, and for how long an acknowledgement is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Traffic {
+    /// Messages of one publisher.
+    pub(crate) schedule: Schedule,
+    pub(crate) acknowledged_within: Duration,
+}
+
+/// All clients of a run.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    scene: Rc<Scene>,
+    publishers: JoinSet<Tally>,
+    readers: JoinSet<Tally>,
+    /// Publishers send no more.
+    hush: CancellationToken,
+    /// Readers leave.
+    leave: CancellationToken,
+}
+
+/// What all clients tell of.
+#[derive(Debug)]
+struct Scene {
+    oracle: RefCell<Oracle>,
+    handshakes: RefCell<Handshakes>,
+}
+
+/// What the client library did, summed over clients.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) reconnects: u64,
+    /// Messages that came again and were not shown to the application.
+    pub(crate) duplicates_dropped: u64,
+    /// Times that a message came too early, and what was missing was asked for.
+    pub(crate) gaps: u64,
+    pub(crate) resent: u64,
+    /// Clients that were told to stay away.
+    pub(crate) ended: u64,
+    pub(crate) handshakes_peak: u64,
+}
+
+/// The data of a message.
+#[derive(Debug, Serialize, Deserialize)]
+struct Data {
+    number: usize,
+}
+
+impl Crowd {
+    /// Connects everybody, and begins.
+    pub(crate) async fn open(
+        options: &Chaos,
+        traffic: Traffic,
+        stage: &Stage<'_>,
+        run: &str,
+    ) -> anyhow::Result<Self> {
+        let topics = options.topics.max(1);
+        let topic = |number: usize| format!("order:{run}-{}", number % topics);
+        let configs = (0..options.clients).map(|reader| config(options, stage, "driver", run, reader));
+        let readers: Vec<_> = stream::iter(configs)
+            .enumerate()
+            .map(|(number, config)| join(config, topic(number)))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let configs = (0..topics).map(|publisher| config(options, stage, "service", run, publisher));
+        let publishers: Vec<Client> =
+            stream::iter(configs).map(connect).buffered(AT_ONCE).try_collect().await?;
+        let oracle = RefCell::new(Oracle::new(topics, options.clients));
+        let scene = Rc::new(Scene { oracle, handshakes: RefCell::new(Handshakes::starting_now()) });
+        let mut crowd = Self {
+            scene,
+            publishers: JoinSet::new(),
+            readers: JoinSet::new(),
+            hush: CancellationToken::new(),
+            leave: CancellationToken::new(),
+        };
+        for (number, (client, messages)) in readers.into_iter().enumerate() {
+            let reader = read(number, client, messages, Rc::clone(&crowd.scene), crowd.leave.clone());
+            crowd.readers.spawn_local(reader);
+        }
+        let began = Instant::now();
+        for (number, client) in publishers.into_iter().enumerate() {
+            let publisher =
+                Publisher { number, client, topic: topic(number), traffic, scene: Rc::clone(&crowd.scene) };
+            // They take turns.
+            let first = began + traffic.schedule.due(1).mul_f64(number as f64 / topics as f64);
+            crowd.publishers.spawn_local(publisher.run(first, crowd.hush.clone()));
+        }
+        Ok(crowd)
+    }
+
+    /// Waits until something is delivered to anybody that was not there yet, `limit` at most; how long that took.
+    pub(crate) async fn flows_again(&self, limit: Duration) -> Option<Duration> {
+        let (asked, before) = (Instant::now(), self.scene.oracle.borrow().delivered());
+        while self.scene.oracle.borrow().delivered() == before {
+            if asked.elapsed() >= limit {
+                return None;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Some(asked.elapsed())
+    }
+
+    /// Sends no more, waits until everything has come, `settles_within` at most, and judges.
+    pub(crate) async fn close(mut self, settles_within: Duration) -> (Verdict, Tally) {
+        self.hush.cancel();
+        let mut tally = Tally::default();
+        while let Some(publisher) = self.publishers.join_next().await {
+            tally.add(publisher.unwrap_or_default());
+        }
+        let deadline = Instant::now() + settles_within;
+        while !self.scene.oracle.borrow().is_settled() && Instant::now() < deadline {
+            sleep(LOOK_EVERY).await;
+        }
+        tally.handshakes_peak = self.scene.handshakes.borrow().peak();
+        let judged = std::mem::replace(&mut *self.scene.oracle.borrow_mut(), Oracle::new(1, 0));
+        self.leave.cancel();
+        while let Some(reader) = self.readers.join_next().await {
+            tally.add(reader.unwrap_or_default());
+        }
+        (judged.verdict(), tally)
+    }
+}
+
+impl Tally {
+    fn of(stats: &ClientStats, ended: bool) -> Self {
+        Self {
+            reconnects: stats.reconnects,
+            duplicates_dropped: stats.duplicates,
+            gaps: stats.gaps,
+            resent: stats.resent,
+            ended: ended.into(),
+            handshakes_peak: 0,
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.reconnects += other.reconnects;
+        self.duplicates_dropped += other.duplicates_dropped;
+        self.gaps += other.gaps;
+        self.resent += other.resent;
+        self.ended += other.ended;
+    }
+}
+
+fn config(options: &Chaos, stage: &Stage<'_>, agent_type: &str, run: &str, number: usize) -> ClientConfig {
+    let aside = agent_type == "driver" && number.is_multiple_of(ASIDE_ONE_OF);
+    let mut urls = stage.nodes.iter().map(|node| node.url(aside));
+    let config = ClientConfig::new(urls.next().unwrap_or_default());
+    urls.fold(config, ClientConfig::endpoint)
+        .query("tenant", Cluster::TENANT)
+        .query("agent_type", agent_type)
+        .query("agent_id", &format!("{run}-{number}"))
+        .jitter_seed(options.seed.wrapping_mul(1_000_003).wrapping_add(number as u64))
+}
+
+/// How somebody connects who does not read.
+pub(crate) fn slow_config(stage: &Stage<'_>, run: &str, number: usize) -> WireConfig {
+    let node = &stage.nodes[number % stage.nodes.len()];
+    WireConfig::new(node.url(false))
+        .query("tenant", Cluster::TENANT)
+        .query("agent_type", "guest")
+        .query("agent_id", &format!("{run}-slow-{number}"))
+}
+
+async fn connect(config: ClientConfig) -> anyhow::Result<Client> {
+    Client::connect(config).await.context("a client can't connect")
+}
+
+async fn join(config: ClientConfig, topic: String) -> anyhow::Result<(Client, Subscription)> {
+    let messages = config.on(TYPE);
+    let client = connect(config).await?;
+    client.subscribe(topic.as_str()).await.with_context(|| format!("{topic} can't be joined"))?;
+    Ok((client, messages))
+}
+
+async fn read(
+    number: usize,
+    client: Client,
+    mut messages: Subscription,
+    scene: Rc<Scene>,
+    leave: CancellationToken,
+) -> Tally {
+    let mut events = client.events();
+    let reading = async {
+        loop {
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Ok(message) => scene.shows(number, message.data.get()),
+                    Err(RecvError::Lost(lost)) => scene.declares(number, lost.topic.kind()),
+                    // What was dropped is missing then.
+                    Err(RecvError::Missed(_)) => {}
+                    Err(RecvError::Closed(_)) => return,
+                },
+                () = handshake(&mut events) => scene.handshakes.borrow_mut().count(),
+            }
+        }
+    };
+    let ended = leave.run_until_cancelled(reading).await.is_some();
+    client.close().await;
+    Tally::of(&client.stats(), ended)
+}
+
+/// Returns after the next attempt to connect; never when the client has ended.
+async fn handshake(events: &mut Events) {
+    loop {
+        match events.next().await {
+            Some(Event::Connected { .. } | Event::NotConnected { .. }) => return,
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Scene {
+    fn shows(&self, reader: usize, data: &str) {
+        if let Ok(Data { number }) = serde_json::from_str(data) {
+            self.oracle.borrow_mut().seen(reader, number);
+        }
+    }
+
+    /// Of a topic of this kind: a client's own topics are none of the run's.
+    fn declares(&self, reader: usize, kind: &str) {
+        if kind == "order" {
+            self.oracle.borrow_mut().declared(reader);
+        }
+    }
+}
+
+/// One publisher. It sends the next message when the one before is answered and its time has come; behind schedule
+/// it catches up.
+struct Publisher {
+    number: usize,
+    client: Client,
+    topic: String,
+    traffic: Traffic,
+    scene: Rc<Scene>,
+}
+
+impl Publisher {
+    async fn run(self, first: Instant, hush: CancellationToken) -> Tally {
+        for sent in 0.. {
+            let due = first + self.traffic.schedule.due(sent);
+            if hush.run_until_cancelled(sleep_until(due)).await.is_none() || hush.is_cancelled() {
+                break;
+            }
+            self.send().await;
+        }
+        self.client.close().await;
+        Tally::of(&self.client.stats(), false)
+    }
+
+    async fn send(&self) {
+        let number = self.scene.oracle.borrow_mut().sends(self.number);
+        let limit = self.traffic.acknowledged_within;
+        let sent = self.client.emit_acked_within(limit, TYPE, Data { number }, self.topic.as_str()).await;
+        let fate = match sent {
+            Ok(_) => Fate::Acknowledged,
+            Err(RequestError::Unknown(_) | RequestError::Unreadable(_)) => Fate::Unknown,
+            Err(_) => Fate::Refused,
+        };
+        self.scene.oracle.borrow_mut().answered(self.number, number, fate);
+    }
+}

@@ -1,0 +1,277 @@
+//! Judges a run: what was acknowledged has to be seen, once and in order, or declared missing in its place.
+//!
+//! Each topic has one publisher, who counts its messages from 0. The oracle is told what happens when it happens, and
+//! answers at the end.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::latency::Latencies;
+
+mod reader;
+
+use reader::Reader;
+
+/// What became of a message, as far as its publisher knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// No answer yet.
+    Open,
+    /// A node has stored it: every reader has to get it.
+    Acknowledged,
+    /// It may be stored.
+    Unknown,
+    /// It is certainly not stored.
+    Refused,
+}
+
+/// Everything that was sent, seen and declared.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    topics: Vec<Vec<Said>>,
+    readers: Vec<Reader>,
+    latencies: Latencies,
+}
+
+/// One message, by its place in its topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said {
+    fate: Fate,
+    sent: Instant,
+    /// Since when it could be seen: it was acknowledged, or a first reader had it.
+    there_since: Option<Instant>,
+}
+
+/// The result, summed over all messages and readers.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) sent: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) unknown: u64,
+    pub(crate) refused: u64,
+    pub(crate) delivered: u64,
+    /// Deliveries of a number that the reader had already.
+    pub(crate) duplicates: u64,
+    /// First deliveries of a number after a higher one.
+    pub(crate) out_of_order: u64,
+    /// Acknowledged, not delivered, not declared: the broken promise.
+    pub(crate) lost: u64,
+    /// Acknowledged, not delivered, and the reader was told at that place that messages may be missing.
+    pub(crate) declared_lost: u64,
+    /// Times that a reader was told so.
+    pub(crate) declarations: u64,
+    /// Readers that were never told so.
+    pub(crate) never_told: u64,
+    /// Of each reader: how much later than possible it got a message, at worst.
+    pub(crate) blackouts: Latencies,
+    /// From sending to each delivery.
+    pub(crate) latencies: Latencies,
+}
+
+impl Oracle {
+    /// So many topics, each with one publisher, and `readers` of them in turn.
+    pub(crate) fn new(topics: usize, readers: usize) -> Self {
+        let readers = (0..readers).map(|reader| Reader::new(reader % topics)).collect();
+        Self { topics: vec![Vec::new(); topics], readers, latencies: Latencies::default() }
+    }
+
+    /// The publisher of `topic` sends its next message now; answers its number.
+    pub(crate) fn sends(&mut self, topic: usize) -> usize {
+        self.topics[topic].push(Said { fate: Fate::Open, sent: Instant::now(), there_since: None });
+        self.topics[topic].len() - 1
+    }
+
+    /// The publisher has learnt what became of a message.
+    pub(crate) fn answered(&mut self, topic: usize, number: usize, fate: Fate) {
+        let said = &mut self.topics[topic][number];
+        said.fate = fate;
+        if fate == Fate::Acknowledged {
+            said.there_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// A message was shown to the application. Answers whether it is one that was sent.
+    pub(crate) fn seen(&mut self, reader: usize, number: usize) -> bool {
+        let reader = &mut self.readers[reader];
+        let Some(said) = self.topics[reader.topic].get_mut(number) else { return false };
+        let now = Instant::now();
+        let there_since = *said.there_since.get_or_insert(now);
+        if reader.sees(number) {
+            reader.is_behind(now - there_since);
+            self.latencies.record(now - said.sent);
+        }
+        true
+    }
+
+    /// The reader is told that messages may be missing here.
+    pub(crate) fn declared(&mut self, reader: usize) {
+        let reader = &mut self.readers[reader];
+        let sent = self.topics[reader.topic].len();
+        reader.is_told(sent);
+    }
+
+    /// How many first deliveries there were so far.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.latencies.count()
+    }
+
+    /// Whether nothing is to be waited for any more.
+    pub(crate) fn is_settled(&self) -> bool {
+        let answered = self.topics.iter().flatten().all(|said| said.fate != Fate::Open);
+        answered && self.readers.iter().all(|reader| reader.missing(&self.topics[reader.topic]).0 == 0)
+    }
+
+    /// The judgement. What was never answered counts as unknown.
+    pub(crate) fn verdict(self) -> Verdict {
+        let mut verdict = Verdict { latencies: self.latencies, ..Verdict::default() };
+        for said in self.topics.iter().flatten() {
+            verdict.sent += 1;
+            match said.fate {
+                Fate::Acknowledged => verdict.acknowledged += 1,
+                Fate::Open | Fate::Unknown => verdict.unknown += 1,
+                Fate::Refused => verdict.refused += 1,
+            }
+        }
+        for reader in &self.readers {
+            reader.judge(&self.topics[reader.topic], &mut verdict);
+        }
+        verdict
+    }
+}
+
+impl Verdict {
+    /// The broken promises, in words.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let counts = [
+            (self.lost, "messages were acknowledged and neither delivered nor declared missing"),
+            (self.out_of_order, "messages came out of order"),
+            (self.duplicates, "messages were shown twice"),
+        ];
+        counts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect()
+    }
+}
+
+/// Nobody is behind by less than that.
+const LAG_MIN: Duration = Duration::from_nanos(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One topic, `readers` of it, and so many acknowledged messages.
+    fn history(readers: usize, messages: usize) -> Oracle {
+        let mut oracle = Oracle::new(1, readers);
+        for number in 0..messages {
+            assert_eq!(oracle.sends(0), number);
+            oracle.answered(0, number, Fate::Acknowledged);
+        }
+        oracle
+    }
+
+    fn read(oracle: &mut Oracle, reader: usize, numbers: &[usize]) {
+        for number in numbers {
+            assert!(oracle.seen(reader, *number));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clean_history_is_clean() {
+        let mut oracle = history(2, 3);
+        read(&mut oracle, 0, &[0, 1, 2]);
+        assert!(!oracle.is_settled());
+        read(&mut oracle, 1, &[0, 1, 2]);
+        assert!(oracle.is_settled());
+        let verdict = oracle.verdict();
+        assert_eq!((verdict.sent, verdict.acknowledged, verdict.delivered), (3, 3, 6));
+        assert_eq!(verdict.failures(), Vec::<String>::new());
+        assert_eq!(verdict.never_told, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_message_is_found_in_the_middle_and_at_the_end() {
+        for seen in [&[0, 2][..], &[0, 1], &[1, 2]] {
+            let mut oracle = history(1, 3);
+            read(&mut oracle, 0, seen);
+            assert!(!oracle.is_settled());
+            let verdict = oracle.verdict();
+            assert_eq!((verdict.lost, verdict.declared_lost), (1, 0), "{seen:?}");
+            assert_eq!(verdict.failures().len(), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_duplicate_and_a_swapped_pair_are_told_apart() {
+        for (seen, duplicates, out_of_order) in
+            [(&[0, 1, 1, 2][..], 1, 0), (&[0, 1, 2, 0], 1, 0), (&[0, 2, 1], 0, 1), (&[2, 1, 0], 0, 2)]
+        {
+            let mut oracle = history(1, 3);
+            read(&mut oracle, 0, seen);
+            let verdict = oracle.verdict();
+            assert_eq!((verdict.duplicates, verdict.out_of_order), (duplicates, out_of_order), "{seen:?}");
+            assert_eq!((verdict.lost, verdict.delivered), (0, 3));
+            assert_eq!(verdict.failures().len(), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_declaration_excuses_what_is_missing_at_its_place_and_nothing_else() {
+        // Declared between 0 and 3; 5 is missing without a word.
+        let mut oracle = history(1, 7);
+        read(&mut oracle, 0, &[0]);
+        oracle.declared(0);
+        read(&mut oracle, 0, &[3, 4, 6]);
+        let verdict = oracle.verdict();
+        assert_eq!((verdict.declared_lost, verdict.lost), (2, 1));
+        assert_eq!((verdict.declarations, verdict.never_told), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_declaration_at_the_end_excuses_what_was_sent_before_it() {
+        let mut oracle = history(1, 3);
+        read(&mut oracle, 0, &[0]);
+        oracle.declared(0);
+        assert!(oracle.is_settled());
+        assert_eq!(oracle.sends(0), 3);
+        oracle.answered(0, 3, Fate::Acknowledged);
+        assert!(!oracle.is_settled(), "what was sent afterwards has to come");
+        let verdict = oracle.verdict();
+        assert_eq!((verdict.declared_lost, verdict.lost), (2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_was_acknowledged_has_to_come() {
+        let mut oracle = Oracle::new(1, 1);
+        for fate in [Fate::Unknown, Fate::Refused, Fate::Acknowledged] {
+            let number = oracle.sends(0);
+            assert!(!oracle.is_settled());
+            oracle.answered(0, number, fate);
+        }
+        read(&mut oracle, 0, &[0, 2]);
+        assert!(oracle.is_settled());
+        assert!(!oracle.seen(0, 3), "nobody sent that");
+        let verdict = oracle.verdict();
+        assert_eq!((verdict.unknown, verdict.refused, verdict.acknowledged), (1, 1, 1));
+        assert!(verdict.failures().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_blackout_is_how_much_later_a_reader_got_what_was_there() {
+        let mut oracle = Oracle::new(1, 2);
+        let second = Duration::from_secs(1);
+        oracle.sends(0);
+        tokio::time::advance(second).await;
+        read(&mut oracle, 0, &[0]);
+        tokio::time::advance(2 * second).await;
+        read(&mut oracle, 1, &[0]);
+        oracle.answered(0, 0, Fate::Acknowledged);
+        let verdict = oracle.verdict();
+        assert_eq!(verdict.blackouts.max().as_secs(), 2);
+        assert!(verdict.blackouts.quantile(0.5) <= LAG_MIN, "the first reader was not behind");
+        assert_eq!(verdict.latencies.max().as_secs(), 3);
+    }
+}

@@ -1,0 +1,137 @@
+//! The Redis and the nodes that suffer: processes of this run, each on a port that it keeps when it is started again.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use signalbox_testkit::{Forwarder, RedisServer};
+use tempfile::TempDir;
+
+use crate::http;
+use crate::options::{Fault, Servers};
+use crate::processes::{Launcher, Process, free_port, pins};
+
+/// Where the faults happen. Everything ends with it.
+#[derive(Debug)]
+pub(crate) struct Stage<'a> {
+    servers: &'a Servers,
+    pub(crate) redis: RedisServer,
+    /// What takes over from it, if the fault is that.
+    pub(crate) replica: Option<Replica>,
+    /// Between nodes and Redis, if the fault is there.
+    pub(crate) redis_path: Option<Forwarder>,
+    pub(crate) nodes: Vec<Node>,
+    settings: Vec<String>,
+    logs: TempDir,
+}
+
+/// A Redis that follows the first, over a path that can be cut.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) server: RedisServer,
+    pub(crate) path: Forwarder,
+}
+
+/// One node, whichever process it is now.
+#[derive(Debug)]
+pub(crate) struct Node {
+    name: String,
+    /// `host:port`
+    pub(crate) address: String,
+    /// Between some of the clients and it, if the fault is there.
+    pub(crate) path: Option<Forwarder>,
+    process: Option<Process>,
+}
+
+impl<'a> Stage<'a> {
+    /// Starts everything, and waits until all nodes are ready.
+    pub(crate) async fn open(servers: &'a Servers, fault: Fault) -> anyhow::Result<Self> {
+        let redis =
+            if fault.needs_files() { RedisServer::start_durable().await } else { RedisServer::start().await };
+        let redis_path =
+            if fault.needs_redis_path() { Some(Forwarder::start(redis.port()).await) } else { None };
+        let replica = if fault == Fault::RedisFailover { Some(Replica::of(&redis).await) } else { None };
+        let logs = TempDir::new().context("no temporary folder")?;
+        let settings = fault.settings();
+        let mut stage = Self { servers, redis, replica, redis_path, nodes: Vec::new(), settings, logs };
+        for number in 1..=servers.nodes.unwrap_or(3).max(1) {
+            stage.add_node(number, fault).await?;
+        }
+        Ok(stage)
+    }
+
+    async fn add_node(&mut self, number: usize, fault: Fault) -> anyhow::Result<()> {
+        let port = free_port()?;
+        let path = if fault.needs_client_path() { Some(Forwarder::start(port).await) } else { None };
+        let (name, address) = (format!("node_{number}"), format!("127.0.0.1:{port}"));
+        self.nodes.push(Node { name, address, path, process: None });
+        self.start(number - 1).await
+    }
+
+    /// Starts the process of a node that has none, and waits until it is ready.
+    pub(crate) async fn start(&mut self, node: usize) -> anyhow::Result<()> {
+        let redis = self.redis_path.as_ref().map_or(self.redis.port(), Forwarder::port);
+        let address = self.nodes[node].address.clone();
+        let mut args = ["serve", "--listen", &address, "--redis"].map(str::to_owned).to_vec();
+        args.push(format!("redis://127.0.0.1:{redis}/0"));
+        args.extend(self.settings.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]));
+        args.extend(self.servers.server_args.iter().cloned());
+        let cpu = pins(self.servers).then_some(self.servers.server_cpu);
+        let launcher = Launcher { cpu, logs: self.logs.path() };
+        let node = &mut self.nodes[node];
+        let process = launcher.start(&node.name, &self.servers.binary, &args)?;
+        let is_ready = async || http::get(&address, "/readyz").await.is_ok_and(|(status, _)| status == 200);
+        node.process.insert(process).wait_until(is_ready).await
+    }
+
+    /// Ends the nodes, in order.
+    pub(crate) async fn close(&mut self) {
+        let processes = self.nodes.iter_mut().filter_map(|node| node.process.take());
+        futures_util::future::join_all(processes.map(Process::stop)).await;
+    }
+
+    /// The sum of a metric over the nodes that answer; `None` if none does.
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let mut sum = None;
+        for node in &self.nodes {
+            let Ok((_, text)) = http::get(&node.address, "/metrics").await else { continue };
+            sum = http::metric(&text, name).map(|value| sum.unwrap_or(0.0) + value).or(sum);
+        }
+        sum
+    }
+
+    /// The nodes' processes.
+    pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.nodes.iter().filter_map(|node| node.process.as_ref()).map(Process::pid)
+    }
+}
+
+impl Node {
+    /// Where a client connects to: `aside`, through the path that fails.
+    pub(crate) fn url(&self, aside: bool) -> String {
+        match self.path.as_ref().filter(|_| aside) {
+            Some(path) => format!("ws://127.0.0.1:{}/ws", path.port()),
+            None => format!("ws://{}/ws", self.address),
+        }
+    }
+
+    /// Its process, which must not be started otherwise until it is given back or has ended.
+    pub(crate) fn take(&mut self) -> anyhow::Result<Process> {
+        self.process.take().with_context(|| format!("{} does not run", self.name))
+    }
+
+    /// Its process of now.
+    pub(crate) fn process_mut(&mut self) -> anyhow::Result<&mut Process> {
+        self.process.as_mut().with_context(|| format!("{} does not run", self.name))
+    }
+}
+
+impl Replica {
+    /// How long it may take to have everything.
+    const SYNCS_WITHIN: Duration = Duration::from_secs(20);
+
+    async fn of(redis: &RedisServer) -> Self {
+        let (server, path) = (RedisServer::start().await, Forwarder::start(redis.port()).await);
+        server.follow(path.port(), Self::SYNCS_WITHIN).await;
+        Self { server, path }
+    }
+}
