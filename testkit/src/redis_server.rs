@@ -177,6 +177,8 @@ fn spawn(port: u16, dir: &Path, durable: bool) -> Child {
         .args(["--save", "", "--daemonize", "no", "--loglevel", "warning"])
         // Handed to the kernel before each answer; by default that may wait for a sync.
         .args(["--appendonly", if durable { "yes" } else { "no" }, "--appendfsync", "no"])
+        // By default a replica waits 5 s for others that may want the same.
+        .args(["--repl-diskless-sync-delay", "0"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

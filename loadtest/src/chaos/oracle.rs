@@ -63,7 +63,8 @@ pub(crate) struct Verdict {
     pub(crate) declarations: u64,
     /// Readers that were never told so.
     pub(crate) never_told: u64,
-    /// Of each reader: how much later than possible it got a message, at worst.
+    /// Of each reader: how long, at worst, something was there that it did not get, until it got that or what
+    /// came behind it.
     pub(crate) blackouts: Latencies,
     /// From sending to each delivery.
     pub(crate) latencies: Latencies,
@@ -93,13 +94,16 @@ impl Oracle {
 
     /// A message was shown to the application. Answers whether it is one that was sent.
     pub(crate) fn seen(&mut self, reader: usize, number: usize) -> bool {
-        let reader = &mut self.readers[reader];
-        let Some(said) = self.topics[reader.topic].get_mut(number) else { return false };
-        let now = Instant::now();
-        let there_since = *said.there_since.get_or_insert(now);
+        let (now, reader) = (Instant::now(), &mut self.readers[reader]);
+        let topic = &mut self.topics[reader.topic];
+        let Some(said) = topic.get_mut(number) else { return false };
+        said.there_since.get_or_insert(now);
+        let sent = said.sent;
+        let due =
+            topic[reader.expects().min(number)..=number].iter().filter_map(|said| said.there_since).min();
         if reader.sees(number) {
-            reader.is_behind(now - there_since);
-            self.latencies.record(now - said.sent);
+            reader.is_behind(due.map_or(Duration::ZERO, |since| now - since));
+            self.latencies.record(now - sent);
         }
         true
     }
@@ -273,5 +277,19 @@ mod tests {
         assert_eq!(verdict.blackouts.max().as_secs(), 2);
         assert!(verdict.blackouts.quantile(0.5) <= LAG_MIN, "the first reader was not behind");
         assert_eq!(verdict.latencies.max().as_secs(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_blackout_counts_from_the_first_message_that_never_came() {
+        let mut oracle = history(1, 1);
+        read(&mut oracle, 0, &[0]);
+        for number in 1..=3 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            oracle.sends(0);
+            oracle.answered(0, number, Fate::Acknowledged);
+        }
+        oracle.declared(0);
+        read(&mut oracle, 0, &[3]);
+        assert_eq!(oracle.verdict().blackouts.max().as_secs(), 2);
     }
 }

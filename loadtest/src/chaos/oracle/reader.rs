@@ -38,6 +38,11 @@ impl Reader {
         }
     }
 
+    /// The number behind the highest that was shown.
+    pub(super) fn expects(&self) -> usize {
+        self.next
+    }
+
     /// Whether it is the first time.
     pub(super) fn sees(&mut self, number: usize) -> bool {
         if let Some(told) = self.told.take() {
@@ -57,7 +62,7 @@ impl Reader {
         first
     }
 
-    /// It got a message so much later than possible.
+    /// It got something so much later than possible.
     pub(super) fn is_behind(&mut self, lag: Duration) {
         self.behind = self.behind.max(lag);
     }

@@ -2,98 +2,18 @@
 //!
 //! What is checked is that figures come out and that nothing stays behind, not how good they are.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
 use signalbox_testkit::{Forwarder, RedisServer, eventually};
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-/// A run takes some seconds; on a busy machine more.
-const RUN_WITHIN: Duration = Duration::from_secs(90);
+use crate::load::{Load, RUN_WITHIN, number};
+
+mod chaos;
+mod load;
 
 /// How long a path to Redis swallows everything: longer than a node waits for an answer.
 const FAULT_LASTS: Duration = Duration::from_secs(2);
-
-/// A run in a folder of its own, by which its processes are known.
-struct Load {
-    dir: TempDir,
-}
-
-struct Outcome {
-    success: bool,
-    output: String,
-    report: Option<Value>,
-}
-
-impl Load {
-    fn new() -> Self {
-        Self { dir: TempDir::new().expect("a temporary folder") }
-    }
-
-    /// The node's binary, which a build of the workspace puts beside the tester's.
-    fn binary() -> PathBuf {
-        let binary = Path::new(env!("CARGO_BIN_EXE_signalbox-load")).with_file_name("signalbox");
-        assert!(binary.exists(), "{} is missing: build or test the whole workspace", binary.display());
-        binary
-    }
-
-    fn json(&self) -> PathBuf {
-        self.dir.path().join("report.json")
-    }
-
-    fn spawn(&self, line: &str, binary: &Path) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_signalbox-load"))
-            .args(line.split(' '))
-            .args(["--no-pin", "--json"])
-            .arg(self.json())
-            .arg("--binary")
-            .arg(binary)
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the tester starts")
-    }
-
-    async fn end(&self, child: Child) -> Outcome {
-        let ended = timeout(RUN_WITHIN, child.wait_with_output()).await;
-        let ended = ended.expect("the run ends in time").expect("its output can be read");
-        let output = [ended.stdout, ended.stderr].concat();
-        let json = std::fs::read(self.json()).ok();
-        Outcome {
-            success: ended.status.success(),
-            output: String::from_utf8_lossy(&output).into_owned(),
-            report: json.map(|json| serde_json::from_slice(&json).expect("the report is JSON")),
-        }
-    }
-
-    /// Runs to the end, with success; answers the results.
-    async fn results(&self, line: &str) -> Value {
-        let outcome = self.end(self.spawn(line, &Self::binary())).await;
-        assert!(outcome.success, "{}", outcome.output);
-        assert_eq!(self.left_behind(), 0);
-        let report = outcome.report.expect("there is a report");
-        assert_eq!(report["failures"], serde_json::json!([]));
-        report["results"].clone()
-    }
-
-    /// How many processes of this run there are.
-    fn left_behind(&self) -> usize {
-        let processes = std::fs::read_dir("/proc").expect("this is Linux").flatten();
-        let folders = processes.filter_map(|entry| std::fs::read_link(entry.path().join("cwd")).ok());
-        folders.filter(|folder| folder == self.dir.path()).count()
-    }
-}
-
-fn number(results: &Value, name: &str) -> f64 {
-    results[name].as_f64().unwrap_or_else(|| panic!("no {name} in {results:#}"))
-}
 
 #[tokio::test]
 async fn unicast_crosses_nodes_without_loss_and_tells_its_cost() {

@@ -1,0 +1,44 @@
+//! Faults in small: durable traffic of a few dozen clients, and what the run says about it.
+
+use serde_json::Value;
+
+use crate::load::{Load, number};
+
+/// Runs a fault with `more` options; it has to keep every promise.
+async fn survive(fault: &str, more: &str) -> Value {
+    let line = format!("chaos --fault {fault} --clients 24 --topics 6 --rate 60 --seconds 3 {more}");
+    let results = Load::new().results(line.trim_end()).await;
+    assert!(number(&results, "acknowledged") >= 150.0, "{results:#}");
+    for promise in ["lost", "duplicates", "out_of_order", "connections_left"] {
+        assert_eq!(number(&results, promise), 0.0, "{promise}: {results:#}");
+    }
+    results
+}
+
+#[tokio::test]
+async fn without_a_fault_everybody_gets_everything() {
+    let results = survive("none", "--fault-seconds 1").await;
+    assert_eq!(number(&results, "delivered"), 4.0 * number(&results, "sent"), "four readers a topic");
+    assert_eq!((number(&results, "reconnects"), number(&results, "declarations")), (0.0, 0.0));
+}
+
+#[tokio::test]
+async fn readers_that_do_not_read_hold_nobody_up() {
+    let results = survive("slow-readers", "--slow-readers 12 --fault-seconds 1").await;
+    assert_eq!((number(&results, "slow_readers"), number(&results, "reconnects")), (12.0, 0.0));
+    assert_eq!(number(&results, "delivered"), 4.0 * number(&results, "sent"));
+}
+
+#[tokio::test]
+async fn a_client_behind_a_silent_link_notices_and_comes_back() {
+    let results = survive("half-open", "--fault-seconds 6").await;
+    // One of five readers is behind it.
+    assert_eq!(number(&results, "reconnects"), 5.0, "{results:#}");
+}
+
+#[tokio::test]
+async fn after_a_soak_nodes_are_as_they_were() {
+    let results = Load::new().results("soak --minutes 0.1 --clients 12").await;
+    assert!(number(&results, "visits") > 12.0, "{results:#}");
+    assert_eq!((number(&results, "visits_failed"), number(&results, "end_connections")), (0.0, 0.0));
+}
