@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use signalbox_protocol::Tenant;
 use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
+use signalbox_registry::log::{LogSettings, Retention, Strict};
 use signalbox_reservoir::StrapiSettings;
 
 pub mod layers;
@@ -20,6 +21,7 @@ pub(crate) mod log_filter;
 mod nearest;
 pub mod redis_url;
 pub mod render;
+mod retention;
 mod rules;
 mod secret;
 pub mod sections;
@@ -31,8 +33,8 @@ pub use load::{BadConfig, Loaded, Problem, load};
 pub use redis_url::RedisUrl;
 pub use secret::Secret;
 pub use sections::{
-    Admission, Bus, Catalogue, Close, Connection, Flood, Handshake, Heartbeat, Log, LogFormat, Malformed,
-    Message, Node, Orders, Outbox, Redis, Reservoir, RouteCache, Runtime, Stop, Strapi,
+    Admission, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Log, LogFormat,
+    Malformed, Message, Node, Orders, Outbox, Redis, Reservoir, RouteCache, Runtime, Stop, Strapi,
 };
 pub use settings::{SETTINGS, Setting, Unit};
 
@@ -80,6 +82,8 @@ pub struct Config {
     pub strapi: Strapi,
     /// Orders that one driver accepts.
     pub orders: Orders,
+    /// What the logs of durable topics keep.
+    pub durable: Durable,
     /// What may wait to be published.
     pub bus: Bus,
     /// How the node stops.
@@ -113,6 +117,7 @@ impl Default for Config {
             reservoir: Reservoir::default(),
             strapi: Strapi::default(),
             orders: Orders::default(),
+            durable: Durable::default(),
             bus: Bus::default(),
             stop: Stop::default(),
             log: Log::default(),
@@ -122,6 +127,20 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What the logs of durable topics keep; nothing if a kind's text makes no sense.
+    pub fn log_settings(&self) -> Option<LogSettings> {
+        let Durable { messages_max, bytes_max, age, .. } = self.durable;
+        let others = Retention { messages_max, bytes_max: bytes_max as u64, age };
+        let by_kind = self.durable.kinds.iter().map(|text| retention::of_kind(text));
+        Some(LogSettings { by_kind: by_kind.collect::<Option<_>>()?, others })
+    }
+
+    /// How many replicas a stored message is waited for, if any.
+    pub fn log_strict(&self) -> Option<Strict> {
+        let Durable { replicas, replicas_wait, .. } = self.durable;
+        (replicas > 0).then_some(Strict { replicas, within: replicas_wait })
+    }
+
     /// Whether only this machine can reach the node.
     pub fn listens_on_loopback(&self) -> bool {
         self.listen.ip().to_canonical().is_loopback()

@@ -9,7 +9,6 @@ use futures_util::future::select_all;
 use signalbox_protocol::NodeId;
 use signalbox_protocol::control::DrainReason;
 use signalbox_protocol::vocabulary::InvalidVocabulary;
-use signalbox_registry::log::LogSettings;
 use signalbox_registry::memory::MemoryCluster;
 use signalbox_registry::redis::{self, RedisConfig};
 use signalbox_registry::{Cluster, ThisNode};
@@ -77,7 +76,7 @@ impl Gateway {
         let halt = CancellationToken::new();
         let cluster = match redis_config(config) {
             Some(redis) => redis::connect(&redis, this, &tasks, halt.clone())?,
-            None => MemoryCluster::new().join(this),
+            None => MemoryCluster::with_log(config.log_settings().unwrap_or_default()).join(this),
         };
         Self::build_in(config, cluster, tasks, halt)
     }
@@ -189,8 +188,8 @@ fn redis_config(config: &Config) -> Option<RedisConfig> {
         row_ttl: config.redis.row_ttl,
         bus_destination_bytes_max: config.bus.destination_bytes_max,
         bus_bytes_max: config.bus.total_bytes_max,
-        log: LogSettings::default(),
-        log_strict: None,
+        log: config.log_settings().unwrap_or_default(),
+        log_strict: config.log_strict(),
     })
 }
 
@@ -223,6 +222,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         headers_max: config.handshake.headers_max,
         repository: repository::Settings { ended_kept: config.reservoir.ended_kept },
         reservoir: reservoir::Settings { waiting_max: config.reservoir.waiting_max },
+        log_check_interval: config.durable.check_interval,
         strapi: config.strapi_settings(),
         cache_ttl: config.strapi.cache_ttl,
         orders_announce: config.orders.announce.clone(),

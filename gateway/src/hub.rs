@@ -4,14 +4,17 @@
 //! directory until before it is unregistered. Removal is by the very connection, never by its name alone.
 
 mod connection;
+mod followers;
 mod members;
+mod tail;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 use signalbox_protocol::{ConnectionId, Tenant, Topic};
 
 pub use self::connection::{Connection, Profile};
-use self::members::Members;
+pub use self::followers::{Caught, Followers, Hold};
+pub use self::tail::Question;
 use crate::metrics::Metrics;
 use crate::ws::outbox::{Keep, Pushed};
 
@@ -52,7 +55,7 @@ pub struct Delivery<'a> {
 #[derive(Debug, Default)]
 pub struct Hub {
     connections: DashMap<ConnectionId, std::sync::Arc<Connection>>,
-    topics: DashMap<TopicKey, Members>,
+    topics: DashMap<TopicKey, Followers>,
     metrics: Metrics,
 }
 
@@ -73,14 +76,14 @@ impl Hub {
     pub fn remove(&self, connection: &Shared) -> Vec<Topic> {
         self.connections.remove_if(connection.id(), |_, held| Shared::ptr_eq(held, connection));
         let topics = connection.take_topics();
-        for topic in &topics {
+        for topic in topics.iter().chain([&connection_topic(connection)]) {
             self.drop_member(connection, topic);
         }
         topics
     }
 
-    /// Lets the connection follow a topic; false if it already did.
-    pub fn join(&self, connection: &Shared, topic: &Topic) -> bool {
+    /// Lets the connection follow a topic, and wait for what `hold` says; false if it already did.
+    pub fn join(&self, connection: &Shared, topic: &Topic, hold: Option<Hold>) -> bool {
         let key = TopicKey::new(&connection.profile().tenant, topic);
         let mut entry = self.topics.entry(key).or_default();
         // The map's own copy of the topic is what the connection keeps, so that its text exists once.
@@ -88,7 +91,7 @@ impl Hub {
         if !connection.add_topic(shared) {
             return false;
         }
-        entry.add(Shared::clone(connection));
+        entry.add(Shared::clone(connection), hold);
         true
     }
 
@@ -103,10 +106,29 @@ impl Hub {
 
     fn drop_member(&self, connection: &Shared, topic: &Topic) {
         let key = TopicKey::new(&connection.profile().tenant, topic);
-        self.topics.remove_if_mut(&key, |_, members| {
-            members.remove(connection.number());
-            members.is_empty()
+        self.topics.remove_if_mut(&key, |_, followers| {
+            followers.remove(connection.number());
+            followers.members.is_empty()
         });
+    }
+
+    /// Works on a topic that somebody here follows, with its place in the table locked: short work only.
+    pub fn with<R>(&self, key: &TopicKey, work: impl FnOnce(&mut Followers) -> R) -> Option<R> {
+        if key.topic.kind() == "connection" {
+            self.follow_itself(key);
+        }
+        self.topics.get_mut(key).map(|mut followers| work(&mut followers))
+    }
+
+    /// A connection's own `connection:` topic has a place in the table from its first stored message on.
+    fn follow_itself(&self, key: &TopicKey) {
+        let connection = ConnectionId::try_new(key.topic.id()).ok().and_then(|id| self.get(&id));
+        let of_tenant = connection.filter(|connection| connection.profile().tenant == key.tenant);
+        let Some(connection) = of_tenant else { return };
+        let mut followers = self.topics.entry(key.clone()).or_default();
+        if followers.members.is_empty() && self.holds(&connection) {
+            followers.add(connection, None);
+        }
     }
 
     /// Queues the frame on every local socket that follows the topic. Returns how many follow it.
@@ -115,9 +137,10 @@ impl Hub {
             return self.deliver_to_connection(delivery);
         }
         let key = TopicKey::new(delivery.tenant, delivery.topic);
-        let Some(members) = self.topics.get(&key) else { return 0 };
-        members.iter().for_each(|connection| self.queue(connection, delivery));
-        members.len()
+        let Some(followers) = self.topics.get(&key) else { return 0 };
+        let told = followers.members.iter().filter(|member| !followers.is_joining(member.number()));
+        told.for_each(|connection| self.queue(connection, delivery));
+        followers.members.len()
     }
 
     fn deliver_to_connection(&self, delivery: &Delivery<'_>) -> usize {
@@ -180,13 +203,23 @@ impl Hub {
     /// The tenant's topics that somebody here follows, with how many do, in no order.
     pub fn topics(&self, tenant: &Tenant) -> Vec<(Topic, usize)> {
         let of_tenant = self.topics.iter().filter(|entry| entry.key().tenant == *tenant);
-        of_tenant.map(|entry| (entry.key().topic.clone(), entry.value().len())).collect()
+        of_tenant.map(|entry| (entry.key().topic.clone(), entry.value().members.len())).collect()
+    }
+
+    /// Of the topics that somebody here follows those that `choose` picks.
+    pub fn pick<T>(&self, choose: impl Fn(&TopicKey, &Followers) -> Option<T>) -> Vec<T> {
+        self.topics.iter().filter_map(|entry| choose(entry.key(), entry.value())).collect()
     }
 
     /// How many topics somebody here follows.
     pub fn topics_len(&self) -> usize {
         self.topics.len()
     }
+}
+
+fn connection_topic(connection: &Connection) -> Topic {
+    Topic::of("connection", connection.id().as_str())
+        .expect("connection ids have the characters of topic ids")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The node's background tasks: its lease, its rows, the rows of the dead, its clients' heartbeats, its fleet's
-//! clock.
+//! clock, and whether its clients have everything that was stored.
 //!
-//! Five long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
+//! Six long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
 //! a Redis that is away delays the lease and the rows, never the heartbeats.
 
 mod heartbeat;
@@ -25,5 +25,11 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         node.tasks.spawn(rows::run(Arc::clone(node))),
         node.tasks.spawn(sweeper::run(Arc::clone(node))),
         node.tasks.spawn(fleet::expire(Arc::clone(node))),
+        node.tasks.spawn(check_logs(Arc::clone(node))),
     ]
+}
+
+async fn check_logs(node: Arc<Node>) {
+    let checks = node.tails.keep_checked(&node.vocabulary, node.settings.log_check_interval);
+    node.halt.run_until_cancelled(checks).await;
 }

@@ -26,6 +26,7 @@ pub mod server;
 pub mod stamps;
 pub mod stats;
 pub mod stop;
+pub mod tails;
 #[cfg(test)]
 mod testing;
 pub mod viewing;

@@ -4,6 +4,7 @@
 //! Counters are incremented where things happen; gauges that can be derived are read at the scrape.
 
 mod fleet;
+mod log;
 mod totals;
 
 use prometheus::core::Collector;
@@ -16,6 +17,7 @@ use signalbox_reservoir::cache::CacheCounters;
 use signalbox_reservoir::strapi::StrapiCounters;
 
 pub use self::fleet::FleetMetrics;
+pub use self::log::LogMetrics;
 use self::totals::Totals;
 
 /// Handles to all metrics of one node; cloning shares them.
@@ -44,6 +46,7 @@ pub struct Metrics {
     pub swept_rows: IntCounter,
     pub late_unregisters: IntCounter,
     pub fleet: FleetMetrics,
+    pub log: LogMetrics,
     gauges: Gauges,
 }
 
@@ -157,6 +160,7 @@ impl Metrics {
                 "Rows whose removal had to be tried again.",
             ),
             fleet: FleetMetrics::new(r),
+            log: LogMetrics::new(r),
             gauges: Gauges::new(r),
             registry: registry.clone(),
         };

@@ -24,6 +24,7 @@ use crate::router::{RouteBounds, RouteCache, Router};
 use crate::stamps::{Uptime, now_ms};
 use crate::stats::Rates;
 use crate::stop::{Departures, StopPhase, StopRequest};
+use crate::tails::Tails;
 use crate::viewing::Viewing;
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
@@ -71,6 +72,8 @@ pub struct Settings {
     pub strapi: Option<StrapiSettings>,
     /// How long an answer from Strapi is remembered.
     pub cache_ttl: Duration,
+    /// How often what was delivered is compared with the logs.
+    pub log_check_interval: Duration,
     /// What the reservoir checks.
     pub reservoir: reservoir::Settings,
     /// Further topics that hear of an accepted order.
@@ -101,6 +104,8 @@ pub struct Node {
     pub vocabulary: Arc<Vocabulary>,
     /// Its sockets.
     pub hub: Arc<Hub>,
+    /// How far the logs were delivered that its clients follow.
+    pub tails: Arc<Tails>,
     /// Who may begin a handshake.
     pub admission: Arc<Admission>,
     /// Its sockets that have not asked for anything yet.
@@ -157,8 +162,10 @@ impl Node {
         let vocabulary = Arc::new(vocabulary);
         let hub = Arc::new(Hub::new(metrics.clone()));
         let routes = RouteCache::new(settings.routes);
-        let router =
-            Router::new(Arc::clone(&hub), cluster.clone(), routes, Arc::clone(&vocabulary), metrics.clone());
+        let (log, background) = (Arc::clone(&cluster.log), (tasks.clone(), halt.clone()));
+        let tails = Tails::new(Arc::clone(&hub), log, metrics.clone(), background);
+        let local = (Arc::clone(&hub), Arc::clone(&tails));
+        let router = Router::new(local, cluster.clone(), routes, Arc::clone(&vocabulary), metrics.clone());
         let router = Arc::new(router);
         cluster.bus.attach(Arc::clone(&router) as _);
         let (reservoir, strapi) = fleet::open(&settings, &cluster.backing, (&tasks, halt.clone()));
@@ -169,6 +176,7 @@ impl Node {
             settings,
             vocabulary,
             hub,
+            tails,
             viewing: Viewing::default(),
             reservoir,
             strapi,

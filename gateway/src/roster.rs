@@ -1,13 +1,15 @@
 //! A connection's joining and leaving: hub, bus and directory in the right order, undone when a step fails.
 //!
 //! Joining: own group topics on the bus, then the hub, then the directory; so when others can find the
-//! connection, everything that they send reaches it. Leaving is the reverse.
+//! connection, everything that they send reaches it. Then the logs of its own topics are asked where they end: what
+//! is stored later is told to this node. Leaving is the reverse.
 
 mod late;
 
 use std::sync::Arc;
 
 use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::control::Positions;
 use signalbox_protocol::{Agent, Tenant, Topic};
 use signalbox_registry::directory::Registered;
 use signalbox_registry::row::Generation;
@@ -15,10 +17,11 @@ use signalbox_registry::{Destination, Error, Parcel, Row};
 
 pub use self::late::LateLeavers;
 use crate::announce;
-use crate::hub::{Connection, Profile};
+use crate::hub::{Connection, Hold, Profile};
 use crate::identity::Identity;
 use crate::node::Node;
 use crate::stamps::{now_ms, unguessable};
+use crate::ws::answer;
 use crate::ws::commands::order;
 
 /// Hexadecimal characters after the `~` of a made-up session id: 18 of them are random, 72 bits.
@@ -77,6 +80,13 @@ fn new_connection(node: &Node, identity: Identity, namespace: Option<&str>) -> C
     connection
 }
 
+/// Where a connection that has just joined stands in its own topics. It gets nothing stored of them until it goes on
+/// from there.
+pub fn own_positions(node: &Node, connection: &Connection) -> Positions {
+    let place = |topic: &Topic| node.tails.hold(connection, topic).unwrap_or_else(answer::without_log);
+    own_topics(connection.profile()).into_iter().map(|topic| (topic.clone(), place(&topic))).collect()
+}
+
 /// The topics that a connection always belongs to, but `connection:`, which the hub knows by itself.
 fn own_topics(profile: &Profile) -> Vec<Topic> {
     let group = |kind: &str, id: &str| Topic::of(kind, id).expect("checked at the handshake");
@@ -97,10 +107,12 @@ async fn follow_and_register(
         if !node.vocabulary.is_point_kind(topic.kind()) {
             node.cluster.bus.subscribe(&connection.profile().tenant, topic).await?;
         }
-        node.hub.join(connection, topic);
+        node.hub.join(connection, topic, Some(Hold::CatchingUp));
     }
     let row = current_row(node, connection);
     let registered = node.cluster.directory.register(&row, connection.profile().subject()).await?;
+    // Whoever stores a message from now on finds the connection: what is in the logs already is older.
+    node.tails.begin(&connection.profile().tenant, topics).await?;
     Ok((registered, row.generation))
 }
 

@@ -4,6 +4,7 @@
 //! other nodes comes in here as well and goes to local sockets only.
 
 mod inbound;
+mod record;
 mod routes;
 
 use std::sync::Arc;
@@ -18,9 +19,11 @@ use signalbox_registry::{Cluster, Destination, Error, Parcel};
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
+pub use self::record::Record;
 pub use self::routes::{RouteBounds, RouteCache};
 use crate::hub::{Delivery, Hub, TopicKey};
 use crate::metrics::Metrics;
+use crate::tails::Tails;
 
 /// A message ready to go: one frame for all its topics.
 #[derive(Debug, Clone)]
@@ -55,6 +58,7 @@ impl std::fmt::Debug for Routed {
 #[derive(Debug)]
 pub struct Router {
     hub: Arc<Hub>,
+    tails: Arc<Tails>,
     cluster: Cluster,
     routes: RouteCache,
     vocabulary: Arc<Vocabulary>,
@@ -68,7 +72,7 @@ pub struct Router {
 impl Router {
     /// A router over the node's sockets and its cluster.
     pub fn new(
-        hub: Arc<Hub>,
+        (hub, tails): (Arc<Hub>, Arc<Tails>),
         cluster: Cluster,
         routes: RouteCache,
         vocabulary: Arc<Vocabulary>,
@@ -76,6 +80,7 @@ impl Router {
     ) -> Self {
         Self {
             hub,
+            tails,
             cluster,
             routes,
             vocabulary,

@@ -101,7 +101,9 @@ impl Client {
     pub(crate) async fn connect_through(node: &Arc<Node>, query: &str, pipe_bytes: usize) -> Self {
         let (near, far) = tokio::io::duplex(pipe_bytes);
         let connection = join(node, query).await;
-        node.spawn_socket(Socket::new(near, Arc::clone(node), Arc::clone(&connection), &[]).run());
+        let socket = Socket::new(near, Arc::clone(node), Arc::clone(&connection), &[]);
+        let positions = roster::own_positions(node, &connection);
+        node.spawn_socket(socket.starting_at(&positions, false).run());
         let ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         Self { ws, connection }
     }

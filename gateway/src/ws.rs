@@ -2,6 +2,7 @@
 //! (`dispatch`, `commands`), and the queue through which everybody else reaches it (`outbox`).
 
 pub mod answer;
+mod catch_up;
 pub mod commands;
 pub mod dispatch;
 pub mod frame;

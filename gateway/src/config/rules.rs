@@ -46,6 +46,11 @@ const RULES: &[Rule] = &[
         otherwise: "must exceed stop.balancer_wait, or no client is closed in good order",
     },
     Rule {
+        keys: &["durable.kinds"],
+        holds: |config| config.log_settings().is_some(),
+        otherwise: "must be lines of kind, messages, bytes and age, such as `order 5000 8MiB 10m`",
+    },
+    Rule {
         keys: &["redis.prefix"],
         holds: |config| is_prefix(&config.redis.prefix),
         otherwise: "must be 1 to 64 characters of A-Z a-z 0-9 . _ -",

@@ -19,7 +19,7 @@ use super::input::{Body, Caller, OneOrMany, api};
 use super::problem::Problem;
 use crate::node::Node;
 use crate::router::Routed;
-use crate::ws::dispatch::{Prepared, Sender, prepare};
+use crate::ws::dispatch::{Passing, Prepared, Sender, prepare};
 
 /// Most envelopes of one list.
 const ENVELOPES_MAX: usize = 1_000;
@@ -29,7 +29,7 @@ const ENVELOPES_MAX: usize = 1_000;
 pub(super) struct Published {
     /// How many messages were sent.
     accepted: usize,
-    /// The place that each got in durable topics.
+    /// The place of the last durable message in each topic.
     #[schemars(with = "BTreeMap<String, Position>")]
     positions: Positions,
 }
@@ -80,11 +80,15 @@ pub(super) async fn publish(
         let prepared = check(&node, &sender, envelope.get());
         ready.push(prepared.map_err(|fault| at_place(fault, place, envelopes.len()))?);
     }
-    let accepted = ready.len();
+    let (accepted, mut positions) = (ready.len(), Positions::new());
     for (place, prepared) in ready.into_iter().enumerate() {
-        send(&node, prepared).await.map_err(|fault| at_place(fault, place, accepted))?;
+        let sent = match prepared {
+            Prepared::Passing(passing) => send(&node, passing).await.map(|()| Positions::new()),
+            Prepared::Lasting(record) => node.router.store(&record).await,
+        };
+        positions.extend(sent.map_err(|fault| at_place(fault, place, accepted))?);
     }
-    Ok(Json(Published { accepted, positions: Positions::new() }))
+    Ok(Json(Published { accepted, positions }))
 }
 
 fn check(node: &Node, sender: &Sender<'_>, envelope: &str) -> Result<Prepared, Fault> {
@@ -103,9 +107,9 @@ fn check(node: &Node, sender: &Sender<'_>, envelope: &str) -> Result<Prepared, F
 
 /// The caller gets an answer in any case, so every message is confirmed. That nobody is there is a failure
 /// only to whoever asked: a list of notices must not end at the first passenger who is offline.
-async fn send(node: &Node, mut prepared: Prepared) -> Result<(), Fault> {
-    let asked = std::mem::replace(&mut prepared.message.confirm, true);
-    let sent = match node.router.send(prepared.message) {
+async fn send(node: &Node, mut passing: Passing) -> Result<(), Fault> {
+    let asked = std::mem::replace(&mut passing.message.confirm, true);
+    let sent = match node.router.send(passing.message) {
         Routed::Done => Ok(()),
         Routed::Pending(rest) => rest.await,
     };
@@ -120,10 +124,13 @@ async fn send(node: &Node, mut prepared: Prepared) -> Result<(), Fault> {
 
 /// In a list, says which envelope failed; those before it were sent if the failure came while sending.
 fn at_place(fault: Fault, place: usize, count: usize) -> Problem {
-    let code = fault.code;
+    let (code, details) = (fault.code, fault.details.clone());
     let mut problem = Problem::from(fault);
     if count > 1 {
-        problem = problem.with_details(Some(serde_json::json!({ "index": place, "code": code })));
+        let mut told = details.unwrap_or_else(|| serde_json::json!({}));
+        told["index"] = place.into();
+        told["code"] = serde_json::json!(code);
+        problem = problem.with_details(Some(told));
     }
     problem
 }

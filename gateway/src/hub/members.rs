@@ -11,7 +11,7 @@ pub(super) enum Members {
     #[default]
     None,
     One(Arc<Connection>),
-    Many(HashMap<u64, Arc<Connection>>),
+    Many(Box<HashMap<u64, Arc<Connection>>>),
 }
 
 impl Members {
@@ -20,7 +20,7 @@ impl Members {
             Self::None => *self = Self::One(connection),
             Self::One(first) => {
                 let both = [first, connection].map(|member| (member.number(), member));
-                *self = Self::Many(HashMap::from(both));
+                *self = Self::Many(Box::new(HashMap::from(both)));
             }
             Self::Many(mut all) => {
                 all.insert(connection.number(), connection);
@@ -39,6 +39,14 @@ impl Members {
                     all.shrink_to_fit();
                 }
             }
+        }
+    }
+
+    pub(super) fn contains(&self, number: u64) -> bool {
+        match self {
+            Self::None => false,
+            Self::One(one) => one.number() == number,
+            Self::Many(all) => all.contains_key(&number),
         }
     }
 

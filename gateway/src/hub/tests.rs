@@ -53,9 +53,9 @@ fn a_frame_reaches_all_followers_but_its_sender() {
     let all: Vec<_> = (0..5).map(|number| connection(number, "t")).collect();
     let hub = hub_with(&all.iter().collect::<Vec<_>>());
     for member in &all[..4] {
-        assert!(hub.join(member, &topic("route:1")));
+        assert!(hub.join(member, &topic("route:1"), None));
     }
-    assert!(!hub.join(&all[0], &topic("route:1")), "joined once only");
+    assert!(!hub.join(&all[0], &topic("route:1"), None), "joined once only");
     assert_eq!(deliver(&hub, "t", "route:1", Some(2)), 4);
     assert_eq!(all.iter().map(|member| got(member)).collect::<Vec<_>>(), [1, 1, 0, 1, 0]);
 }
@@ -64,8 +64,8 @@ fn a_frame_reaches_all_followers_but_its_sender() {
 fn a_topic_of_another_tenant_is_another_topic() {
     let (mine, yours) = (connection(1, "a"), connection(2, "b"));
     let hub = hub_with(&[&mine, &yours]);
-    hub.join(&mine, &topic("route:1"));
-    hub.join(&yours, &topic("route:1"));
+    hub.join(&mine, &topic("route:1"), None);
+    hub.join(&yours, &topic("route:1"), None);
     assert_eq!(deliver(&hub, "a", "route:1", None), 1);
     assert_eq!((got(&mine), got(&yours)), (1, 0));
     assert_eq!(deliver(&hub, "a", &format!("connection:{}", yours.id()), None), 0);
@@ -77,9 +77,9 @@ fn who_leaves_is_gone_from_every_topic_and_leaves_no_entry_behind() {
     let (first, second) = (connection(1, "t"), connection(2, "t"));
     let hub = hub_with(&[&first, &second]);
     for name in ["route:1", "route:2"] {
-        hub.join(&first, &topic(name));
+        hub.join(&first, &topic(name), None);
     }
-    hub.join(&second, &topic("route:2"));
+    hub.join(&second, &topic("route:2"), None);
     assert!(hub.part(&first, &topic("route:1")));
     assert!(!hub.part(&first, &topic("route:1")));
     assert_eq!(hub.remove(&first), [topic("route:2")]);
@@ -101,7 +101,7 @@ fn a_large_group_shrinks_and_stays_whole() {
     let all: Vec<_> = (0..500).map(|number| connection(number, "t")).collect();
     let hub = hub_with(&all.iter().collect::<Vec<_>>());
     for member in &all {
-        hub.join(member, &topic("agent_type:vehicle"));
+        hub.join(member, &topic("agent_type:vehicle"), None);
     }
     all[10..].iter().for_each(|member| drop(hub.remove(member)));
     assert_eq!(deliver(&hub, "t", "agent_type:vehicle", None), 10);
@@ -113,8 +113,8 @@ fn who_follows_the_pool_is_spared_the_namespace_s_copy() {
     let all: Vec<_> = (0..2).map(|number| connection(number, "t")).collect();
     let hub = hub_with(&all.iter().collect::<Vec<_>>());
     let (namespace, pool) = (topic("namespace:route-reservoir"), topic("route:12"));
-    all.iter().for_each(|member| assert!(hub.join(member, &namespace)));
-    hub.join(&all[1], &pool);
+    all.iter().for_each(|member| assert!(hub.join(member, &namespace, None)));
+    hub.join(&all[1], &pool, None);
     let (tenant, frame) = (tenant("t"), Bytes::from_static(b"\x81\x02{}"));
     let spared = Some(&pool);
     hub.deliver(&Delivery {

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use signalbox_protocol::close::CloseCode;
-use signalbox_protocol::envelope::{Place, write_placed};
 use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
 use signalbox_registry::bus::{Break, BusListener};
 use signalbox_registry::{Announcement, Destination, Logged, Parcel};
@@ -39,15 +38,12 @@ impl BusListener for Router {
     }
 
     fn on_logged(&self, logged: Logged) {
-        let place = Place { topic: &logged.topic, offset: logged.position.offset };
-        let mut frame = TextFrame::with_capacity(logged.body.len() + 160);
-        write_placed(frame.body(), &logged.body, &place);
-        self.hub.deliver(&delivery((&logged.tenant, &logged.topic), 0, &frame.finish()));
+        self.tails.on_logged(logged);
     }
 
     fn on_break(&self, what: Break) {
-        // Group messages of that moment may be lost; the durable log (a later release) will repair them here.
         tracing::warn!(?what, "the bus may have skipped messages");
+        self.tails.on_break();
         if what == Break::Reconnected {
             self.reconnected.notify_one();
         }

@@ -1,8 +1,11 @@
 //! Answers to one client: replies and errors, encoded and put into its outbox.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::Serialize;
-use signalbox_protocol::control::Position;
+use signalbox_protocol::Topic;
+use signalbox_protocol::control::{Discontinuity, Position, Resumed, TopicResumed};
 use signalbox_protocol::envelope::{Reply, Stamp, write_reply};
 use signalbox_protocol::error::Fault;
 
@@ -26,6 +29,18 @@ pub fn reply(message_type: &str, correlation_id: Option<&str>, data: &impl Seria
 /// that something may be missing.
 pub fn without_log() -> Position {
     Position { epoch: "0".to_owned(), offset: 0 }
+}
+
+/// `system:resumed` that nobody asked for: messages of the topic may be missing, and it goes on from `head`.
+pub fn broken(topic: &Topic, reason: Discontinuity, head: &Position) -> Bytes {
+    let told = lost(reason, head);
+    reply("system:resumed", None, &Resumed { topics: BTreeMap::from([(topic.clone(), told)]) })
+}
+
+/// How a topic goes on of which messages may be missing.
+pub fn lost(reason: Discontinuity, head: &Position) -> TopicResumed {
+    let Position { epoch, offset } = head.clone();
+    TopicResumed { recovered: false, reason: Some(reason), epoch, offset, replayed: 0 }
 }
 
 /// Queues a reply; it may not be dropped, so a client that can't take it is closed.

@@ -6,6 +6,7 @@ pub(crate) mod order;
 mod presence;
 mod query;
 mod report;
+mod resume;
 mod subscribe;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) use self::report::health;
 pub fn run(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     match &*incoming.message_type {
         "system:subscribe" => subscribe::subscribe(node, connection, incoming),
+        "system:resume" => resume::resume(node, connection, incoming),
         "system:unsubscribe" => subscribe::unsubscribe(node, connection, incoming),
         "system:health_check" => Ok(report::health_check(node, connection, incoming)),
         "system:stats" => Ok(report::stats(node, connection, incoming)),
@@ -48,7 +50,7 @@ pub fn run(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'
 }
 
 /// Whether the topic is one that the connection belongs to from its handshake to its end.
-fn is_own(connection: &Connection, topic: &Topic) -> bool {
+pub(crate) fn is_own(connection: &Connection, topic: &Topic) -> bool {
     let profile = connection.profile();
     match topic.kind() {
         "connection" => topic.id() == connection.id().as_str(),

@@ -1,12 +1,13 @@
 //! What is made of one text message: an event is routed, a command is answered, nonsense is refused.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use signalbox_protocol::catalogue::{self, Entry, Kind, UNLISTED};
 use signalbox_protocol::conflation::conflation_key;
-use signalbox_protocol::control::{Positions, SendAck};
+use signalbox_protocol::control::{Positions, SendAck, TopicResumed};
 use signalbox_protocol::envelope::{Incoming, Stamp, Target, write_event};
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::{Agent, Tenant, Topic};
@@ -15,7 +16,7 @@ use smallvec::{SmallVec, smallvec};
 use super::{answer, commands, frame::TextFrame};
 use crate::hub::Connection;
 use crate::node::Node;
-use crate::router::{Message, Routed};
+use crate::router::{Message, Record, Routed};
 use crate::stamps::{MessageId, now_ms};
 
 /// Bytes that the node may add to a message: id, timestamp, source and the names of all fields.
@@ -68,10 +69,24 @@ pub enum Outcome {
     Reply(Bytes),
     /// Say what went wrong.
     Failed(Fault, Option<String>),
-    /// These topics are followed on the bus now: acknowledge, then let them in.
+    /// These topics are followed on the bus and in the hub: acknowledge, then let the client catch up.
     Joined {
-        /// Topics to let in.
-        fresh: Vec<Topic>,
+        /// All that were asked for.
+        topics: Vec<Topic>,
+        /// Whose answer it is.
+        correlation: Option<String>,
+    },
+    /// The same for topics that the client resumes.
+    Resumed {
+        /// How each goes on.
+        told: BTreeMap<Topic, TopicResumed>,
+        /// Whose answer it is.
+        correlation: Option<String>,
+    },
+    /// These topics were left.
+    Left {
+        /// All that were asked for.
+        topics: Vec<Topic>,
         /// The acknowledgement.
         ack: Bytes,
     },
@@ -147,27 +162,53 @@ fn event(
         connection: Some(connection.number()),
     };
     let prepared = prepare(node, &sender, incoming, entry)?;
-    let confirm = prepared.message.confirm;
-    let Routed::Pending(rest) = node.router.send(prepared.message) else { return Ok(Step::Done) };
     let correlation = incoming.answer_to().map(str::to_owned);
-    let ack_id = prepared.acknowledged.then_some(prepared.id);
-    Ok(Step::Wait(Box::pin(async move {
+    match prepared {
+        Prepared::Passing(passing) => Ok(pass_on(node, passing, correlation)),
+        Prepared::Lasting(record) => Ok(store(node, record, correlation)),
+    }
+}
+
+fn pass_on(node: &Arc<Node>, passing: Passing, correlation: Option<String>) -> Step {
+    let confirm = passing.message.confirm;
+    let Routed::Pending(rest) = node.router.send(passing.message) else { return Step::Done };
+    let ack_id = passing.acknowledged.then_some(passing.id);
+    Step::Wait(Box::pin(async move {
         match (rest.await, ack_id) {
-            (Ok(()), Some(id)) => Outcome::Reply(acknowledge(id, correlation.as_deref())),
+            (Ok(()), Some(id)) => Outcome::Reply(acknowledge(id, Positions::new(), correlation.as_deref())),
             (Err(fault), _) if confirm => Outcome::Failed(fault, correlation),
             (Ok(()) | Err(_), _) => Outcome::Nothing,
         }
-    })))
+    }))
 }
 
-fn acknowledge(id: String, correlation_id: Option<&str>) -> Bytes {
+fn store(node: &Arc<Node>, record: Record, correlation: Option<String>) -> Step {
+    let router = Arc::clone(&node.router);
+    Step::Wait(Box::pin(async move {
+        match router.store(&record).await {
+            Ok(positions) => Outcome::Reply(acknowledge(record.id, positions, correlation.as_deref())),
+            Err(fault) => Outcome::Failed(fault, correlation.or(Some(record.id))),
+        }
+    }))
+}
+
+fn acknowledge(id: String, positions: Positions, correlation_id: Option<&str>) -> Bytes {
     let correlation_id = correlation_id.unwrap_or(&id).to_owned();
-    answer::reply("system:ack", Some(&correlation_id), &SendAck { id, positions: Positions::new() })
+    answer::reply("system:ack", Some(&correlation_id), &SendAck { id, positions })
 }
 
 /// A checked and encoded event.
 #[derive(Debug)]
-pub struct Prepared {
+pub enum Prepared {
+    /// An ephemeral one: delivered to whoever is there.
+    Passing(Passing),
+    /// A durable one: stored first. Its sender is always told that it is.
+    Lasting(Record),
+}
+
+/// An ephemeral event.
+#[derive(Debug)]
+pub struct Passing {
     /// What the router takes.
     pub message: Message,
     /// The id it goes under.
@@ -201,15 +242,20 @@ pub fn prepare(
     let mut frame = TextFrame::with_capacity(data_bytes + more_bytes + STAMP_BYTES);
     let stamp = Stamp { id, timestamp_ms: now_ms(), source: sender.agent.as_str() };
     write_event(frame.body(), incoming, &stamp);
-    let acknowledged = incoming.ack || entry.is_durable();
+    let (tenant, id) = (sender.tenant.clone(), id.to_owned());
+    if entry.is_durable() {
+        let to = to.into_iter().map(|(topic, _)| topic).collect();
+        let (source, body) = (sender.agent.clone(), frame.into_text());
+        return Ok(Prepared::Lasting(Record { tenant, to, source, id, body }));
+    }
     let message = Message {
-        tenant: sender.tenant.clone(),
+        tenant,
         to,
         frame: frame.finish(),
         except: sender.connection,
-        confirm: acknowledged || incoming.correlation_id.is_some(),
+        confirm: incoming.ack || incoming.correlation_id.is_some(),
     };
-    Ok(Prepared { message, id: id.to_owned(), acknowledged })
+    Ok(Prepared::Passing(Passing { message, id, acknowledged: incoming.ack }))
 }
 
 /// The topics that a message goes to, each with its conflation key.

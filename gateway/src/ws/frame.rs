@@ -1,7 +1,9 @@
 //! WebSocket frames as bytes, encoded once and shared by every socket they go to.
 
 use bytes::Bytes;
+use signalbox_protocol::Topic;
 use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::envelope::{Place, write_placed};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
@@ -28,6 +30,11 @@ impl TextFrame {
         &mut self.buffer
     }
 
+    /// The text alone.
+    pub fn into_text(self) -> Bytes {
+        Bytes::from(self.buffer).slice(HEADER_BYTES_MAX..)
+    }
+
     /// The frame, ready to be written to a socket.
     pub fn finish(mut self) -> Bytes {
         let body_bytes = (self.buffer.len() - HEADER_BYTES_MAX) as u64;
@@ -37,6 +44,13 @@ impl TextFrame {
         header.format(body_bytes, &mut place).expect("a slice of the header's own length takes it");
         Bytes::from(self.buffer).slice(start..)
     }
+}
+
+/// A stored message as its receivers get it.
+pub fn placed(topic: &Topic, offset: u64, body: &[u8]) -> Bytes {
+    let mut frame = TextFrame::with_capacity(body.len() + topic.as_str().len() + 48);
+    write_placed(frame.body(), body, &Place { topic, offset });
+    frame.finish()
 }
 
 /// An empty ping.

@@ -118,6 +118,21 @@ impl Outbox {
         pushed
     }
 
+    /// Queues what may not be dropped if there is room for it; else it is given back, and its giver waits.
+    pub fn offer(&self, frame: Bytes) -> Result<(), Bytes> {
+        if self.closing().is_some() {
+            return Ok(());
+        }
+        let mut queue = self.lock();
+        if !queue.fits(frame.len(), self.bounds) {
+            return Err(frame);
+        }
+        queue.append(frame, Keep::Always);
+        drop(queue);
+        self.writer.wake();
+        Ok(())
+    }
+
     /// Puts an answer in front of everything queued: the welcome, which comes first.
     pub fn push_front(&self, frame: Bytes) {
         let mut queue = self.lock();
@@ -141,12 +156,12 @@ impl Outbox {
         self.writer.wake();
     }
 
-    /// Closes the connection after what is queued; the first code stays. A peer that doesn't read would not
-    /// take what is queued either: that is dropped.
+    /// Closes the connection after what is queued; the first code stays. A peer that is gone would not take what
+    /// is queued: that is dropped.
     pub fn close(&self, code: CloseCode) {
         let first =
             self.closing.compare_exchange(0, code.as_u16(), Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if first && matches!(code, CloseCode::SlowConsumer | CloseCode::HeartbeatMissed) {
+        if first && code == CloseCode::HeartbeatMissed {
             self.lock().clear();
         }
         self.writer.wake();

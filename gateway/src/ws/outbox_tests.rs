@@ -73,7 +73,17 @@ fn an_answer_that_does_not_fit_closes_the_slow_consumer() {
     assert_eq!(outbox.push(frame("d"), Keep::Always), Pushed::Closing);
     assert_eq!(outbox.closing(), Some(CloseCode::SlowConsumer));
     let taken = outbox.take(&mut Vec::new(), 9, 9);
-    assert_eq!(taken, Taken { messages: 0, is_last: true }, "who doesn't read gets no more");
+    assert_eq!(taken, Taken { messages: 2, is_last: true }, "the close comes after what had room");
+}
+
+#[test]
+fn what_is_offered_waits_for_room_and_loses_nothing() {
+    let outbox = Outbox::new(Bounds { messages_max: 2, bytes_max: 10 });
+    assert_eq!(outbox.offer(frame(&"x".repeat(100))), Ok(()), "an empty one takes everything");
+    assert_eq!(outbox.offer(frame("y")), Err(frame("y")));
+    assert_eq!(outbox.closing(), None);
+    assert_eq!(drain(&outbox), ["x".repeat(100)]);
+    assert_eq!(outbox.offer(frame("y")), Ok(()));
 }
 
 #[test]

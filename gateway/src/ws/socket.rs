@@ -6,6 +6,7 @@
 //! thread, and what is left over of a burst is kept only until it is handled.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,12 +15,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use signalbox_protocol::Topic;
 use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::control::{Position, Positions, Resumed, TopicResumed, TopicsAck};
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::limits::WAITS_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::catch_up::CatchUp;
 use super::dispatch::{self, Later, Outcome, Step};
 use super::reader::{FrameReader, FromPeer};
 use super::waits::Waits;
@@ -52,6 +56,8 @@ pub struct Socket<S> {
     pending: Option<BoxFuture<'static, Outcome>>,
     /// Answers that are awaited beside the traffic.
     waits: Waits,
+    /// What the client missed of its topics.
+    catch_up: Option<Box<CatchUp>>,
     ending: Option<Box<Ending>>,
     /// Bytes read since this task last waited.
     turn_bytes: usize,
@@ -112,11 +118,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             writing: Writing::default(),
             pending: None,
             waits: Waits::default(),
+            catch_up: None,
             ending: None,
             turn_bytes: 0,
             malformed: Tally::default(),
             interval_at,
         }
+    }
+
+    /// Lets the client's own topics go on from where its welcome says; if it `resumes`, only after that.
+    #[must_use]
+    pub fn starting_at(mut self, positions: &Positions, resumes: bool) -> Self {
+        self.catch_up = Some(Box::new(CatchUp::starting(positions, resumes)));
+        self
     }
 
     /// Runs until the connection is over, then takes it out of hub and directory.
@@ -136,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         Box::pin(async move {
             if let Some(pending) = pending {
                 // What it has begun is brought to its end, so that it can be undone.
-                undo(&node, &connection, pending.await);
+                drop(pending.await);
             }
             roster::leave(&node, &connection).await;
         })
@@ -153,6 +167,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         }
         if self.ending.is_some() {
             return self.poll_farewell(cx);
+        }
+        if let Some(catch_up) = &mut self.catch_up
+            && catch_up.poll(cx, &self.node, &self.connection).is_ready()
+        {
+            self.catch_up = None;
         }
         if let Poll::Ready(outcome) = self.waits.poll(cx) {
             return Poll::Ready(Event::Answered(outcome));
@@ -340,22 +359,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             Outcome::Failed(fault, correlation_id) => {
                 answer::fail(&self.connection, &self.node.metrics, &fault, correlation_id.as_deref());
             }
-            Outcome::Joined { fresh, ack } => {
-                // The acknowledgement first: no message of a topic comes before it.
-                answer::push(&self.connection, ack);
-                for topic in fresh {
-                    self.node.hub.join(&self.connection, &topic);
+            Outcome::Joined { topics, correlation } => self.on_joined(&topics, correlation.as_deref()),
+            Outcome::Resumed { told, correlation } => self.on_resumed(told, correlation.as_deref()),
+            Outcome::Left { topics, ack } => {
+                if let Some(catch_up) = &mut self.catch_up {
+                    topics.iter().for_each(|topic| catch_up.leave(topic));
                 }
+                answer::push(&self.connection, ack);
             }
         }
     }
-}
 
-/// Takes back what a connection that is over had just been granted.
-fn undo(node: &Node, connection: &Connection, outcome: Outcome) {
-    if let Outcome::Joined { fresh, .. } = outcome {
-        let tenant = &connection.profile().tenant;
-        fresh.iter().for_each(|topic| node.cluster.bus.unsubscribe(tenant, topic));
+    /// The acknowledgement first: no message of a topic comes before it, and the first one has the next offset.
+    fn on_joined(&mut self, asked: &[Topic], correlation_id: Option<&str>) {
+        let (tails, connection) = (&self.node.tails, &self.connection);
+        let catch_up = self.catch_up.get_or_insert_with(|| Box::new(CatchUp::new()));
+        let mut positions = Positions::new();
+        for topic in asked {
+            let position = catch_up.position_of(topic).unwrap_or_else(|| {
+                let place = tails.hold(connection, topic).unwrap_or_else(answer::without_log);
+                catch_up.go_on(topic, place.clone());
+                place
+            });
+            positions.insert(topic.clone(), position);
+        }
+        answer::push(
+            connection,
+            answer::reply("system:ack", correlation_id, &TopicsAck { topics: positions }),
+        );
+        asked.iter().for_each(|topic| tails.admit(connection, topic));
+    }
+
+    fn on_resumed(&mut self, told: BTreeMap<Topic, TopicResumed>, correlation_id: Option<&str>) {
+        let (tails, connection) = (&self.node.tails, &self.connection);
+        let catch_up = self.catch_up.get_or_insert_with(|| Box::new(CatchUp::new()));
+        catch_up.wait_no_longer();
+        for (topic, told) in &told {
+            tails.hold(connection, topic);
+            catch_up.go_on(topic, Position { epoch: told.epoch.clone(), offset: told.offset });
+        }
+        let resumed = Resumed { topics: told };
+        answer::push(connection, answer::reply("system:resumed", correlation_id, &resumed));
+        resumed.topics.keys().for_each(|topic| tails.admit(connection, topic));
     }
 }
 

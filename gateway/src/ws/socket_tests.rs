@@ -51,7 +51,7 @@ async fn every_kind_of_nonsense_gets_its_error_and_the_socket_stays() {
         (Message::text(r#"{"type":"system:subscribe","data":{"topics":["vehicle:V9"]}}"#), "forbidden"),
         (Message::text(r#"{"type":"system:welcome","target":"route:1"}"#), "forbidden"),
         (Message::text(r#"{"type":"commuter:spawned","target":"route:1"}"#), "forbidden"),
-        (Message::text(r#"{"type":"system:resume","data":{}}"#), "unknown_type"),
+        (Message::text(r#"{"type":"system:resume","data":{}}"#), "invalid_data"),
         (Message::text(r#"{"type":"a:b","target":"vehicle:nobody","correlationId":"c"}"#), "not_found"),
         (Message::binary(vec![0]), "invalid_envelope"),
     ] {

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use signalbox_protocol::close::CloseCode;
-use signalbox_protocol::control::Welcome;
+use signalbox_protocol::control::{Positions, Welcome};
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_registry::Error;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -174,6 +174,7 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
     let (mut io, leftover) = (parts.io.into_inner(), parts.read_buf.to_vec());
     drop(parts.read_buf);
     let Newcomer { identity, namespace, permit } = newcomer;
+    let resumes = identity.as_ref().is_ok_and(|identity| identity.resume);
     let joined = match identity {
         Ok(identity) => roster::join(&node, identity, namespace.as_deref()).await.map_err(|e| refusal(&e)),
         Err(code) => Err((HandshakeResult::Forbidden, code)),
@@ -181,11 +182,12 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
     match joined {
         Ok(connection) => {
             count(&node, HandshakeResult::Accepted);
-            connection.outbox().push_front(welcome(&node, &connection));
+            let positions = roster::own_positions(&node, &connection);
+            connection.outbox().push_front(welcome(&node, &connection, positions.clone()));
             stop::tell_newcomer(&node, &connection);
             drop(permit);
             let socket = Socket::new(io, Arc::clone(&node), connection, &leftover);
-            node.spawn_socket(socket.run());
+            node.spawn_socket(socket.starting_at(&positions, resumes).run());
         }
         Err((result, code)) => {
             drop(permit);
@@ -216,9 +218,8 @@ async fn say_goodbye(io: &mut (impl AsyncWrite + Unpin), code: CloseCode, within
     }
 }
 
-fn welcome(node: &Node, connection: &Connection) -> bytes::Bytes {
+fn welcome(node: &Node, connection: &Connection, positions: Positions) -> bytes::Bytes {
     let profile = connection.profile();
-    let own = [&profile.session, profile.agent.topic()];
     let data = Welcome {
         connection_id: connection.id().clone(),
         session_id: profile.session_id(),
@@ -230,7 +231,7 @@ fn welcome(node: &Node, connection: &Connection) -> bytes::Bytes {
         heartbeat_seconds: node.settings.heartbeat_interval.as_secs(),
         timeout_seconds: node.settings.heartbeat_timeout.as_secs(),
         message_bytes_max: node.settings.read.message_bytes_max as u64,
-        positions: own.into_iter().map(|topic| (topic.clone(), answer::without_log())).collect(),
+        positions,
     };
     answer::reply("system:welcome", None, &data)
 }

@@ -46,10 +46,9 @@ async fn a_backend_publishes_and_clients_on_other_nodes_hear_it() {
     let mut driver = cluster.nodes[1].client("driver:D").await;
     let address = cluster.nodes[0].address;
     let one = json!({"type": "order:new", "target": "agent_type:driver", "data": {"order_id": "O1"}});
-    assert_eq!(
-        post(address, "/api/publish", one.clone()).await,
-        (200, json!({"accepted": 1, "positions": {}}))
-    );
+    let (status, published) = post(address, "/api/publish", one.clone()).await;
+    assert_eq!((status, &published["accepted"]), (200, &json!(1)));
+    assert_eq!(published["positions"]["agent_type:driver"]["offset"], 1, "{published}");
     assert_eq!(driver.expect("order:new").await["order_id"], "O1");
     let list = json!([one, {"type": "test:hello", "target": "driver:D"}]);
     assert_eq!(post(address, "/api/publish", list).await.1["accepted"], 2);

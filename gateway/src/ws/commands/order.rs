@@ -16,11 +16,10 @@ use signalbox_registry::order::{Acceptance, AcceptanceDenied, Accepted};
 use crate::fleet;
 use crate::hub::Connection;
 use crate::node::Node;
-use crate::router::{Message, Routed};
+use crate::router::{Message, Record, Routed};
 use crate::stamps::{MessageId, now_ms};
 use crate::ws::answer;
 use crate::ws::dispatch::{Outcome, Step};
-use crate::ws::frame::TextFrame;
 
 /// The answer to `order:view`, and the notice to the other viewers.
 const VIEWERS: &str = "order:viewers";
@@ -106,21 +105,28 @@ fn event(order_id: &OrderId, by: &Agent) -> [Bytes; 2] {
 
 /// Tells the topics that hear of every accepted order. If that fails, the winner's retry tells them.
 async fn tell_further(node: &Arc<Node>, acceptance: &Acceptance, event: &Bytes) {
-    let to = node.settings.orders_announce.iter().map(|topic| (topic.clone(), 0)).collect();
-    let mut frame = TextFrame::with_capacity(event.len());
-    frame.body().extend_from_slice(event);
-    let tenant = acceptance.tenant.clone();
-    let message = Message { tenant, to, frame: frame.finish(), except: None, confirm: true };
-    let told = match node.router.send(message) {
-        Routed::Done => Ok(()),
-        Routed::Pending(rest) => rest.await,
+    let record = Record {
+        tenant: acceptance.tenant.clone(),
+        to: node.settings.orders_announce.iter().cloned().collect(),
+        source: acceptance.by.clone(),
+        id: message_id(event),
+        body: event.clone(),
     };
-    if let Err(fault) = told {
+    if let Err(fault) = node.router.store(&record).await {
         return tracing::debug!(%fault, "an accepted order was not told to everybody");
     }
     if let Err(error) = node.cluster.orders.announced(&acceptance.tenant, &acceptance.order_id).await {
         tracing::debug!(%error, "not noted that an accepted order was told; a retry tells it again");
     }
+}
+
+/// The id of a message that this module wrote: a repeated announcement is stored once.
+fn message_id(message: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: String,
+    }
+    serde_json::from_slice::<Named>(message).expect("the event is one that `event` wrote").id
 }
 
 /// Begins or ends an agent's looking at an order, and tells the other viewers.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use signalbox_protocol::Topic;
-use signalbox_protocol::control::{TopicsAck, TopicsRequest, parse_data};
+use signalbox_protocol::control::{Positions, TopicsAck, TopicsRequest, parse_data};
 use signalbox_protocol::envelope::Incoming;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_registry::Row;
 
 use super::is_own;
-use crate::hub::Connection;
+use crate::hub::{Connection, Hold};
 use crate::node::Node;
 use crate::roster::current_row;
 use crate::router::fault;
@@ -23,29 +23,34 @@ pub(super) fn subscribe(
     incoming: &Incoming<'_>,
 ) -> Result<Step, Fault> {
     let request: TopicsRequest = parse_data(incoming.data)?;
-    let fresh = fresh_topics(node, connection, request.topics)?;
-    let ack = answer::reply("system:ack", incoming.answer_to(), &acknowledged(&fresh.asked));
-    if fresh.topics.is_empty() {
-        answer::push(connection, ack);
-        return Ok(Step::Done);
-    }
+    let Fresh { asked, topics: fresh } = fresh_topics(node, connection, request.topics)?;
     let correlation = incoming.answer_to().map(str::to_owned);
     let (node, connection) = (Arc::clone(node), Arc::clone(connection));
     Ok(Step::Wait(Box::pin(async move {
-        match follow(&node, &connection, &fresh.topics).await {
-            Ok(()) => Outcome::Joined { fresh: fresh.topics, ack },
-            Err(fault) => Outcome::Failed(fault, correlation),
+        if let Err(fault) = follow(&node, &connection, &fresh).await {
+            return Outcome::Failed(fault, correlation);
+        }
+        match node.tails.begin(&connection.profile().tenant, &asked).await {
+            Ok(()) => Outcome::Joined { topics: asked, correlation },
+            Err(error) => {
+                part(&node, &connection, &fresh).await;
+                Outcome::Failed(fault(&error, connection.profile().agent.topic()), correlation)
+            }
         }
     })))
 }
 
-struct Fresh {
+pub(super) struct Fresh {
     asked: Vec<Topic>,
-    topics: Vec<Topic>,
+    pub(super) topics: Vec<Topic>,
 }
 
 /// Checks every topic, and picks those that the connection does not follow yet.
-fn fresh_topics(node: &Node, connection: &Connection, mut asked: Vec<Topic>) -> Result<Fresh, Fault> {
+pub(super) fn fresh_topics(
+    node: &Node,
+    connection: &Connection,
+    mut asked: Vec<Topic>,
+) -> Result<Fresh, Fault> {
     asked.sort_unstable();
     asked.dedup();
     for topic in &asked {
@@ -67,8 +72,8 @@ fn fresh_topics(node: &Node, connection: &Connection, mut asked: Vec<Topic>) -> 
     Ok(Fresh { asked, topics })
 }
 
-/// Follows all topics on the bus, or none.
-async fn follow(node: &Node, connection: &Connection, topics: &[Topic]) -> Result<(), Fault> {
+/// Follows all topics on the bus and in the hub, or none. The connection gets nothing of them yet.
+pub(super) async fn follow(node: &Node, connection: &Arc<Connection>, topics: &[Topic]) -> Result<(), Fault> {
     let tenant = &connection.profile().tenant;
     let results = join_all(topics.iter().map(|topic| node.cluster.bus.subscribe(tenant, topic))).await;
     let mut failure =
@@ -80,10 +85,32 @@ async fn follow(node: &Node, connection: &Connection, topics: &[Topic]) -> Resul
         let after = before.iter().cloned().chain(added).collect();
         failure = store_namespaces(node, connection, before, after).await.err();
     }
-    let Some(failure) = failure else { return Ok(()) };
+    let Some(failure) = failure else {
+        for topic in topics {
+            node.hub.join(connection, topic, Some(Hold::Joining));
+        }
+        return Ok(());
+    };
     let joined = results.iter().zip(topics).filter(|(result, _)| result.is_ok());
     joined.for_each(|(_, topic)| node.cluster.bus.unsubscribe(tenant, topic));
     Err(failure)
+}
+
+/// Takes [`follow`] back.
+pub(super) async fn part(node: &Node, connection: &Arc<Connection>, topics: &[Topic]) {
+    let before = connection.namespaces();
+    for topic in topics {
+        if node.hub.part(connection, topic) {
+            node.cluster.bus.unsubscribe(&connection.profile().tenant, topic);
+        }
+    }
+    let after = connection.namespaces();
+    if before != after
+        && let Err(fault) = store_namespaces(node, connection, before, after).await
+    {
+        // The topics are left all the same; the index keeps the row until the connection ends.
+        tracing::debug!(%fault, "namespace index not updated");
+    }
 }
 
 /// Tells the directory which namespaces the connection is in, for presence.
@@ -112,29 +139,17 @@ pub(super) fn unsubscribe(
             format!("{own} is the connection's own: it can't be left"),
         ));
     }
-    let before = connection.namespaces();
-    for topic in &request.topics {
-        if node.hub.part(connection, topic) {
-            node.cluster.bus.unsubscribe(&connection.profile().tenant, topic);
-        }
-    }
-    let ack = answer::reply("system:ack", incoming.answer_to(), &acknowledged(&request.topics));
-    let after = connection.namespaces();
-    if before == after {
-        answer::push(connection, ack);
-        return Ok(Step::Done);
-    }
-    let (node, connection) = (Arc::clone(node), Arc::clone(connection));
+    let positions = place_of(node, connection, &request.topics);
+    let ack = answer::reply("system:ack", incoming.answer_to(), &TopicsAck { topics: positions });
+    let (node, connection, topics) = (Arc::clone(node), Arc::clone(connection), request.topics);
     Ok(Step::Wait(Box::pin(async move {
-        if let Err(fault) = store_namespaces(&node, &connection, before, after).await {
-            // The topic is left all the same; its index keeps the row until the connection ends.
-            tracing::debug!(%fault, "namespace index not updated");
-        }
-        Outcome::Reply(ack)
+        part(&node, &connection, &topics).await;
+        Outcome::Left { topics, ack }
     })))
 }
 
-/// Where a subscriber starts in each topic. No topic has a log yet.
-fn acknowledged(topics: &[Topic]) -> TopicsAck {
-    TopicsAck { topics: topics.iter().map(|topic| (topic.clone(), answer::without_log())).collect() }
+/// Where the node stands in topics that are left: nothing more comes of them.
+fn place_of(node: &Node, connection: &Connection, topics: &[Topic]) -> Positions {
+    let place = |topic: &Topic| node.tails.hold(connection, topic).unwrap_or_else(answer::without_log);
+    topics.iter().map(|topic| (topic.clone(), place(topic))).collect()
 }
