@@ -248,7 +248,7 @@ async fn the_first_message_after_joining_has_the_next_offset_whoever_publishes_m
     let mut senders = Vec::new();
     for (place, node) in cluster.nodes.iter().enumerate() {
         let (mut sender, stop) = (node.client(&format!("user:U{place}")).await, stop.clone());
-        senders.push(tokio::spawn(async move {
+        senders.push(node.node.tasks.spawn(async move {
             let mut number = 0;
             while !stop.is_cancelled() {
                 number += 1;
