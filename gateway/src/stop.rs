@@ -6,7 +6,7 @@ mod pace;
 mod request;
 
 pub use self::departures::Departures;
-pub use self::drain::{drain, tell_newcomer};
+pub use self::drain::{drain, tell_newcomer, time_to_part};
 pub use self::pace::Pace;
 pub use self::request::StopRequest;
 

@@ -9,6 +9,7 @@ use signalbox_protocol::vocabulary::WordProblem;
 use super::Config;
 use super::layers::Origin;
 use super::load::{Loaded, Problem};
+use crate::stop::time_to_part;
 
 /// A rule between settings. `keys` are those that it reads; the first is the one to change.
 struct Rule {
@@ -42,8 +43,9 @@ const RULES: &[Rule] = &[
     },
     Rule {
         keys: &["stop.timeout", "stop.balancer_wait"],
-        holds: |config| config.stop.timeout > config.stop.balancer_wait,
-        otherwise: "must exceed stop.balancer_wait, or no client is closed in good order",
+        holds: |config| time_to_part(config.stop.timeout) > config.stop.balancer_wait,
+        otherwise: "must exceed stop.balancer_wait by more than the 3 s that clearing up takes (half of stop.timeout \
+                    if that is less), or no client is closed in good order",
     },
     Rule {
         keys: &["durable.kinds"],

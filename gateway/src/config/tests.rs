@@ -213,7 +213,7 @@ fn unsafe_combinations_are_refused() {
         (&[("heartbeat.timeout", "25s")][..], "heartbeat.timeout must exceed heartbeat.interval"),
         (&[("bus.total_bytes_max", "1 MiB")], "bus.total_bytes_max must be at least"),
         (&[("message.bytes_max", "8 MiB")], "bus.destination_bytes_max must be at least message.bytes_max"),
-        (&[("stop.balancer_wait", "30s")], "stop.timeout must exceed stop.balancer_wait"),
+        (&[("stop.balancer_wait", "27s")], "stop.timeout must exceed stop.balancer_wait"),
         (&[("redis.prefix", "a{b}")], "redis.prefix must be"),
         (&[("node.advertise", "a b")], "node.advertise must be"),
         (&[("log.filter", "info,=,=")], "log.filter must be"),

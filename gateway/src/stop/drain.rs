@@ -34,10 +34,14 @@ const TASKS_WAIT: Duration = Duration::from_millis(500);
 /// These come out of the time of a stop, but never more than half of it.
 const CLEARING_UP: Duration = Duration::from_secs(3);
 
+/// Of the time that a stop may take, what is left for its clients to be seen off; the rest is for clearing up.
+pub fn time_to_part(stop_timeout: Duration) -> Duration {
+    stop_timeout - CLEARING_UP.min(stop_timeout / 2)
+}
+
 /// Stops a node in order. `close_port` ends the accepting of connections.
 pub async fn drain(node: &Arc<Node>, close_port: &CancellationToken) {
-    let time = node.settings.stop.timeout;
-    let patience = Patience { node, until: Instant::now() + time - CLEARING_UP.min(time / 2) };
+    let patience = Patience { node, until: Instant::now() + time_to_part(node.settings.stop.timeout) };
     if part(node, &patience).await.is_none() {
         cut(node).await;
     }
@@ -64,7 +68,7 @@ async fn part(node: &Arc<Node>, patience: &Patience<'_>) -> Option<()> {
     }
     node.enter(StopPhase::Refusing);
     node.enter(StopPhase::Announcing);
-    patience.wait(tell_all(node)).await?;
+    patience.wait(tell_all(node, patience.until)).await?;
     node.enter(StopPhase::Closing);
     patience.wait(close_all(node)).await?;
     node.enter(StopPhase::Flushing);
@@ -88,10 +92,10 @@ impl Patience<'_> {
 }
 
 /// Tells every connection, without keeping the others of this thread waiting.
-async fn tell_all(node: &Arc<Node>) {
+async fn tell_all(node: &Arc<Node>, until: Instant) {
     let all = node.hub.snapshot();
     let needed = node.departures.time_for(all.len());
-    if needed > node.settings.stop.timeout {
+    if Instant::now() + needed > until {
         tracing::warn!(connections = all.len(), ?needed, "not all can be closed at the set rate in time");
     }
     for some in all.chunks(TOLD_AT_ONCE) {
