@@ -180,8 +180,9 @@ impl Tally {
 }
 
 fn config(options: &Chaos, stage: &Stage<'_>, agent_type: &str, run: &str, number: usize) -> ClientConfig {
-    let aside = agent_type == "driver" && number.is_multiple_of(ASIDE_ONE_OF);
-    let mut urls = stage.nodes.iter().map(|node| node.url(aside));
+    let fails = options.fault.needs_client_path();
+    let aside = fails && agent_type == "driver" && number.is_multiple_of(ASIDE_ONE_OF);
+    let mut urls = stage.urls(aside).into_iter();
     let config = ClientConfig::new(urls.next().unwrap_or_default());
     urls.fold(config, ClientConfig::endpoint)
         .query("tenant", Cluster::TENANT)

@@ -20,6 +20,9 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 /// How often the connections of all subscribers to Redis are cut.
 const CUT_EVERY: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether a node is listed.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// So long a replica misses what its master takes, before it takes over.
 const BEHIND: Duration = Duration::from_millis(500);
 
@@ -37,24 +40,22 @@ impl Nemesis {
         Self { fault: options.fault, lasts: options.fault_seconds, dice: Dice::new(options.seed) }
     }
 
-    /// Inflicts it and returns when it is over.
-    pub(crate) async fn strike(&mut self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
+    /// Inflicts it and returns when it is over; where a node was paused, how long the others listed it.
+    pub(crate) async fn strike(&mut self, stage: &mut Stage<'_>) -> anyhow::Result<Option<Duration>> {
         match self.fault {
             // Those are there already, and stay.
-            Fault::None | Fault::SlowReaders => {
-                sleep(self.lasts).await;
-                Ok(())
-            }
-            Fault::RollingRestart => rolling_restart(stage).await,
-            Fault::KillNode => self.kill_node(stage).await,
-            Fault::PauseNode => self.pause_node(stage).await,
-            Fault::KillPubsub => self.kill_pubsub(stage).await,
-            Fault::RedisBlackHole => self.black_hole(stage).await,
+            Fault::None | Fault::SlowReaders => sleep(self.lasts).await,
+            Fault::RollingRestart => rolling_restart(stage).await?,
+            Fault::KillNode => self.kill_node(stage).await?,
+            Fault::PauseNode => return self.pause_node(stage).await,
+            Fault::KillPubsub => self.kill_pubsub(stage).await?,
+            Fault::RedisBlackHole => self.black_hole(stage).await?,
             Fault::RedisRestartEmpty | Fault::RedisRestartData => restart_redis(stage).await,
-            Fault::RedisFailover => fail_over(stage).await,
+            Fault::RedisFailover => fail_over(stage).await?,
             Fault::HalfOpen => self.freeze(stage).await,
             Fault::Trickle => self.trickle(stage).await,
         }
+        Ok(None)
     }
 
     fn victim(&mut self, stage: &Stage<'_>) -> usize {
@@ -68,11 +69,18 @@ impl Nemesis {
         stage.start(victim).await
     }
 
-    async fn pause_node(&mut self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
-        let victim = self.victim(stage);
+    async fn pause_node(&mut self, stage: &mut Stage<'_>) -> anyhow::Result<Option<Duration>> {
+        let (victim, began) = (self.victim(stage), Instant::now());
         stage.nodes[victim].process_mut()?.signal(Signal::STOP)?;
-        sleep(2 * LEASE).await;
-        stage.nodes[victim].process_mut()?.signal(Signal::CONT)
+        let (end, mut unlisted) = (began + 2 * LEASE, None);
+        while Instant::now() < end {
+            sleep(LOOK_EVERY).await;
+            if unlisted.is_none() && !stage.is_listed(victim).await {
+                unlisted = Some(began.elapsed());
+            }
+        }
+        stage.nodes[victim].process_mut()?.signal(Signal::CONT)?;
+        Ok(unlisted)
     }
 
     async fn kill_pubsub(&self, stage: &Stage<'_>) -> anyhow::Result<()> {
@@ -94,18 +102,16 @@ impl Nemesis {
         Ok(())
     }
 
-    async fn freeze(&self, stage: &Stage<'_>) -> anyhow::Result<()> {
+    async fn freeze(&self, stage: &Stage<'_>) {
         stage.nodes.iter().filter_map(|node| node.path.as_ref()).for_each(|path| path.freeze());
         sleep(self.lasts).await;
-        Ok(())
     }
 
-    async fn trickle(&self, stage: &Stage<'_>) -> anyhow::Result<()> {
+    async fn trickle(&self, stage: &Stage<'_>) {
         let paths = || stage.nodes.iter().filter_map(|node| node.path.as_ref());
         paths().for_each(|path| path.trickle());
         sleep(self.lasts).await;
         paths().for_each(|path| path.heal());
-        Ok(())
     }
 }
 
@@ -118,21 +124,20 @@ async fn rolling_restart(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn restart_redis(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+async fn restart_redis(stage: &mut Stage<'_>) {
     stage.redis.kill();
     sleep(RESTART_AFTER).await;
     stage.redis.start_again().await;
-    Ok(())
 }
 
 /// The replica is cut off, misses the last writes, and takes over.
 async fn fail_over(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let replica = stage.replica.as_ref().context("there is a replica")?;
+    let path = stage.redis_path.as_ref().context("there is a path to Redis")?;
     replica.path.black_hole();
     sleep(BEHIND).await;
     stage.redis.kill();
     replica.server.promote();
-    let path = stage.redis_path.as_ref().context("there is a path to Redis")?;
     path.replace_target(replica.server.port());
     path.cut();
     Ok(())

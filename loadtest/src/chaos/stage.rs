@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use signalbox_testkit::{Forwarder, RedisServer};
+use signalbox_testkit::{Balancer, Forwarder, RedisServer};
 use tempfile::TempDir;
 
 use crate::http;
-use crate::options::{Fault, Servers};
+use crate::options::{Chaos, Fault, Servers};
 use crate::processes::{Launcher, Process, free_port, pins};
 
 /// Where the faults happen. Everything ends with it.
@@ -20,6 +20,8 @@ pub(crate) struct Stage<'a> {
     /// Between nodes and Redis, if the fault is there.
     pub(crate) redis_path: Option<Forwarder>,
     pub(crate) nodes: Vec<Node>,
+    /// In front of the nodes, if clients are to know only it.
+    balancer: Option<Balancer>,
     settings: Vec<String>,
     logs: TempDir,
 }
@@ -35,6 +37,7 @@ pub(crate) struct Replica {
 #[derive(Debug)]
 pub(crate) struct Node {
     name: String,
+    port: u16,
     /// `host:port`
     pub(crate) address: String,
     /// Between some of the clients and it, if the fault is there.
@@ -44,7 +47,8 @@ pub(crate) struct Node {
 
 impl<'a> Stage<'a> {
     /// Starts everything, and waits until all nodes are ready.
-    pub(crate) async fn open(servers: &'a Servers, fault: Fault) -> anyhow::Result<Self> {
+    pub(crate) async fn open(options: &'a Chaos) -> anyhow::Result<Self> {
+        let (servers, fault) = (&options.servers, options.fault);
         let redis =
             if fault.needs_files() { RedisServer::start_durable().await } else { RedisServer::start().await };
         let redis_path =
@@ -52,9 +56,14 @@ impl<'a> Stage<'a> {
         let replica = if fault == Fault::RedisFailover { Some(Replica::of(&redis).await) } else { None };
         let logs = TempDir::new().context("no temporary folder")?;
         let settings = fault.settings();
-        let mut stage = Self { servers, redis, replica, redis_path, nodes: Vec::new(), settings, logs };
+        let (nodes, balancer) = (Vec::new(), None);
+        let mut stage = Self { servers, redis, replica, redis_path, nodes, balancer, settings, logs };
         for number in 1..=servers.nodes.unwrap_or(3).max(1) {
             stage.add_node(number, fault).await?;
+        }
+        if options.balancer {
+            let ports = stage.nodes.iter().map(Node::port);
+            stage.balancer = Some(Balancer::start(ports.collect()).await);
         }
         Ok(stage)
     }
@@ -63,7 +72,7 @@ impl<'a> Stage<'a> {
         let port = free_port()?;
         let path = if fault.needs_client_path() { Some(Forwarder::start(port).await) } else { None };
         let (name, address) = (format!("node_{number}"), format!("127.0.0.1:{port}"));
-        self.nodes.push(Node { name, address, path, process: None });
+        self.nodes.push(Node { name, port, address, path, process: None });
         self.start(number - 1).await
     }
 
@@ -83,6 +92,14 @@ impl<'a> Stage<'a> {
         node.process.insert(process).wait_until(is_ready).await
     }
 
+    /// Where clients connect to; those `aside`, through the paths that fail.
+    pub(crate) fn urls(&self, aside: bool) -> Vec<String> {
+        match &self.balancer {
+            Some(balancer) if !aside => vec![format!("ws://127.0.0.1:{}/ws", balancer.port())],
+            Some(_) | None => self.nodes.iter().map(|node| node.url(aside)).collect(),
+        }
+    }
+
     /// Ends the nodes, in order.
     pub(crate) async fn close(&mut self) {
         let processes = self.nodes.iter_mut().filter_map(|node| node.process.take());
@@ -99,6 +116,14 @@ impl<'a> Stage<'a> {
         sum
     }
 
+    /// Whether another node lists this one as alive.
+    pub(crate) async fn is_listed(&self, node: usize) -> bool {
+        let asked = &self.nodes[(node + 1) % self.nodes.len()].address;
+        let list = http::get(asked, "/api/nodes").await;
+        // Each node tells where it listens.
+        list.is_ok_and(|(_, list)| list.contains(&format!("{:?}", self.nodes[node].address)))
+    }
+
     /// The nodes' processes.
     pub(crate) fn pids(&self) -> impl Iterator<Item = u32> {
         self.nodes.iter().filter_map(|node| node.process.as_ref()).map(Process::pid)
@@ -106,7 +131,11 @@ impl<'a> Stage<'a> {
 }
 
 impl Node {
-    /// Where a client connects to: `aside`, through the path that fails.
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where a client connects to; one `aside`, through the path that fails.
     pub(crate) fn url(&self, aside: bool) -> String {
         match self.path.as_ref().filter(|_| aside) {
             Some(path) => format!("ws://127.0.0.1:{}/ws", path.port()),

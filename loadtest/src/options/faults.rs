@@ -36,6 +36,9 @@ pub(crate) struct Chaos {
     /// Readers that do not read, with that fault
     #[arg(long, default_value_t = 200)]
     pub(crate) slow_readers: usize,
+    /// Clients know one address, a load balancer's in the tester's own process, instead of all nodes'
+    #[arg(long)]
+    pub(crate) balancer: bool,
     /// Chooses the victim, the clients' waits and the order of the nodes that they try
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

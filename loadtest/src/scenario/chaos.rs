@@ -25,20 +25,23 @@ pub(crate) async fn run(options: &Chaos) -> anyhow::Result<Report> {
     let mut report = new_report(options);
     let traffic = traffic(options)?;
     progress("starting Redis and nodes");
-    let mut stage = Stage::open(&options.servers, options.fault).await?;
+    let mut stage = Stage::open(options).await?;
     let run = run_name();
     let crowd = Crowd::open(options, traffic, &stage, &run).await?;
     let slow = slow_readers(options, &stage, &run).await?;
-    let flowed = suffer(options, &mut stage, &crowd).await?;
+    let aftermath = suffer(options, &mut stage, &crowd).await?;
     progress("waiting for what is under way");
     let nodes_bytes: u64 = stage.pids().filter_map(|pid| procfs::resident_bytes(pid).ok()).sum();
     let (verdict, tally) = crowd.close(options.settle_seconds).await;
     report.result("slow_readers", slow.count());
     drop(slow);
     note(&mut report, &verdict, tally);
-    match flowed {
+    match aftermath.flows_after {
         Some(time) => report.figure("flows_again_ms", time.as_secs_f64() * 1e3),
         None => report.failure(format!("nothing flowed within {FLOWS_WITHIN:?} after the fault")),
+    }
+    if let Some(time) = aftermath.unlisted_after {
+        report.figure("node_unlisted_after_ms", time.as_secs_f64() * 1e3);
     }
     report.result("nodes_resident_bytes", nodes_bytes);
     judge(options.fault, &verdict, tally, &mut report);
@@ -56,6 +59,7 @@ fn new_report(options: &Chaos) -> Report {
     report.setting("topics", options.topics);
     report.setting("rate_per_second", options.rate.per_second());
     report.setting("seconds", options.seconds.as_secs_f64());
+    report.setting("balancer", options.balancer);
     report.setting("seed", options.seed);
     report
 }
@@ -73,18 +77,25 @@ async fn slow_readers(options: &Chaos, stage: &Stage<'_>, run: &str) -> anyhow::
     SlowReaders::open(readers).await
 }
 
-/// A third of the time in peace, the fault, and the rest, a third at least. Answers how long after the fault
-/// messages flowed again.
-async fn suffer(options: &Chaos, stage: &mut Stage<'_>, crowd: &Crowd) -> anyhow::Result<Option<Duration>> {
+/// What was seen of a fault besides messages.
+struct Aftermath {
+    /// How long after its end messages flowed again.
+    flows_after: Option<Duration>,
+    /// How long after its beginning the others no longer listed the node that it hit.
+    unlisted_after: Option<Duration>,
+}
+
+/// A third of the time in peace, the fault, and the rest, a third at least.
+async fn suffer(options: &Chaos, stage: &mut Stage<'_>, crowd: &Crowd) -> anyhow::Result<Aftermath> {
     let (began, third) = (Instant::now(), options.seconds / 3);
     progress("messages flow");
     sleep(third).await;
     progress("the fault");
-    Nemesis::new(options).strike(stage).await?;
+    let unlisted_after = Nemesis::new(options).strike(stage).await?;
     progress("the fault is over");
-    let flowed = crowd.flows_again(FLOWS_WITHIN).await;
+    let flows_after = crowd.flows_again(FLOWS_WITHIN).await;
     sleep(third.max(options.seconds.saturating_sub(began.elapsed()))).await;
-    Ok(flowed)
+    Ok(Aftermath { flows_after, unlisted_after })
 }
 
 fn note(report: &mut Report, verdict: &Verdict, tally: Tally) {
