@@ -48,7 +48,7 @@ local function append(base, body, id, time, life, messages_max, bytes_max, age)
   if not meta then
     epoch, top, bytes, lost, kept, turned, turned_at = first_epoch(life, time), 0, 0, 'a', stamp, '0', '0'
     -- Nothing is left, unless somebody else removed the meta alone.
-    redis.call('DEL', list, ids, ids .. ':old')
+    redis.call('UNLINK', list, ids, ids .. ':old')
   else
     epoch, top, bytes, lost, kept, turned, turned_at = string.match(meta, META)
     if not string.find(epoch, history(), 1, true) then
@@ -60,6 +60,8 @@ local function append(base, body, id, time, life, messages_max, bytes_max, age)
     local known = redis.call('HGET', ids, id) or turned_at ~= '0' and redis.call('HGET', ids .. ':old', id)
     if known then return epoch, known, true end
     if turned == '0' or now - turned > age or top - turned_at >= IDS_MAX then
+      -- Many are freed in the background; by a rename they would be freed here.
+      redis.call('UNLINK', ids .. ':old')
       if redis.call('EXISTS', ids) == 1 then redis.call('RENAME', ids, ids .. ':old') end
       turned, turned_at, due = stamp, top, true
     end
