@@ -5,6 +5,7 @@
 
 mod connection;
 mod followers;
+mod hold;
 mod members;
 mod tail;
 
@@ -13,7 +14,8 @@ use dashmap::DashMap;
 use signalbox_protocol::{ConnectionId, Tenant, Topic};
 
 pub use self::connection::{Connection, Profile};
-pub use self::followers::{Caught, Followers, Hold};
+pub use self::followers::Followers;
+pub use self::hold::{Caught, Hold};
 pub use self::tail::Question;
 use crate::metrics::Metrics;
 use crate::ws::outbox::{Keep, Pushed};
@@ -128,6 +130,11 @@ impl Hub {
         let mut followers = self.topics.entry(key.clone()).or_default();
         if followers.members.is_empty() && self.holds(&connection) {
             followers.add(connection, None);
+        }
+        let is_nobodys = followers.members.is_empty();
+        drop(followers);
+        if is_nobodys {
+            self.topics.remove_if(key, |_, followers| followers.members.is_empty());
         }
     }
 

@@ -87,7 +87,7 @@ pub fn own_positions(node: &Node, connection: &Connection) -> Positions {
     own_topics(connection.profile()).into_iter().map(|topic| (topic.clone(), place(&topic))).collect()
 }
 
-/// The topics that a connection always belongs to, but `connection:`, which the hub knows by itself.
+/// The topics that a connection always belongs to, its session first, but `connection:`, which the hub knows by itself.
 fn own_topics(profile: &Profile) -> Vec<Topic> {
     let group = |kind: &str, id: &str| Topic::of(kind, id).expect("checked at the handshake");
     let mut topics = vec![profile.session.clone(), profile.agent.topic().clone()];
@@ -111,8 +111,11 @@ async fn follow_and_register(
     }
     let row = current_row(node, connection);
     let registered = node.cluster.directory.register(&row, connection.profile().subject()).await?;
-    // Whoever stores a message from now on finds the connection: what is in the logs already is older.
-    node.tails.begin(&connection.profile().tenant, topics).await?;
+    // Whoever stores a message from now on finds the connection: what is in the logs already is older. Of a session that
+    // was just made up nobody has known.
+    let profile = connection.profile();
+    let unknown = if profile.session_named { topics } else { &topics[1..] };
+    node.tails.begin(&profile.tenant, unknown).await?;
     Ok((registered, row.generation))
 }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use signalbox_protocol::control::{Discontinuity, Position};
 use signalbox_registry::Logged;
-use signalbox_registry::log::{Read, judge};
+use signalbox_registry::log::Read;
 
+use super::hold::{Caught, Hold, alike, has};
 use super::members::Members;
 use super::tail::{Question, Tail, Taken};
 use super::{Connection, TopicKey};
@@ -18,28 +19,6 @@ use crate::metrics::Metrics;
 use crate::ws::answer;
 use crate::ws::frame::placed;
 use crate::ws::outbox::{Keep, Pushed};
-
-/// Why a follower does not get all that others get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hold {
-    /// It has not been told yet that it follows the topic: it gets nothing.
-    Joining,
-    /// It reads the topic's log by itself.
-    CatchingUp,
-    /// It has read further than the others have got.
-    From(Position),
-}
-
-/// Whether a follower that caught up is one of all now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caught {
-    /// It is.
-    Up,
-    /// It is, and the node itself has to look into the log.
-    UpWithDoubt,
-    /// There is more to read first.
-    Behind,
-}
 
 /// See the module. A topic of which nobody has heard a stored message has no tail: its followers stand where
 /// nothing had been said when the node last looked.
@@ -318,16 +297,6 @@ impl Followers {
         }
         caught.into_iter().for_each(|number| self.let_go(number));
     }
-}
-
-/// Whether the offsets of both can be compared.
-fn alike(one: &Position, other: &Position) -> bool {
-    one.epoch == other.epoch || judge(one, other).is_ok() || judge(other, one).is_ok()
-}
-
-/// Whether somebody who has read so far has this message, or does not want it: it is of a life that is over.
-fn has(read: &Position, message: &Position) -> bool {
-    message.offset <= read.offset || !alike(read, message)
 }
 
 /// Queues what may not be dropped. Who has no room for it is closed, and resumes.

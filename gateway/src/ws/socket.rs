@@ -5,8 +5,9 @@
 //! order and back-pressure in one. An idle connection holds no buffer: it reads into scratch space of its
 //! thread, and what is left over of a burst is kept only until it is handled.
 
+mod following;
+
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,9 +16,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use signalbox_protocol::Topic;
 use signalbox_protocol::close::CloseCode;
-use signalbox_protocol::control::{Position, Positions, Resumed, TopicResumed, TopicsAck};
+use signalbox_protocol::control::Positions;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::limits::WAITS_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -368,39 +368,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
                 answer::push(&self.connection, ack);
             }
         }
-    }
-
-    /// The acknowledgement first: no message of a topic comes before it, and the first one has the next offset.
-    fn on_joined(&mut self, asked: &[Topic], correlation_id: Option<&str>) {
-        let (tails, connection) = (&self.node.tails, &self.connection);
-        let catch_up = self.catch_up.get_or_insert_with(|| Box::new(CatchUp::new()));
-        let mut positions = Positions::new();
-        for topic in asked {
-            let position = catch_up.position_of(topic).unwrap_or_else(|| {
-                let place = tails.hold(connection, topic).unwrap_or_else(answer::without_log);
-                catch_up.go_on(topic, place.clone());
-                place
-            });
-            positions.insert(topic.clone(), position);
-        }
-        answer::push(
-            connection,
-            answer::reply("system:ack", correlation_id, &TopicsAck { topics: positions }),
-        );
-        asked.iter().for_each(|topic| tails.admit(connection, topic));
-    }
-
-    fn on_resumed(&mut self, told: BTreeMap<Topic, TopicResumed>, correlation_id: Option<&str>) {
-        let (tails, connection) = (&self.node.tails, &self.connection);
-        let catch_up = self.catch_up.get_or_insert_with(|| Box::new(CatchUp::new()));
-        catch_up.wait_no_longer();
-        for (topic, told) in &told {
-            tails.hold(connection, topic);
-            catch_up.go_on(topic, Position { epoch: told.epoch.clone(), offset: told.offset });
-        }
-        let resumed = Resumed { topics: told };
-        answer::push(connection, answer::reply("system:resumed", correlation_id, &resumed));
-        resumed.topics.keys().for_each(|topic| tails.admit(connection, topic));
     }
 }
 
