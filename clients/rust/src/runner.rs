@@ -120,7 +120,6 @@ impl<D: Dial> Runner<D> {
                 return (closed, wire);
             };
             let wait = pace.after_connection(&closed, since.elapsed(), told);
-            self.shared.set_state(ClientState::Waiting);
             say_goodbye(&self.tasks, wire);
             if let Err(closed) = meanwhile(&mut self.session, sleep(wait)).await {
                 return (closed, None);

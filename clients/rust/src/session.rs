@@ -127,6 +127,8 @@ impl Session {
         for (question, text) in self.pending.disconnected(closed).into_iter().rev() {
             self.plain.push_front(Plain { text, question: Some(question), price: 0 });
         }
+        // Whoever hears of it finds the client no longer open.
+        self.shared.set_state(ClientState::Waiting);
         self.shared.tell(Event::Disconnected { closed: closed.clone() });
     }
 
