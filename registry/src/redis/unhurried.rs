@@ -1,7 +1,7 @@
 //! Lets the driver of a connection wait for its turn, so that commands gather and go in one write.
 //!
-//! A task that sends a command wakes the driver, and the runtime runs whoever was woken last next: every
-//! command would be a write of its own, which costs more than the command does. This future goes to the end of
+//! A task that sends a command wakes the driver, and the runtime runs whoever was woken last next: many
+//! a command would be a write of its own. This future goes to the end of
 //! the queue first; the tasks that were ready before it add their commands meanwhile.
 
 use std::future::Future;
