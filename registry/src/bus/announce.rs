@@ -44,12 +44,7 @@ impl Announcement {
     /// # Errors
     /// [`Malformed`].
     pub fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
-        let mut at = 1;
-        match bytes.first() {
-            Some(&VERSION) => {}
-            Some(&other) => return Err(Malformed::Version(other)),
-            None => return Err(Malformed::Length),
-        }
+        let mut at = after_version(bytes, VERSION)?;
         let tenant = Tenant::try_new(take_text(bytes, &mut at)?).map_err(|_| Malformed::Name)?;
         let topic = Topic::try_new(take_text(bytes, &mut at)?).map_err(|_| Malformed::Name)?;
         let spared = match take_text(bytes, &mut at)? {
@@ -67,6 +62,15 @@ pub fn head(tenant: &Tenant, topic: &str, spared: &str) -> Vec<u8> {
         put_text(&mut bytes, text);
     }
     bytes
+}
+
+/// Where what follows the version begins.
+pub(super) fn after_version(bytes: &[u8], version: u8) -> Result<usize, Malformed> {
+    match bytes.first() {
+        Some(&first) if first == version => Ok(1),
+        Some(&other) => Err(Malformed::Version(other)),
+        None => Err(Malformed::Length),
+    }
 }
 
 pub(super) fn put_text(bytes: &mut Vec<u8>, text: &str) {

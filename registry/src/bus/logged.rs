@@ -10,7 +10,7 @@ use bytes::Bytes;
 use signalbox_protocol::control::Position;
 use signalbox_protocol::{Tenant, Topic};
 
-use super::announce::{put_text, take_text};
+use super::announce::{after_version, put_text, take_text};
 use super::batch::Malformed;
 use crate::log::Logged;
 
@@ -32,12 +32,7 @@ impl Logged {
     /// # Errors
     /// [`Malformed`].
     pub fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
-        let mut at = 1;
-        match bytes.first() {
-            Some(&VERSION) => {}
-            Some(&other) => return Err(Malformed::Version(other)),
-            None => return Err(Malformed::Length),
-        }
+        let mut at = after_version(bytes, VERSION)?;
         let tenant = Tenant::try_new(take_text(bytes, &mut at)?).map_err(|_| Malformed::Name)?;
         let topic = Topic::try_new(take_text(bytes, &mut at)?).map_err(|_| Malformed::Name)?;
         let epoch = take_text(bytes, &mut at)?.to_owned();

@@ -8,7 +8,7 @@
 
 use signalbox_protocol::{Resource, Tenant};
 
-use super::announce::take_text;
+use super::announce::{after_version, take_text};
 use super::batch::Malformed;
 
 /// The first byte of a wake; batches and announcements begin with others.
@@ -31,12 +31,7 @@ impl Wake {
     /// # Errors
     /// [`Malformed`].
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut at = 1;
-        match bytes.first() {
-            Some(&VERSION) => {}
-            Some(&other) => return Err(Malformed::Version(other)),
-            None => return Err(Malformed::Length),
-        }
+        let mut at = after_version(bytes, VERSION)?;
         let tenant = Tenant::try_new(take_text(bytes, &mut at)?).map_err(|_| Malformed::Name)?;
         let resource = Resource::try_new(take_text(bytes, &mut at)?).map_err(|_| Malformed::Name)?;
         let digits = std::str::from_utf8(&bytes[at..]).map_err(|_| Malformed::Length)?;
