@@ -238,7 +238,7 @@ async fn who_leaves_with_the_turn_passes_it_on(world: World) {
 
 async fn an_expiry_is_met_by_who_waits(world: World) {
     let (a, b) = (world.node("a").await, world.node("b").await);
-    let brief = Ask { ttl: Duration::from_millis(1_500), ..ask("r", "vehicle:1") };
+    let brief = Ask { ttl: Duration::from_millis(2_500), ..ask("r", "vehicle:1") };
     let (asked, holder) = (Instant::now(), a.takes(&brief).await);
     let (first, second) =
         (b.lines_up(waiting("r", "vehicle:2")).await, a.lines_up(waiting("r", "vehicle:3")).await);
@@ -253,13 +253,13 @@ async fn an_expiry_is_met_by_who_waits(world: World) {
 
 async fn a_renewed_lock_is_waited_for_further(world: World) {
     let (a, b) = (world.node("a").await, world.node("b").await);
-    let ttl = Duration::from_millis(800);
+    let (ttl, longer) = (Duration::from_millis(2_000), Duration::from_millis(2_500));
     let holder = a.takes(&Ask { ttl, ..ask("r", "vehicle:1") }).await;
     let waiter = b.lines_up(waiting("r", "vehicle:2")).await;
     let renewed = Instant::now();
-    granted(a.renews("r", &holder.token, Some(2 * ttl)).await);
+    granted(a.renews("r", &holder.token, Some(longer)).await);
     got(waiter).await;
-    assert!(renewed.elapsed() >= 2 * ttl);
+    assert!(renewed.elapsed() >= longer);
 }
 
 async fn a_wait_that_is_over_is_a_denial(world: World) {

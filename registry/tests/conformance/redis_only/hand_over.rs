@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::node_at;
 use crate::lock::line::{got, waiting};
-use crate::lock::{LONG, ask};
+use crate::lock::{LONG, ask, granted};
 
 /// Far below the second after which a node looks at its lines in any case.
 const AT_ONCE: Duration = Duration::from_millis(700);
@@ -29,8 +29,9 @@ async fn a_waiting_node_looks_when_the_lock_expires() {
     let (a, b) = (node_at("a", &server.url()).await, node_at("b", &server.url()).await);
     let took = quickest(async |name| {
         a.takes(&Ask { ttl: Duration::from_millis(200), ..ask(&name, "vehicle:1") }).await;
+        // On a busy machine the lock may end before anybody stands in line: nobody looks whether he does.
         let asked = Instant::now();
-        got(b.lines_up(waiting(&name, "vehicle:2")).await).await;
+        granted(b.acquires(waiting(&name, "vehicle:2")).await.unwrap());
         asked.elapsed()
     });
     assert!(took.await < AT_ONCE);
