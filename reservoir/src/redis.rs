@@ -126,9 +126,8 @@ impl Repository for RedisRepository {
         self.note(tenant, passengers.iter().filter_map(|passenger| passenger.expires_at).min()).await?;
         let call = self.change(&scripts::PUSH, tenant).await?.arg(passengers.len());
         let call = passengers.iter().zip(&records).fold(call, pushed);
-        let call = events.iter().fold(call, |call, event| {
-            call.arg(event.pool.as_str()).arg(event.body.as_ref()).arg(event.copy(tenant).encode())
-        });
+        let call =
+            events.iter().fold(call, |call, event| call.arg(event.pool.as_str()).arg(event.body.as_ref()));
         let answer = self.write(tenant, call).await?;
         match answer.what() {
             "done" => Ok(()),

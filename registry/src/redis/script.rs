@@ -147,7 +147,7 @@ mod tests {
                 let mut args = call.split(',').map(str::trim);
                 let command = args.next().unwrap_or_default();
                 // A channel is no key: a wake goes to whichever node stands first in line.
-                if command.starts_with("'TIME'") || matches!(command, "'PUBLISH'" | "'INFO'") {
+                if command.starts_with("'TIME'") || matches!(command, "'PUBLISH'" | "'PUBSUB'" | "'INFO'") {
                     continue;
                 }
                 let key = args.next().unwrap_or_default();

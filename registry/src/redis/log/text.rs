@@ -8,9 +8,6 @@ use crate::Error;
 use crate::log::{Page, Read};
 use crate::redis::call::read;
 
-/// So many digits tell when a message came.
-const TIME_CHARS: usize = 13;
-
 /// What is known of a log without its messages.
 #[derive(Debug, Clone)]
 pub(super) struct Meta {
@@ -71,15 +68,19 @@ pub(super) struct Stored {
     length: u64,
     /// When the oldest message came; none if there is none.
     oldest_ms: Option<u64>,
-    /// What follows the offset asked for, each behind its time.
+    /// What follows the offset asked for.
     messages: Vec<Bytes>,
+    /// When the first of those came.
+    first_ms: Option<u64>,
 }
 
 impl Stored {
     pub(super) fn read(answer: Value) -> Result<Self, Error> {
         let (meta, length, oldest, messages): (String, u64, String, Vec<Vec<u8>>) = read(answer, "log")?;
-        let messages = messages.into_iter().map(Bytes::from).collect();
-        Ok(Self { meta: Meta::read(&meta)?, length, oldest_ms: oldest.parse().ok(), messages })
+        let first_ms = messages.first().and_then(|came| came_ms(came));
+        // Each is behind what is said of it.
+        let messages = messages.into_iter().skip(1).step_by(2).map(Bytes::from).collect();
+        Ok(Self { meta: Meta::read(&meta)?, length, oldest_ms: oldest.parse().ok(), messages, first_ms })
     }
 
     /// What follows a position that the log itself does not contradict, where what came before `valid_ms` is gone.
@@ -98,15 +99,14 @@ impl Stored {
             Some(_) if !gone => {}
             _ => return broken(Discontinuity::Expired, head),
         }
-        if self.messages.first().and_then(time).is_none_or(|came_ms| came_ms < valid_ms) {
+        if self.first_ms.is_none_or(|first_ms| first_ms < valid_ms) {
             return broken(Discontinuity::Expired, head);
         }
-        let bodies = self.messages.iter().map(|message| message.slice(TIME_CHARS..)).collect();
-        Read::Page(Page { first: after.offset + 1, bodies, head })
+        Read::Page(Page { first: after.offset + 1, bodies: self.messages, head })
     }
 }
 
-/// When a message came.
-fn time(message: &Bytes) -> Option<u64> {
-    std::str::from_utf8(message.get(..TIME_CHARS)?).ok()?.parse().ok()
+/// When a message came: `ms|bytes`.
+fn came_ms(said: &[u8]) -> Option<u64> {
+    std::str::from_utf8(said).ok()?.split('|').next()?.parse().ok()
 }

@@ -1,10 +1,11 @@
 -- Stands before every script that works on logs. A topic's keys are named by appending to its `base`:
 --   :meta     epoch|offset of the newest message|bytes of all|why the newest lost one went, `a`ge or `r`oom|
 --             when times to live were set|when the ids were turned (0: there are none)|offset at that time
---   :log      list of messages, each behind its time, 13 digits
+--   :log      list; each message is two of its elements: `when it came|its bytes`, and itself
 --   :ids, :ids:old   source|id -> offset; a turn makes the ids the old ones
--- Times are ms of this clock. How epochs are made is told in `log/epoch.rs`.
-local REMEMBERED, IDS_MAX, META = 86400000, 10000, '^([^|]*)|(%d+)|(%d+)|(%a)|(%d+)|(%d+)|(%d+)$'
+-- Times are ms of this clock. How epochs are made is told in `log/epoch.rs`. Lua hashes every byte of each string
+-- that it makes or is answered: what may be long is put together and asked for as rarely as can be.
+local REMEMBERED, IDS_MAX, LONG, META = 86400000, 10000, 4096, '^([^|]*)|(%d+)|(%d+)|(%a)|(%d+)|(%d+)|(%d+)$'
 local replica
 
 -- Names the history of this Redis: another after a restart, or where a replica was promoted.
@@ -33,8 +34,14 @@ end
 
 -- Lets the oldest message go; how many bytes it had, and why it went.
 local function drop_oldest(list, valid)
-  local oldest = redis.call('LPOP', list)
-  return #oldest - 13, tonumber(string.sub(oldest, 1, 13)) < valid and 'a' or 'r'
+  local came, bytes = string.match(redis.call('LPOP', list), '^(%d+)|(%d+)$')
+  redis.call('LTRIM', list, 1, -1)
+  return bytes, tonumber(came) < valid and 'a' or 'r'
+end
+
+-- When the oldest message came.
+local function oldest_came(list)
+  return tonumber(string.match(redis.call('LINDEX', list, 0), '^%d+'))
 end
 
 -- Appends a message unless its `id` (nil: it has none that could come again) is known. Answers the epoch, the
@@ -69,7 +76,7 @@ local function append(base, body, id, time, life, messages_max, bytes_max, age)
 
   local offset = string.format('%d', top + 1)
   if id then redis.call('HSET', ids, id, offset) end
-  local length, gone = redis.call('RPUSH', list, stamp .. body), nil
+  local length, gone = redis.call('RPUSH', list, stamp .. '|' .. #body, body) / 2, nil
   if length == 1 then
     bytes, lost, due = 0, 'a', true
   end
@@ -82,7 +89,7 @@ local function append(base, body, id, time, life, messages_max, bytes_max, age)
     kept = stamp
     -- Readers leave out what is too old; here some of it goes, so that a step never takes long.
     for _ = 1, 64 do
-      if tonumber(string.sub(redis.call('LINDEX', list, 0), 1, 13)) >= now - age then break end
+      if oldest_came(list) >= now - age then break end
       gone, lost = drop_oldest(list, now - age)
       bytes = bytes - gone
     end
@@ -93,7 +100,13 @@ local function append(base, body, id, time, life, messages_max, bytes_max, age)
   return epoch, offset, false
 end
 
+-- Whether anybody listens to a channel, if that is asked more cheaply than told.
+local function heard(channel, body)
+  return #body < LONG or redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+end
+
 -- Tells the followers; `head` is what a message of a log begins with on the bus. Keys and channel have one name.
 local function tell_logged(base, head, epoch, offset, body)
+  if not heard(base, body) then return end
   redis.call('PUBLISH', base, head .. string.char(#epoch) .. epoch .. string.char(#offset) .. offset .. body)
 end

@@ -39,8 +39,8 @@ end
 local tenant, life
 
 -- Stores a message about a pool that was `changed` in the pool's log and tells its followers. Those of its kind's
--- namespace who do not follow the pool get a copy, which may be given as it goes over the bus.
-local function publish(pool, message, copy)
+-- namespace who do not follow the pool get a copy.
+local function publish(pool, message)
   local kind = string.match(pool, '^%a+')
   if not tenant then tenant, life = string.match(ARGV[2], '^([^|]*)|([^|]*)') end
   local messages_max, bytes_max, age = string.match(ARGV[2], '|' .. kind .. '=(%d+),(%d+),(%d+)')
@@ -48,8 +48,9 @@ local function publish(pool, message, copy)
     tonumber(messages_max), tonumber(bytes_max), tonumber(age))
   tell_logged(fleet .. pool, '\4' .. text8(tenant) .. text8(pool), epoch, offset, message)
   local namespace = 'namespace:' .. kind .. '-reservoir'
-  redis.call('PUBLISH', fleet .. namespace,
-    copy or '\2' .. text8(tenant) .. text8(namespace) .. text8(pool) .. message)
+  if heard(fleet .. namespace, message) then
+    redis.call('PUBLISH', fleet .. namespace, '\2' .. text8(tenant) .. text8(namespace) .. text8(pool) .. message)
+  end
 end
 
 local function quoted(text)

@@ -1,22 +1,11 @@
 -- ARGV 3 how many passengers; of each: id, pool, longitude, latitude, end of the wait or nothing, record; then
--- messages: of each its pool, itself, and the copy for the pool's namespace. Answers 'done', or 'exists' and who does; then nothing was changed.
+-- messages: of each its pool, and itself. Answers 'done', or 'exists' and who does; then nothing was changed.
 -- Several members go by one command; what one command takes is bounded by the stack of Lua.
 local count, AT_ONCE = tonumber(ARGV[3]), 3000
 
 local function in_parts(command, key, args)
   for first = 1, #args, AT_ONCE do
     redis.call(command, key, unpack(args, first, math.min(first + AT_ONCE - 1, #args)))
-  end
-end
-
-local keys = {}
-for number = 0, count - 1 do keys[number + 1] = fleet .. 'p:' .. ARGV[4 + number * 6] end
-for first = 1, count, AT_ONCE do
-  local last = math.min(first + AT_ONCE - 1, count)
-  if redis.call('EXISTS', unpack(keys, first, last)) > 0 then
-    for number = first, last do
-      if redis.call('EXISTS', keys[number]) == 1 then return { 'exists', ARGV[4 + (number - 1) * 6] } end
-    end
   end
 end
 
@@ -34,10 +23,16 @@ for number = 1, count do
   members[#members + 1], members[#members + 2] = '0', id
   all[#all + 1], all[#all + 2] = '0', id
   if expires ~= '' then due[#due + 1], due[#due + 2] = expires, id end
-  records[#records + 1], records[#records + 2] = keys[number], ARGV[at + 5]
+  records[#records + 1], records[#records + 2] = fleet .. 'p:' .. id, ARGV[at + 5]
 end
 for first = 1, #records, AT_ONCE do
-  redis.call('MSET', unpack(records, first, math.min(first + AT_ONCE - 1, #records)))
+  local last = math.min(first + AT_ONCE - 1, #records)
+  if redis.call('MSETNX', unpack(records, first, last)) == 0 then
+    for written = 1, first - 1, 2 do redis.call('DEL', records[written]) end
+    for at = first, last, 2 do
+      if redis.call('EXISTS', records[at]) == 1 then return { 'exists', ARGV[4 + (at - 1) * 3] } end
+    end
+  end
 end
 for pool, of_pool in pairs(pools) do
   in_parts('GEOADD', fleet .. 'pool:' .. pool .. ':geo', of_pool.places)
@@ -46,5 +41,5 @@ for pool, of_pool in pairs(pools) do
 end
 in_parts('ZADD', fleet .. 'all', all)
 in_parts('ZADD', fleet .. 'due', due)
-for at = 4 + count * 6, #ARGV, 3 do publish(ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
+for at = 4 + count * 6, #ARGV, 2 do publish(ARGV[at], ARGV[at + 1]) end
 return { 'done' }

@@ -1,7 +1,7 @@
 //! Measures the Redis repository: pushes, queries, boardings, and a query against a cached answer to it.
 //!
 //! ```text
-//! cargo run --release -p signalbox-reservoir --example measure [redis://host:port]
+//! cargo run --release -p signalbox-reservoir --example measure_fleet [redis://host:port]
 //! ```
 //! Without a URL it starts a Redis of its own. Whoever publishes the figures pins Redis to a core. `us of Redis`
 //! is the CPU time that its process took per operation.
@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Services that push at once.
+const SERVICES: usize = 4;
 /// Passengers of one push.
 const BATCH: usize = 1_000;
 /// Passengers that wait while queries are made.
@@ -96,18 +98,22 @@ impl Bench {
         (seconds("used_cpu_user:") + seconds("used_cpu_sys:")) * 1e6
     }
 
-    async fn pushes(&self) {
-        const BATCHES: usize = 40;
+    async fn pushes(self: &Arc<Self>) {
+        const BATCHES: usize = 80;
         let pool = |number: usize| format!("route:push{}", number % 4);
         let lists: Vec<_> =
             (0..BATCHES).map(|batch| self.passengers(&format!("B{batch}_"), &pool(batch), BATCH)).collect();
         let (cpu, begun) = (self.redis_cpu_us().await, Instant::now());
-        let (first, second) = lists.split_at(BATCHES / 2);
-        tokio::join!(self.push_all(first), self.push_all(second));
+        let mut services = JoinSet::new();
+        for lists in lists.chunks(BATCHES / SERVICES) {
+            let (bench, lists) = (Arc::clone(self), lists.to_vec());
+            services.spawn(async move { bench.push_all(&lists).await });
+        }
+        services.join_all().await;
         let (took, cpu) = (begun.elapsed().as_secs_f64(), self.redis_cpu_us().await - cpu);
         let count = (BATCHES * BATCH) as f64;
         println!(
-            "two push {BATCH} at a time: {:.0} passengers/s, {:.1} us of Redis each",
+            "{SERVICES} push {BATCH} at a time: {:.0} passengers/s, {:.1} us of Redis each",
             count / took,
             cpu / count
         );
