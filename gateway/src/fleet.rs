@@ -33,7 +33,7 @@ pub(crate) fn open(
     };
     let strapi = Strapi::open(of_strapi, settings.repository, backing, (tasks, halt));
     let strapi = strapi.expect("the settings were checked");
-    let cache = CacheSettings { ttl: settings.cache_ttl, ..CacheSettings::default() };
+    let cache = CacheSettings::living(settings.cache_ttl);
     let reservoir = strapi.reservoir(settings.reservoir.clone(), cache);
     (reservoir, Some(strapi))
 }

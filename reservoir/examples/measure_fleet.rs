@@ -163,8 +163,8 @@ impl Bench {
             max_results: limit,
         };
         let plain = || Reservoir::new(Arc::clone(&self.repository), Settings { waiting_max: PATIENCE });
-        let cache = CacheSettings { ttl: PATIENCE, ..CacheSettings::default() };
-        let cache = QueryCache::new(Backing::Redis(self.scripts.clone()), cache);
+        let cache = CacheSettings::living(PATIENCE);
+        let cache = QueryCache::new(Backing::Redis(self.scripts.clone()), cache, TaskTracker::new());
         let cached = plain().with_cache(Arc::new(cache));
         println!("near, {radius_m} m, at most {limit} of {WAITING}:");
         self.ask("from Redis", &plain(), query).await;

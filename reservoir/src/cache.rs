@@ -6,7 +6,8 @@
 //! and is neither read nor stored under another. One load per entry, version and node is under way at a time:
 //! whoever asks for the same meanwhile waits for it. Without Redis the repository is asked.
 //!
-//! No task runs here: whoever asks does the work.
+//! Whoever asks does the work, but for one thing: an entry that is asked for near its end is loaded anew in the
+//! background, so that who asks often never waits for a load, unless the pool changes.
 
 mod counters;
 mod entry;
@@ -21,6 +22,7 @@ use signalbox_protocol::Tenant;
 use signalbox_registry::Backing;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 pub use self::counters::CacheCounters;
 use self::counters::{Counted, Counters};
@@ -41,6 +43,8 @@ pub struct CacheSettings {
     pub tenant: Option<Tenant>,
     /// How long an entry lives.
     pub ttl: Duration,
+    /// An entry that is asked for in so much time before its end is loaded anew.
+    pub refresh_within: Duration,
     /// Most passengers of an entry. Where more wait, an answer that needs them comes from the repository.
     pub passengers_max: usize,
     /// Most loads under way at a time on this node.
@@ -49,11 +53,19 @@ pub struct CacheSettings {
     pub load_timeout: Duration,
 }
 
+impl CacheSettings {
+    /// Entries that live so long, and are loaded anew if they are asked for in the second half of it.
+    pub fn living(ttl: Duration) -> Self {
+        Self { ttl, refresh_within: ttl / 2, ..Self::default() }
+    }
+}
+
 impl Default for CacheSettings {
     fn default() -> Self {
         Self {
             tenant: None,
             ttl: Duration::from_secs(5),
+            refresh_within: Duration::from_millis(2_500),
             passengers_max: 1_000,
             loads_max: 64,
             load_timeout: Duration::from_secs(15),
@@ -69,11 +81,12 @@ pub struct QueryCache {
     loads: Semaphore,
     counters: Counters,
     settings: CacheSettings,
+    tasks: TaskTracker,
 }
 
 impl QueryCache {
-    /// The cache of the cluster behind `backing`.
-    pub fn new(backing: Backing, settings: CacheSettings) -> Self {
+    /// The cache of the cluster behind `backing`; what it loads in the background runs among `tasks`.
+    pub fn new(backing: Backing, settings: CacheSettings, tasks: TaskTracker) -> Self {
         let loads = Semaphore::new(settings.loads_max.clamp(1, Semaphore::MAX_PERMITS));
         Self {
             shelf: Shelf::new(backing),
@@ -81,6 +94,7 @@ impl QueryCache {
             loads,
             counters: Counters::default(),
             settings,
+            tasks,
         }
     }
 
@@ -104,8 +118,8 @@ impl QueryCache {
     /// # Errors
     /// As [`Repository::near`]; [`StoreError::LoadFailed`] if a load of somebody else was waited for.
     pub async fn query(
-        &self,
-        repository: &dyn Repository,
+        self: &Arc<Self>,
+        repository: &Arc<dyn Repository>,
         tenant: &Tenant,
         area: &Area,
     ) -> Result<Answer, Error> {
@@ -122,8 +136,8 @@ impl QueryCache {
     }
 
     async fn answer(
-        &self,
-        repository: &dyn Repository,
+        self: &Arc<Self>,
+        repository: &Arc<dyn Repository>,
         tenant: &Tenant,
         area: &Area,
     ) -> Result<Answer, Error> {
@@ -134,7 +148,12 @@ impl QueryCache {
                     self.counters.count(Counted::Invalidated);
                 }
                 match found.entry {
-                    Some(entry) => (entry, Source::Hit),
+                    Some(entry) => {
+                        if found.remaining < self.settings.refresh_within {
+                            self.refresh(&wanted, found.version);
+                        }
+                        (entry, Source::Hit)
+                    }
                     None => self.load(&wanted, Some(found.version)).await?,
                 }
             }
@@ -169,6 +188,31 @@ impl QueryCache {
             }
         };
         timeout(self.settings.load_timeout, joining).await.map_err(|_| StoreError::LoadFailed)?
+    }
+
+    /// Loads an entry anew in the background, unless that is under way, or as many loads as may be are.
+    fn refresh(self: &Arc<Self>, wanted: &Wanted<'_>, version: u64) {
+        if self.flights.under_way() >= self.settings.loads_max {
+            return;
+        }
+        let name = (wanted.tenant.clone(), wanted.key.clone(), Some(version));
+        let Role::Loader(flight) = self.flights.join(name) else { return };
+        let (cache, repository, tenant) =
+            (Arc::clone(self), Arc::clone(wanted.repository), wanted.tenant.clone());
+        let (key, area) = (wanted.key.clone(), wanted.area.clone());
+        self.tasks.spawn(async move {
+            let wanted = Wanted { repository: &repository, tenant: &tenant, key, area: &area };
+            match timeout(cache.settings.load_timeout, cache.load_alone(&wanted, Some(version))).await {
+                Ok(Ok(entry)) => {
+                    flight.land(Some(&entry));
+                    cache.counters.count(Counted::Refreshed);
+                }
+                failed => {
+                    flight.land(None);
+                    tracing::debug!(?failed, "an answer was not loaded anew; it is used until its end");
+                }
+            }
+        });
     }
 
     async fn load_alone(&self, wanted: &Wanted<'_>, version: Option<u64>) -> Result<Arc<Entry>, Error> {
@@ -206,7 +250,7 @@ impl QueryCache {
 
 /// A query, and the entry that would answer it.
 struct Wanted<'a> {
-    repository: &'a dyn Repository,
+    repository: &'a Arc<dyn Repository>,
     tenant: &'a Tenant,
     key: Key,
     area: &'a Area,

@@ -143,7 +143,7 @@ impl Reservoir {
             limit: query.max_results as usize,
         };
         if let Some(cache) = self.cache.as_ref().filter(|cache| cache.serves(tenant)) {
-            return cache.query(self.repository.as_ref(), tenant, &area).await;
+            return cache.query(&self.repository, tenant, &area).await;
         }
         let passengers = self.repository.near(tenant, &area).await?;
         Ok(Answer { found: cut(passengers, &area), source: Source::Bypass })

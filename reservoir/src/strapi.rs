@@ -38,6 +38,7 @@ use crate::{CacheSettings, QueryCache, Repository, Reservoir, repository, reserv
 pub struct Strapi {
     store: Arc<Store>,
     backing: Backing,
+    tasks: TaskTracker,
 }
 
 impl Strapi {
@@ -55,13 +56,13 @@ impl Strapi {
         let claims = repository::deciding_for(backing, claims, settings.tenant.clone());
         let store = Arc::new(Store::try_new(settings, claims, backing, (tracker, stop.clone()))?);
         tracker.spawn(worker::run(Arc::clone(&store), stop));
-        Ok(Self { store, backing: backing.clone() })
+        Ok(Self { store, backing: backing.clone(), tasks: tracker.clone() })
     }
 
     /// The passengers in it, with answers to queries remembered for the tenant whose they are.
     pub fn reservoir(&self, settings: reservoir::Settings, mut cache: CacheSettings) -> Reservoir {
         cache.tenant = Some(self.store.settings.tenant.clone());
-        let cache = QueryCache::new(self.backing.clone(), cache);
+        let cache = QueryCache::new(self.backing.clone(), cache, self.tasks.clone());
         Reservoir::new(self.repository(), settings).with_cache(Arc::new(cache))
     }
 

@@ -85,6 +85,11 @@ pub(super) fn of_cache(r: &Registry) -> Totals<CacheCounters> {
             ("signalbox_cache_invalidated_total", "Entries that a change of their pool ended.", |cache| {
                 cache.invalidated
             }),
+            (
+                "signalbox_cache_refreshed_total",
+                "Entries that were loaded anew before they ended.",
+                |cache| cache.refreshed,
+            ),
         ],
     )
 }

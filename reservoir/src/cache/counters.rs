@@ -15,6 +15,8 @@ pub struct CacheCounters {
     pub invalidated: u64,
     /// Queries that could not be answered.
     pub errors: u64,
+    /// Entries that were loaded anew before they ended.
+    pub refreshed: u64,
 }
 
 /// What can be counted.
@@ -25,11 +27,12 @@ pub(super) enum Counted {
     Bypass,
     Invalidated,
     Error,
+    Refreshed,
 }
 
 /// The counters as they run.
 #[derive(Debug, Default)]
-pub(super) struct Counters([AtomicU64; 5]);
+pub(super) struct Counters([AtomicU64; 6]);
 
 impl Counters {
     pub(super) fn count(&self, what: Counted) {
@@ -44,6 +47,7 @@ impl Counters {
             bypasses: of(Counted::Bypass),
             invalidated: of(Counted::Invalidated),
             errors: of(Counted::Error),
+            refreshed: of(Counted::Refreshed),
         }
     }
 }

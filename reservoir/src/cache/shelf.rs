@@ -40,13 +40,17 @@ pub(super) struct Found {
     pub(super) entry: Option<Arc<Entry>>,
     /// There was one, of another version.
     pub(super) outdated: bool,
+    /// For how long it is there.
+    pub(super) remaining: Duration,
 }
 
 impl Found {
-    fn of(version: u64, lying: Option<(u64, Arc<Entry>)>) -> Self {
+    fn of(version: u64, lying: Option<(u64, Arc<Entry>)>, remaining: Duration) -> Self {
         match lying {
-            Some((of, entry)) if of == version => Self { version, entry: Some(entry), outdated: false },
-            lying => Self { version, entry: None, outdated: lying.is_some() },
+            Some((of, entry)) if of == version => {
+                Self { version, entry: Some(entry), outdated: false, remaining }
+            }
+            lying => Self { version, entry: None, outdated: lying.is_some(), remaining },
         }
     }
 }
@@ -64,18 +68,24 @@ impl Shelf {
         match self {
             Self::Memory(versions, entries) => {
                 let version = versions.of(tenant, &key.pool);
-                Ok(Found::of(version, entries.get(tenant, key)))
+                let (lying, remaining) = entries.get(tenant, key).unzip();
+                Ok(Found::of(version, lying, remaining.unwrap_or_default()))
             }
             Self::Redis(scripts) => {
                 let version = scripts.fleet_key(tenant, "versions");
                 let entry = scripts.fleet_key(tenant, &format!("cache:{}", key.name()));
-                let calls =
-                    [Call::new("HGET").arg(version).arg(key.pool.as_str()), Call::new("GET").arg(entry)];
+                let calls = [
+                    Call::new("HGET").arg(version).arg(key.pool.as_str()),
+                    Call::new("GET").arg(&entry),
+                    Call::new("PTTL").arg(&entry),
+                ];
                 let mut answers = scripts.read(tenant, &calls).await?.into_iter();
                 let version = read::<Option<u64>>(answers.next())?.unwrap_or(0);
                 let lying =
                     read::<Option<Vec<u8>>>(answers.next())?.map(|bytes| decode(&bytes)).transpose()?;
-                Ok(Found::of(version, lying))
+                // Below zero: there is none any more.
+                let remaining_ms = u64::try_from(read::<i64>(answers.next())?).unwrap_or(0);
+                Ok(Found::of(version, lying, Duration::from_millis(remaining_ms)))
             }
         }
     }
@@ -156,10 +166,12 @@ struct Lying {
 }
 
 impl Entries {
-    fn get(&self, tenant: &Tenant, key: &Key) -> Option<(u64, Arc<Entry>)> {
+    /// An entry with its version, and for how long it is there.
+    fn get(&self, tenant: &Tenant, key: &Key) -> Option<((u64, Arc<Entry>), Duration)> {
         let entries = lock(&self.0);
         let lying = entries.get(&(tenant.clone(), key.clone()))?;
-        (lying.ends > Instant::now()).then(|| (lying.version, Arc::clone(&lying.entry)))
+        let remaining = lying.ends.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        Some(((lying.version, Arc::clone(&lying.entry)), remaining))
     }
 
     /// Stores an entry, unless there are too many that still live.

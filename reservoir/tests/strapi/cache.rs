@@ -24,16 +24,34 @@ async fn the_second_asker_is_answered_without_strapi(world: World) {
 }
 
 async fn an_entry_ends_with_its_time(world: World) {
-    let node = world
-        .node_with(
-            world.settings(),
-            CacheSettings { ttl: Duration::from_millis(50), ..CacheSettings::default() },
-        )
-        .await;
+    let brief = CacheSettings {
+        ttl: Duration::from_millis(50),
+        refresh_within: Duration::ZERO,
+        ..CacheSettings::default()
+    };
+    let node = world.node_with(world.settings(), brief).await;
     node.push(&["P1"]).await.unwrap();
     assert_eq!(node.query().await.source, Source::Miss);
     eventually("the entry is gone", SOON, || async { node.query().await.source == Source::Miss }).await;
     assert_eq!(node.reservoir.cache().unwrap().counters().invalidated, 0);
+}
+
+async fn who_asks_near_the_end_is_answered_at_once_and_the_entry_is_loaded_anew(world: World) {
+    // The whole life is near the end.
+    let eager = CacheSettings { refresh_within: SOON, ..CacheSettings::living(SOON) };
+    let node = world.node_with(world.settings(), eager).await;
+    node.push(&["P1"]).await.unwrap();
+    assert_eq!(node.query().await.source, Source::Miss);
+    // Behind the back of Signalbox, so that no version tells that the entry is outdated.
+    world.strapi.remove("P1");
+    eventually("what was loaded anew", SOON, || async {
+        let answer = node.query().await;
+        assert_eq!(answer.source, Source::Hit);
+        answer.found.is_empty()
+    })
+    .await;
+    let counters = node.reservoir.cache().unwrap().counters();
+    assert_eq!((counters.misses, counters.refreshed >= 1), (1, true));
 }
 
 async fn each_kind_of_change_on_another_node_ends_it(world: World) {
@@ -196,6 +214,7 @@ async fn more_than_an_entry_holds_are_not_cut_short(world: World) {
 on_both![
     the_second_asker_is_answered_without_strapi,
     an_entry_ends_with_its_time,
+    who_asks_near_the_end_is_answered_at_once_and_the_entry_is_loaded_anew,
     each_kind_of_change_on_another_node_ends_it,
     a_change_of_another_pool_ends_nothing,
     another_radius_pool_or_tenant_gets_its_own,

@@ -57,7 +57,7 @@ impl World {
 
     /// A node whose entries live long.
     pub(crate) async fn node(&self) -> Node {
-        self.node_with(self.settings(), CacheSettings { ttl: SOON, ..CacheSettings::default() }).await
+        self.node_with(self.settings(), CacheSettings::living(SOON)).await
     }
 
     pub(crate) async fn node_with(&self, settings: StrapiSettings, cache: CacheSettings) -> Node {
