@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::queue::PRESSURE_MESSAGES;
 use super::*;
 
 const ROOMY: Bounds = Bounds { messages_max: 1_000, bytes_max: 1 << 20 };

@@ -1,6 +1,7 @@
 //! A connection's promises, on a pipe and a paused clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use signalbox_registry::memory::MemoryCluster;
@@ -9,6 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::*;
 use crate::node::Settings;
 use crate::testing::{Client, default_settings, lone_node, node_in, topic};
+use crate::ws::answer;
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
 use crate::{keeper, ws::outbox::Keep};
@@ -161,13 +163,13 @@ async fn a_reader_that_never_reads_is_cut_off_and_its_memory_is_bounded() {
     let node = node_in(&MemoryCluster::new(), "n1", settings).await;
     let deaf = Client::connect_through(&node, "agent_type=vehicle", 1_000).await;
     for _ in 0..500 {
-        let frame = super::answer::reply("a:b", None, &json!("x".repeat(200)));
+        let frame = answer::reply("a:b", None, &json!("x".repeat(200)));
         deaf.connection.outbox().push(frame, Keep::Ephemeral { conflation: 0 });
         assert!(deaf.connection.outbox().bytes() <= 20_000);
     }
     // Answers may not be dropped: the fifty-first closes the connection, and the deadline ends it.
     for _ in 0..51 {
-        super::answer::push(&deaf.connection, super::answer::reply("a:b", None, &json!(1)));
+        answer::push(&deaf.connection, answer::reply("a:b", None, &json!(1)));
     }
     assert_eq!(deaf.connection.outbox().closing(), Some(CloseCode::SlowConsumer));
     tokio::time::sleep(node.settings.close_timeout + Duration::from_secs(1)).await;

@@ -1,0 +1,103 @@
+//! What a connection does about what has happened to it; never waits.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::error::{ErrorCode, Fault};
+use signalbox_protocol::limits::WAITS_MAX;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::farewell::Farewell;
+use super::{Event, Socket};
+use crate::ws::dispatch::{self, Later, Outcome, Step};
+use crate::ws::reader::FromPeer;
+use crate::ws::{answer, frame};
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
+    /// Acts on an event.
+    pub(super) fn apply(&mut self, event: Event) {
+        match event {
+            Event::Peer(FromPeer::Text(text)) => self.on_text(&text),
+            Event::Peer(FromPeer::Binary) => {
+                let fault = Fault::new(
+                    ErrorCode::InvalidEnvelope,
+                    "binary frames are not supported: send text frames",
+                );
+                answer::fail(&self.connection, &self.node.metrics, &fault, None);
+                self.count_malformed();
+            }
+            Event::Peer(FromPeer::Ping(payload)) => self.connection.outbox().pong(frame::pong(&payload)),
+            Event::Peer(FromPeer::Pong) => {}
+            Event::Peer(FromPeer::Close(code)) => {
+                self.writing.push(frame::close_echo(code));
+                self.begin_ending(code, Farewell::Writing);
+            }
+            Event::Peer(FromPeer::Broken(code)) => self.connection.outbox().close(code),
+            Event::Answered(outcome) => self.on_outcome(outcome),
+            Event::Over => {}
+        }
+    }
+
+    fn on_text(&mut self, text: &str) {
+        self.connection.traffic.messages_in.fetch_add(1, Relaxed);
+        self.node.metrics.messages_received.inc();
+        match dispatch::handle(&self.node, &self.connection, text) {
+            Step::Done => {}
+            Step::Malformed => self.count_malformed(),
+            Step::Wait(pending) => self.pending = Some(pending),
+            Step::Later(later) => self.wait_beside(later),
+        }
+    }
+
+    fn wait_beside(&mut self, Later { work, correlation_id }: Later) {
+        if !self.waits.push(work) {
+            let text = format!("at most {WAITS_MAX} requests of a connection may wait: let one end first");
+            let fault = Fault::new(ErrorCode::RateLimited, text);
+            answer::fail(&self.connection, &self.node.metrics, &fault, correlation_id.as_deref());
+        }
+    }
+
+    fn count_malformed(&mut self) {
+        let settings = &self.node.settings;
+        let now = self.node.uptime.seconds();
+        if self.malformed.add(now, settings.malformed_window) >= settings.malformed_max {
+            self.connection.outbox().close(CloseCode::Malformed);
+        }
+    }
+
+    fn on_outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::Reply(frame) => answer::push(&self.connection, frame),
+            Outcome::Failed(fault, correlation_id) => {
+                answer::fail(&self.connection, &self.node.metrics, &fault, correlation_id.as_deref());
+            }
+            Outcome::Joined { topics, correlation } => self.on_joined(&topics, correlation.as_deref()),
+            Outcome::Resumed { told, correlation } => self.on_resumed(told, correlation.as_deref()),
+            Outcome::Left { topics, ack } => {
+                if let Some(catch_up) = &mut self.catch_up {
+                    topics.iter().for_each(|topic| catch_up.leave(topic));
+                }
+                answer::push(&self.connection, ack);
+            }
+        }
+    }
+}
+
+/// How many malformed messages came in the current window.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    count: usize,
+    since: u32,
+}
+
+impl Tally {
+    fn add(&mut self, now: u32, window: Duration) -> usize {
+        if u64::from(now.saturating_sub(self.since)) >= window.as_secs() {
+            *self = Self { count: 0, since: now };
+        }
+        self.count += 1;
+        self.count
+    }
+}
