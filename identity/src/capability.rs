@@ -1,0 +1,160 @@
+//! What an agent may do: `verb:what`, where `what` may end with a star.
+//!
+//! | capability | allows, over WebSocket and HTTP alike |
+//! | --- | --- |
+//! | `publish:TYPE` | sending messages of that type, as itself |
+//! | `subscribe:TOPIC` | following a topic, and seeing who else does |
+//! | `lock:RESOURCE` | acquiring, renewing, releasing and seeing a lock |
+//! | `order:ID` | viewing and accepting an order |
+//! | `query:POOL` | asking who waits in a pool, and for passengers of it |
+//! | `push:POOL` | letting passengers wait in a pool, and cancelling them |
+//! | `board:VEHICLE` | boarding and alighting with a vehicle, its seats, its manifest |
+//! | `see:connections`, `see:topics` | seeing all of the tenant's |
+//! | `end:connections` | disconnecting others of the tenant |
+//! | `admin:nodes` | draining nodes, which concerns all tenants |
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// What can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Send messages of a type.
+    Publish,
+    /// Follow a topic.
+    Subscribe,
+    /// Use a lock.
+    Lock,
+    /// View or accept an order.
+    Order,
+    /// Ask who waits.
+    Query,
+    /// Let passengers wait.
+    Push,
+    /// Board and alight.
+    Board,
+    /// See what the tenant has.
+    See,
+    /// Disconnect others.
+    End,
+    /// What concerns all tenants.
+    Admin,
+}
+
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Publish,
+        Self::Subscribe,
+        Self::Lock,
+        Self::Order,
+        Self::Query,
+        Self::Push,
+        Self::Board,
+        Self::See,
+        Self::End,
+        Self::Admin,
+    ];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+            Self::Lock => "lock",
+            Self::Order => "order",
+            Self::Query => "query",
+            Self::Push => "push",
+            Self::Board => "board",
+            Self::See => "see",
+            Self::End => "end",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// One thing that may be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capability {
+    verb: Verb,
+    /// What it may be done to; with `is_prefix`, to all that begins so.
+    what: String,
+    is_prefix: bool,
+}
+
+/// Not a capability.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[error("not a capability: has to be VERB:WHAT, WHAT may end with a star; the verbs are {}", verbs())]
+pub struct InvalidCapability;
+
+fn verbs() -> String {
+    Verb::ALL.map(Verb::as_str).join(", ")
+}
+
+impl FromStr for Capability {
+    type Err = InvalidCapability;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (verb, what) = text.split_once(':').ok_or(InvalidCapability)?;
+        let verb = Verb::ALL.into_iter().find(|known| known.as_str() == verb).ok_or(InvalidCapability)?;
+        let (what, is_prefix) = what.strip_suffix('*').map_or((what, false), |front| (front, true));
+        let is_name = what.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*');
+        if !is_name || (what.is_empty() && !is_prefix) || text.len() > Capabilities::CHARS_MAX {
+            return Err(InvalidCapability);
+        }
+        Ok(Self { verb, what: what.to_owned(), is_prefix })
+    }
+}
+
+impl Capability {
+    fn allows(&self, verb: Verb, what: &str) -> bool {
+        let fits = if self.is_prefix { what.starts_with(&self.what) } else { what == self.what };
+        self.verb == verb && fits
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}{}", self.verb.as_str(), self.what, if self.is_prefix { "*" } else { "" })
+    }
+}
+
+/// All that an agent may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities(Vec<Capability>);
+
+impl Capabilities {
+    /// Most capabilities of one agent.
+    pub const MAX: usize = 64;
+    /// Longest capability.
+    pub const CHARS_MAX: usize = 256;
+
+    /// Everything.
+    pub fn all() -> Self {
+        Self(Verb::ALL.map(anything).to_vec())
+    }
+
+    /// Everything but what concerns all tenants.
+    pub fn all_but_admin() -> Self {
+        Self(Verb::ALL.into_iter().filter(|verb| *verb != Verb::Admin).map(anything).collect())
+    }
+
+    /// These.
+    ///
+    /// # Errors
+    /// [`InvalidCapability`].
+    pub fn parse(names: &[String]) -> Result<Self, InvalidCapability> {
+        Ok(Self(names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?))
+    }
+
+    /// Whether it may be done.
+    pub fn allow(&self, verb: Verb, what: &str) -> bool {
+        self.0.iter().any(|capability| capability.allows(verb, what))
+    }
+}
+
+fn anything(verb: Verb) -> Capability {
+    Capability { verb, what: String::new(), is_prefix: true }
+}

@@ -1,0 +1,69 @@
+//! Why a token is not taken.
+
+use thiserror::Error;
+
+/// Why a token is not taken. Holds nothing of the token, so that no log and no answer can.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum Rejected {
+    /// Longer than any token has to be.
+    #[error("the token is too long")]
+    TooLong,
+    /// Not three parts of base64url, or not JSON inside, or something in it twice.
+    #[error("the token is malformed")]
+    Malformed,
+    /// Its algorithm is none of those that are taken; `none` is none.
+    #[error("the token's algorithm is not taken")]
+    Algorithm,
+    /// It says that it must not be taken by whoever does not know some extension (RFC 7515, 4.1.11).
+    #[error("the token needs an extension that is not known")]
+    Critical,
+    /// No key of its name.
+    #[error("the token's key is not known")]
+    UnknownKey,
+    /// The key is for another algorithm.
+    #[error("the token's key is for another algorithm")]
+    WrongAlgorithm,
+    /// The key did not sign it.
+    #[error("the token's signature does not fit")]
+    Signature,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// Of somebody else.
+    #[error("the token's issuer is not the expected one")]
+    Issuer,
+    /// For somebody else.
+    #[error("the token is for another audience")]
+    Audience,
+    /// A claim is missing, or is not what it has to be.
+    #[error("the token's claim {claim} has to be {allowed}")]
+    Claim {
+        /// The claim's name.
+        claim: &'static str,
+        /// What it may be.
+        allowed: &'static str,
+    },
+}
+
+impl Rejected {
+    /// Short name, for a metric.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Malformed => "malformed",
+            Self::Algorithm => "algorithm",
+            Self::Critical => "critical",
+            Self::UnknownKey => "unknown_key",
+            Self::WrongAlgorithm => "wrong_algorithm",
+            Self::Signature => "signature",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::Claim { .. } => "claim",
+        }
+    }
+}
