@@ -1,18 +1,24 @@
 //! What the tests of several crates and the load tester share. For all others a dev-dependency.
 //!
 //! [`RedisServer`]: a real `redis-server` of the test's own. [`Forwarder`]: a TCP path that can be made to
-//! fail. [`Balancer`]: one address for several servers. [`Strapi`]: an HTTP server that behaves like Strapi 5, as documented. [`eventually`]: waits for a condition, with a deadline, in place of sleeping.
+//! fail. [`Balancer`], and [`Nginx`], a real one: one address for several servers. [`Strapi`]: an HTTP server that
+//! behaves like Strapi 5, as documented. [`eventually`]: waits for a condition, with a deadline, in place of
+//! sleeping.
 //!
 //! Everything listens on and talks to 127.0.0.0/8 alone, and ends no process that it did not start.
 
 mod balancer;
 mod eventually;
 mod forwarder;
+mod nginx;
+#[cfg(test)]
+mod peer;
 mod redis_server;
 pub mod strapi;
 
 pub use balancer::Balancer;
 pub use eventually::eventually;
 pub use forwarder::Forwarder;
+pub use nginx::Nginx;
 pub use redis_server::RedisServer;
 pub use strapi::Strapi;

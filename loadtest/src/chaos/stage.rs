@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use signalbox_testkit::{Balancer, Forwarder, RedisServer};
+use signalbox_testkit::{Balancer, Forwarder, Nginx, RedisServer};
 use tempfile::TempDir;
 
 use crate::http;
-use crate::options::{Chaos, Fault, Servers};
+use crate::options::{Chaos, Fault, InFront, Servers};
 use crate::processes::{Launcher, Process, free_port, pins};
 
 /// Where the faults happen. Everything ends with it.
@@ -21,9 +21,16 @@ pub(crate) struct Stage<'a> {
     pub(crate) redis_path: Option<Forwarder>,
     pub(crate) nodes: Vec<Node>,
     /// In front of the nodes, if clients are to know only it.
-    balancer: Option<Balancer>,
+    front: Option<Front>,
     settings: Vec<String>,
     logs: TempDir,
+}
+
+/// A load balancer.
+#[derive(Debug)]
+enum Front {
+    Tcp(Balancer),
+    Nginx(Nginx),
 }
 
 /// A Redis that follows the first, over a path that can be cut.
@@ -56,15 +63,17 @@ impl<'a> Stage<'a> {
         let replica = if fault == Fault::RedisFailover { Some(Replica::of(&redis).await) } else { None };
         let logs = TempDir::new().context("no temporary folder")?;
         let settings = fault.settings();
-        let (nodes, balancer) = (Vec::new(), None);
-        let mut stage = Self { servers, redis, replica, redis_path, nodes, balancer, settings, logs };
+        let (nodes, front) = (Vec::new(), None);
+        let mut stage = Self { servers, redis, replica, redis_path, nodes, front, settings, logs };
         for number in 1..=servers.nodes.unwrap_or(3).max(1) {
             stage.add_node(number, fault).await?;
         }
-        if options.balancer {
-            let ports = stage.nodes.iter().map(Node::port);
-            stage.balancer = Some(Balancer::start(ports.collect()).await);
-        }
+        let ports: Vec<u16> = stage.nodes.iter().map(|node| node.port).collect();
+        stage.front = match options.balancer {
+            None => None,
+            Some(InFront::Tcp) => Some(Front::Tcp(Balancer::start(ports).await)),
+            Some(InFront::Nginx) => Some(Front::Nginx(Nginx::start(&ports).await)),
+        };
         Ok(stage)
     }
 
@@ -94,8 +103,8 @@ impl<'a> Stage<'a> {
 
     /// Where clients connect to; those `aside`, through the paths that fail.
     pub(crate) fn urls(&self, aside: bool) -> Vec<String> {
-        match &self.balancer {
-            Some(balancer) if !aside => vec![format!("ws://127.0.0.1:{}/ws", balancer.port())],
+        match &self.front {
+            Some(front) if !aside => vec![format!("ws://127.0.0.1:{}/ws", front.port())],
             Some(_) | None => self.nodes.iter().map(|node| node.url(aside)).collect(),
         }
     }
@@ -130,11 +139,16 @@ impl<'a> Stage<'a> {
     }
 }
 
-impl Node {
+impl Front {
     fn port(&self) -> u16 {
-        self.port
+        match self {
+            Self::Tcp(balancer) => balancer.port(),
+            Self::Nginx(nginx) => nginx.port(),
+        }
     }
+}
 
+impl Node {
     /// Where a client connects to; one `aside`, through the path that fails.
     pub(crate) fn url(&self, aside: bool) -> String {
         match self.path.as_ref().filter(|_| aside) {

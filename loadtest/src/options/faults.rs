@@ -36,9 +36,9 @@ pub(crate) struct Chaos {
     /// Readers that do not read, with that fault
     #[arg(long, default_value_t = 200)]
     pub(crate) slow_readers: usize,
-    /// Clients know one address, a load balancer's in the tester's own process, instead of all nodes'
-    #[arg(long)]
-    pub(crate) balancer: bool,
+    /// Clients know one address, a load balancer's, instead of all nodes'
+    #[arg(long, value_enum)]
+    pub(crate) balancer: Option<InFront>,
     /// Chooses the victim, the clients' waits and the order of the nodes that they try
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -97,12 +97,21 @@ pub(crate) enum Fault {
     Trickle,
 }
 
-impl Fault {
-    /// The word for it on the command line.
-    pub(crate) fn word(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-    }
+/// What is between clients and nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InFront {
+    /// A TCP balancer in the tester's own process, which asks nodes whether they are ready
+    Tcp,
+    /// An nginx, which tries the next node when one refuses
+    Nginx,
+}
 
+/// The word for a choice on the command line.
+pub(crate) fn word(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+impl Fault {
     /// Whether Redis has to find everything again.
     pub(crate) fn needs_files(self) -> bool {
         self == Self::RedisRestartData

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::run_name;
 use crate::chaos::{Crowd, Nemesis, SlowReaders, Stage, Tally, Traffic, Verdict, slow_config};
-use crate::options::{Chaos, Fault};
+use crate::options::{Chaos, Fault, word};
 use crate::pace::Schedule;
 use crate::processes::check_open_files;
 use crate::procfs;
@@ -53,13 +53,13 @@ pub(crate) async fn run(options: &Chaos) -> anyhow::Result<Report> {
 
 fn new_report(options: &Chaos) -> Report {
     let mut report = Report::new("chaos", procfs::machine());
-    report.setting("fault", options.fault.word());
+    report.setting("fault", word(&options.fault));
     report.setting("nodes", options.servers.nodes.unwrap_or(3));
     report.setting("clients", options.clients);
     report.setting("topics", options.topics);
     report.setting("rate_per_second", options.rate.per_second());
     report.setting("seconds", options.seconds.as_secs_f64());
-    report.setting("balancer", options.balancer);
+    report.setting("balancer", options.balancer.map_or("none".to_owned(), |balancer| word(&balancer)));
     report.setting("seed", options.seed);
     report
 }

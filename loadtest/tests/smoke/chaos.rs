@@ -38,14 +38,14 @@ async fn a_client_behind_a_silent_link_notices_and_comes_back() {
 
 #[tokio::test]
 async fn nothing_is_lost_when_all_nodes_are_restarted_in_turn() {
-    let results = survive("rolling-restart", "").await;
+    let results = survive("rolling-restart", "--balancer tcp").await;
     assert!(number(&results, "reconnects") >= 24.0, "everybody has moved: {results:#}");
     assert_eq!(number(&results, "declared_lost"), 0.0, "{results:#}");
 }
 
 #[tokio::test]
 async fn nothing_is_lost_when_a_node_is_killed() {
-    let results = survive("kill-node", "--balancer").await;
+    let results = survive("kill-node", "--balancer nginx").await;
     assert!(number(&results, "reconnects") > 0.0, "somebody was there: {results:#}");
     assert_eq!(number(&results, "declared_lost"), 0.0, "{results:#}");
 }
