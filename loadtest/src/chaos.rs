@@ -4,14 +4,17 @@
 //! sees sends, acknowledgements and deliveries in the order in which they happened. Whatever was started ends with
 //! the value that holds it.
 
+mod bounds;
 mod crowd;
 mod faults;
+mod ghosts;
 mod handshakes;
 mod oracle;
 mod slow;
 mod stage;
 
-pub(crate) use crowd::{Crowd, Tally, Traffic, slow_config};
+pub(crate) use bounds::check;
+pub(crate) use crowd::{Crowd, Tally, Traffic};
 pub(crate) use faults::Nemesis;
 pub(crate) use oracle::Verdict;
 pub(crate) use slow::SlowReaders;

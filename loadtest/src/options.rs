@@ -10,7 +10,7 @@ use crate::pace::Schedule;
 mod faults;
 mod scenarios;
 
-pub(crate) use faults::{Chaos, Fault, InFront, Soak, word};
+pub(crate) use faults::{CLOSES_PER_SECOND, Chaos, FAREWELL, Fault, HEARTBEAT, InFront, Soak, word};
 pub(crate) use scenarios::{Boarding, Fanout, Idle, Locks, Queries, Redis, Unicast};
 
 /// Measures a Signalbox cluster.

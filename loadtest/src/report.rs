@@ -82,6 +82,11 @@ impl Report {
         self.failures.push(text.into());
     }
 
+    /// The result of that name, if there is one and it is a number.
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+        self.results.iter().find(|(noted, _)| noted == name)?.1.as_f64()
+    }
+
     /// Whether a result of that name was noted.
     #[cfg(test)]
     pub(crate) fn has_result(&self, name: &str) -> bool {

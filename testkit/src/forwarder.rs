@@ -1,16 +1,17 @@
 //! A TCP path between a client and a server that can be made to fail in the ways that networks do.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use self::pump::{Towards, pump};
+
+mod pump;
 
 /// Forwards connections on a port of its own to a target, until told otherwise. Ends when dropped.
 #[derive(Debug)]
@@ -28,8 +29,25 @@ struct Path {
     cut: watch::Sender<CancellationToken>,
     /// Stops the connections of now for good, and leaves them open; replaced by a fresh one.
     freeze: watch::Sender<CancellationToken>,
+    burdens: Mutex<Burdens>,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// What is done to bytes that are passed on.
+#[derive(Debug, Default)]
+struct Burdens {
+    slowness: Option<Slowness>,
+    /// Bytes for clients, until one more ends its connection.
+    until_cut: Option<usize>,
+}
+
+/// Each piece takes the latency, and by chance up to the jitter more.
+#[derive(Debug)]
+struct Slowness {
+    latency: Duration,
+    jitter: Duration,
+    rng: fastrand::Rng,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +60,14 @@ struct Flow {
 impl Flow {
     const BOTH: Self = Self { to_server: true, to_client: true, trickles: false };
     const NEITHER: Self = Self { to_server: false, to_client: false, trickles: false };
-}
 
-/// So much passes at once while it trickles, and so often.
-const TRICKLE: (usize, Duration) = (16, Duration::from_millis(100));
+    fn lets(self, towards: Towards) -> bool {
+        match towards {
+            Towards::Server => self.to_server,
+            Towards::Client => self.to_client,
+        }
+    }
+}
 
 impl Forwarder {
     /// Forwards to `target_port` on 127.0.0.1.
@@ -60,6 +82,7 @@ impl Forwarder {
             flowing: watch::Sender::new(Flow::BOTH),
             cut: watch::Sender::default(),
             freeze: watch::Sender::default(),
+            burdens: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -93,8 +116,22 @@ impl Forwarder {
         self.path.flowing.send_replace(Flow { trickles: true, ..Flow::BOTH });
     }
 
+    /// From now on every piece, in each direction, is passed on after the latency and up to the jitter more; pieces
+    /// do not overtake each other. The same seed, with the same pieces, has the same delays.
+    pub fn delay(&self, latency: Duration, jitter: Duration, seed: u64) {
+        let rng = fastrand::Rng::with_seed(seed);
+        self.path.burdens().slowness = Some(Slowness { latency, jitter, rng });
+    }
+
+    /// So many more bytes are passed on to clients, of all connections together; then the connection that is about
+    /// to get the next one is closed, in the middle of whatever it is. The others, and new ones, go on.
+    pub fn cut_after(&self, bytes: usize) {
+        self.path.burdens().until_cut = Some(bytes);
+    }
+
     /// Passes on what waits, and all that comes.
     pub fn heal(&self) {
+        *self.path.burdens() = Burdens::default();
         self.path.flowing.send_replace(Flow::BOTH);
     }
 
@@ -122,6 +159,32 @@ impl Drop for Forwarder {
     }
 }
 
+impl Path {
+    fn burdens(&self) -> MutexGuard<'_, Burdens> {
+        self.burdens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Burdens {
+    /// How long the next piece takes.
+    fn delay(&mut self) -> Duration {
+        let Some(Slowness { latency, jitter, rng }) = &mut self.slowness else { return Duration::ZERO };
+        *latency + jitter.mul_f64(rng.f64())
+    }
+
+    /// How many of these bytes a client gets, and whether its connection is closed then.
+    fn allow(&mut self, bytes: usize) -> (usize, bool) {
+        match &mut self.until_cut {
+            Some(left) if *left < bytes => (self.until_cut.take().unwrap_or_default(), true),
+            Some(left) => {
+                *left -= bytes;
+                (bytes, false)
+            }
+            None => (bytes, false),
+        }
+    }
+}
+
 async fn accept(listener: TcpListener, path: Arc<Path>) {
     while let Some(Ok((client, _))) = path.stop.run_until_cancelled(listener.accept()).await {
         let cut = path.cut.borrow().clone();
@@ -142,106 +205,12 @@ async fn connect(client: TcpStream, path: Arc<Path>) {
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
     tokio::select! {
-        () = pump(&mut from_client, &mut to_server, flowing.clone(), |flow| flow.to_server) => return,
-        () = pump(&mut from_server, &mut to_client, flowing, |flow| flow.to_client) => return,
+        () = pump(&mut from_client, &mut to_server, &path, Towards::Server) => return,
+        () = pump(&mut from_server, &mut to_client, &path, Towards::Client) => return,
         () = frozen.cancelled() => {}
     }
     std::future::pending::<()>().await;
 }
 
-async fn pump(
-    from: &mut OwnedReadHalf,
-    to: &mut OwnedWriteHalf,
-    mut flowing: watch::Receiver<Flow>,
-    flows: fn(&Flow) -> bool,
-) {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        let mut rest = &buffer[..read];
-        while !rest.is_empty() {
-            let Ok(trickles) = flowing.wait_for(flows).await.map(|flow| flow.trickles) else { return };
-            let (bytes, pause) = if trickles { TRICKLE } else { (rest.len(), Duration::ZERO) };
-            let (now, later) = rest.split_at(bytes.min(rest.len()));
-            if to.write_all(now).await.is_err() {
-                return;
-            }
-            rest = later;
-            if trickles {
-                // What is healed meanwhile flows at once.
-                let _ = timeout(pause, flowing.wait_for(|flow| !flow.trickles)).await;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn echo_server(word: &'static [u8], tasks: &TaskTracker) -> u16 {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let clients = tasks.clone();
-        tasks.spawn(async move {
-            while let Ok((mut socket, _)) = listener.accept().await {
-                clients.spawn(async move {
-                    let mut byte = [0];
-                    while let Ok(1) = socket.read(&mut byte).await {
-                        socket.write_all(word).await.unwrap();
-                    }
-                });
-            }
-        });
-        port
-    }
-
-    async fn ask(socket: &mut TcpStream) -> Option<u8> {
-        socket.write_all(b"?").await.ok()?;
-        let answer = tokio::time::timeout(Duration::from_millis(300), socket.read_u8()).await;
-        answer.ok()?.ok()
-    }
-
-    #[tokio::test]
-    async fn a_path_swallows_heals_moves_and_breaks() {
-        let tasks = TaskTracker::new();
-        let (a, b) = (echo_server(b"a", &tasks).await, echo_server(b"b", &tasks).await);
-        let path = Forwarder::start(a).await;
-        let mut old = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
-        assert_eq!(ask(&mut old).await, Some(b'a'));
-        path.black_hole();
-        assert_eq!(ask(&mut old).await, None);
-        path.heal();
-        assert_eq!(old.read_u8().await.unwrap(), b'a', "the answer that waited");
-        path.withhold_answers();
-        assert_eq!(ask(&mut old).await, None);
-        path.heal();
-        assert_eq!(old.read_u8().await.unwrap(), b'a', "the answer that was withheld");
-        path.replace_target(b);
-        let mut new = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
-        assert_eq!((ask(&mut old).await, ask(&mut new).await), (Some(b'a'), Some(b'b')));
-        path.freeze();
-        assert_eq!((ask(&mut old).await, ask(&mut new).await), (None, None));
-        let mut newest = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
-        assert_eq!(ask(&mut newest).await, Some(b'b'));
-        path.cut();
-        assert_eq!(ask(&mut newest).await, None);
-    }
-
-    #[tokio::test]
-    async fn a_path_trickles_until_it_is_healed() {
-        let tasks = TaskTracker::new();
-        let path = Forwarder::start(echo_server(&[b'a'; 1_000], &tasks).await).await;
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
-        path.trickle();
-        socket.write_all(b"?").await.unwrap();
-        let mut piece = [0; 1_000];
-        for _ in 0..3 {
-            let read = socket.read(&mut piece).await.unwrap();
-            assert!((1..1_000).contains(&read), "{read} bytes at once");
-        }
-        path.heal();
-        socket.write_all(b"?").await.unwrap();
-        socket.read_exact(&mut piece).await.unwrap();
-    }
-}
+mod tests;

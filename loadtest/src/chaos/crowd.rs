@@ -8,27 +8,31 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use signalbox_client::{
-    Client, ClientConfig, ClientStats, Event, Events, RecvError, RequestError, Subscription, WireConfig,
-};
+use signalbox_client::{Client, ClientConfig, ClientStats};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use self::publisher::Publisher;
+use self::reader::Reader;
 use super::Stage;
 use super::handshakes::Handshakes;
-use super::oracle::{Fate, Oracle, Verdict};
+use super::oracle::{Oracle, Verdict};
 use crate::cluster::Cluster;
+use crate::latency::Latencies;
 use crate::options::Chaos;
 use crate::pace::Schedule;
 
+mod publisher;
+mod reader;
+
 /// A durable event, whose type nobody else uses.
-const TYPE: &str = "order:chaos";
+pub(super) const TYPE: &str = "order:chaos";
 
 /// Handshakes under way at once when the clients come.
 const AT_ONCE: usize = 32;
 
-/// Where the faults are between clients and nodes, so many readers are behind them: one of this number.
+/// Where the faults are between clients and nodes, one reader of this number is behind them.
 const ASIDE_ONE_OF: usize = 5;
 
 /// How often it is looked whether everything has come.
@@ -83,22 +87,16 @@ struct Data {
 
 impl Crowd {
     /// Connects everybody, and begins.
-    pub(crate) async fn open(
-        options: &Chaos,
-        traffic: Traffic,
-        stage: &Stage<'_>,
-        run: &str,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn open(options: &Chaos, traffic: Traffic, stage: &Stage<'_>) -> anyhow::Result<Self> {
         let topics = options.topics.max(1);
-        let topic = |number: usize| format!("order:{run}-{}", number % topics);
-        let configs = (0..options.clients).map(|reader| config(options, stage, "driver", run, reader));
+        let configs = (0..options.clients).map(|reader| config(options, stage, "driver", reader));
         let readers: Vec<_> = stream::iter(configs)
             .enumerate()
-            .map(|(number, config)| join(config, topic(number)))
+            .map(|(number, config)| Reader::join(config, topic(number % topics)))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        let configs = (0..topics).map(|publisher| config(options, stage, "service", run, publisher));
+        let configs = (0..topics).map(|publisher| config(options, stage, "service", publisher));
         let publishers: Vec<Client> =
             stream::iter(configs).map(connect).buffered(AT_ONCE).try_collect().await?;
         let oracle = RefCell::new(Oracle::new(topics, options.clients));
@@ -110,9 +108,8 @@ impl Crowd {
             hush: CancellationToken::new(),
             leave: CancellationToken::new(),
         };
-        for (number, (client, messages)) in readers.into_iter().enumerate() {
-            let reader = read(number, client, messages, Rc::clone(&crowd.scene), crowd.leave.clone());
-            crowd.readers.spawn_local(reader);
+        for (number, reader) in readers.into_iter().enumerate() {
+            crowd.readers.spawn_local(reader.run(number, Rc::clone(&crowd.scene), crowd.leave.clone()));
         }
         let began = Instant::now();
         for (number, client) in publishers.into_iter().enumerate() {
@@ -135,6 +132,11 @@ impl Crowd {
             sleep(Duration::from_millis(5)).await;
         }
         Some(asked.elapsed())
+    }
+
+    /// From sending to delivery, of what was delivered since this was asked last.
+    pub(crate) fn take_latencies(&self) -> Latencies {
+        self.scene.oracle.borrow_mut().take_latencies()
     }
 
     /// Sends no more, waits until everything has come, `settles_within` at most, and judges.
@@ -179,7 +181,12 @@ impl Tally {
     }
 }
 
-fn config(options: &Chaos, stage: &Stage<'_>, agent_type: &str, run: &str, number: usize) -> ClientConfig {
+/// The topic of this number.
+pub(super) fn topic(number: usize) -> String {
+    format!("order:{number}")
+}
+
+fn config(options: &Chaos, stage: &Stage<'_>, agent_type: &str, number: usize) -> ClientConfig {
     let fails = options.fault.needs_client_path();
     let aside = fails && agent_type == "driver" && number.is_multiple_of(ASIDE_ONE_OF);
     let mut urls = stage.urls(aside).into_iter();
@@ -187,66 +194,17 @@ fn config(options: &Chaos, stage: &Stage<'_>, agent_type: &str, run: &str, numbe
     urls.fold(config, ClientConfig::endpoint)
         .query("tenant", Cluster::TENANT)
         .query("agent_type", agent_type)
-        .query("agent_id", &format!("{run}-{number}"))
+        .query("agent_id", &number.to_string())
         .jitter_seed(options.seed.wrapping_mul(1_000_003).wrapping_add(number as u64))
 }
 
-/// How somebody connects who does not read.
-pub(crate) fn slow_config(stage: &Stage<'_>, run: &str, number: usize) -> WireConfig {
-    let node = &stage.nodes[number % stage.nodes.len()];
-    WireConfig::new(node.url(false))
-        .query("tenant", Cluster::TENANT)
-        .query("agent_type", "guest")
-        .query("agent_id", &format!("{run}-slow-{number}"))
+/// How many readers are behind the paths that fail, where those are between clients and nodes.
+pub(crate) fn aside(clients: usize) -> usize {
+    clients.div_ceil(ASIDE_ONE_OF)
 }
 
 async fn connect(config: ClientConfig) -> anyhow::Result<Client> {
     Client::connect(config).await.context("a client can't connect")
-}
-
-async fn join(config: ClientConfig, topic: String) -> anyhow::Result<(Client, Subscription)> {
-    let messages = config.on(TYPE);
-    let client = connect(config).await?;
-    client.subscribe(topic.as_str()).await.with_context(|| format!("{topic} can't be joined"))?;
-    Ok((client, messages))
-}
-
-async fn read(
-    number: usize,
-    client: Client,
-    mut messages: Subscription,
-    scene: Rc<Scene>,
-    leave: CancellationToken,
-) -> Tally {
-    let mut events = client.events();
-    let reading = async {
-        loop {
-            tokio::select! {
-                message = messages.recv() => match message {
-                    Ok(message) => scene.shows(number, message.data.get()),
-                    Err(RecvError::Lost(lost)) => scene.declares(number, lost.topic.kind()),
-                    // What was dropped is missing then.
-                    Err(RecvError::Missed(_)) => {}
-                    Err(RecvError::Closed(_)) => return,
-                },
-                () = handshake(&mut events) => scene.handshakes.borrow_mut().count(),
-            }
-        }
-    };
-    let ended = leave.run_until_cancelled(reading).await.is_some();
-    client.close().await;
-    Tally::of(&client.stats(), ended)
-}
-
-/// Returns after the next attempt to connect; never when the client has ended.
-async fn handshake(events: &mut Events) {
-    loop {
-        match events.next().await {
-            Some(Event::Connected { .. } | Event::NotConnected { .. }) => return,
-            Some(_) => {}
-            None => std::future::pending().await,
-        }
-    }
 }
 
 impl Scene {
@@ -261,41 +219,5 @@ impl Scene {
         if kind == "order" {
             self.oracle.borrow_mut().declared(reader);
         }
-    }
-}
-
-/// One publisher. It sends the next message when the one before is answered and its time has come; behind schedule
-/// it catches up.
-struct Publisher {
-    number: usize,
-    client: Client,
-    topic: String,
-    traffic: Traffic,
-    scene: Rc<Scene>,
-}
-
-impl Publisher {
-    async fn run(self, first: Instant, hush: CancellationToken) -> Tally {
-        for sent in 0.. {
-            let due = first + self.traffic.schedule.due(sent);
-            if hush.run_until_cancelled(sleep_until(due)).await.is_none() || hush.is_cancelled() {
-                break;
-            }
-            self.send().await;
-        }
-        self.client.close().await;
-        Tally::of(&self.client.stats(), false)
-    }
-
-    async fn send(&self) {
-        let number = self.scene.oracle.borrow_mut().sends(self.number);
-        let limit = self.traffic.acknowledged_within;
-        let sent = self.client.emit_acked_within(limit, TYPE, Data { number }, self.topic.as_str()).await;
-        let fate = match sent {
-            Ok(_) => Fate::Acknowledged,
-            Err(RequestError::Unknown(_) | RequestError::Unreadable(_)) => Fate::Unknown,
-            Err(_) => Fate::Refused,
-        };
-        self.scene.oracle.borrow_mut().answered(self.number, number, fate);
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-/// Attempts to connect, by the second in which they ended.
+/// Attempts to connect, by the second in which they began.
 #[derive(Debug)]
 pub(crate) struct Handshakes {
     began: Instant,

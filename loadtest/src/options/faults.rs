@@ -7,6 +7,15 @@ use clap::{Args, ValueEnum};
 use super::{Output, Servers, schedule, seconds};
 use crate::pace::Schedule;
 
+/// Where the path to clients fails: the nodes' heartbeat, and when a silent client counts as gone. They fit into a run.
+pub(crate) const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+
+/// There: how long a node waits for a client's last word before it lets go.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Where nodes are restarted: so many clients are sent elsewhere in a second.
+pub(crate) const CLOSES_PER_SECOND: u32 = 500;
+
 #[derive(Debug, Args)]
 pub(crate) struct Chaos {
     /// What breaks
@@ -39,6 +48,9 @@ pub(crate) struct Chaos {
     /// Clients know one address, a load balancer's, instead of all nodes'
     #[arg(long, value_enum)]
     pub(crate) balancer: Option<InFront>,
+    /// Do not fail for what took too long: this machine has other things to do
+    #[arg(long)]
+    pub(crate) no_bounds: bool,
     /// Chooses the victim, the clients' waits and the order of the nodes that they try
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -77,7 +89,7 @@ pub(crate) enum Fault {
     RollingRestart,
     /// SIGKILL to a node, which is started again a second later
     KillNode,
-    /// SIGSTOP to a node for twice its lease
+    /// SIGSTOP to a node; by default for twice its lease
     PauseNode,
     /// CLIENT KILL TYPE pubsub every two seconds
     KillPubsub,
@@ -87,6 +99,8 @@ pub(crate) enum Fault {
     RedisRestartEmpty,
     /// Redis is killed and starts again with what it had
     RedisRestartData,
+    /// FLUSHALL: Redis forgets everything while nodes are connected
+    RedisFlushall,
     /// A replica that was cut off before the last writes takes over
     RedisFailover,
     /// Clients that do not read what they follow
@@ -127,15 +141,28 @@ impl Fault {
 
     /// Whether Redis loses what it acknowledged: then messages may be missing, and are declared so.
     pub(crate) fn loses_data(self) -> bool {
-        matches!(self, Self::RedisRestartEmpty | Self::RedisFailover)
+        self.loses_everything() || self == Self::RedisFailover
+    }
+
+    /// Whether Redis loses all that it had: then every reader has to be told.
+    pub(crate) fn loses_everything(self) -> bool {
+        matches!(self, Self::RedisRestartEmpty | Self::RedisFlushall)
     }
 
     /// Settings of the nodes under this fault.
     pub(crate) fn settings(self) -> Vec<String> {
-        // A heartbeat that fits into a run.
-        let settings: &[&str] =
-            if self.needs_client_path() { &["heartbeat.interval=1s", "heartbeat.timeout=4s"] } else { &[] };
-        settings.iter().map(|setting| (*setting).to_owned()).collect()
+        let (interval, timeout) = HEARTBEAT;
+        if self.needs_client_path() {
+            vec![
+                format!("heartbeat.interval={}ms", interval.as_millis()),
+                format!("heartbeat.timeout={}ms", timeout.as_millis()),
+                format!("close.timeout={}ms", FAREWELL.as_millis()),
+            ]
+        } else if self == Self::RollingRestart {
+            vec![format!("stop.closes_per_second={CLOSES_PER_SECOND}")]
+        } else {
+            Vec::new()
+        }
     }
 }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::{Instant, sleep};
 
-use super::run_name;
-use crate::chaos::{Crowd, Nemesis, SlowReaders, Stage, Tally, Traffic, Verdict, slow_config};
+use crate::chaos::{self, Crowd, Nemesis, SlowReaders, Stage, Tally, Traffic, Verdict};
 use crate::options::{Chaos, Fault, word};
 use crate::pace::Schedule;
 use crate::processes::check_open_files;
@@ -26,25 +25,16 @@ pub(crate) async fn run(options: &Chaos) -> anyhow::Result<Report> {
     let traffic = traffic(options)?;
     progress("starting Redis and nodes");
     let mut stage = Stage::open(options).await?;
-    let run = run_name();
-    let crowd = Crowd::open(options, traffic, &stage, &run).await?;
-    let slow = slow_readers(options, &stage, &run).await?;
-    let aftermath = suffer(options, &mut stage, &crowd).await?;
+    let crowd = Crowd::open(options, traffic, &stage).await?;
+    let slow = suffer(options, &mut stage, &crowd, &mut report).await?;
     progress("waiting for what is under way");
-    let nodes_bytes: u64 = stage.pids().filter_map(|pid| procfs::resident_bytes(pid).ok()).sum();
     let (verdict, tally) = crowd.close(options.settle_seconds).await;
-    report.result("slow_readers", slow.count());
     drop(slow);
     note(&mut report, &verdict, tally);
-    match aftermath.flows_after {
-        Some(time) => report.figure("flows_again_ms", time.as_secs_f64() * 1e3),
-        None => report.failure(format!("nothing flowed within {FLOWS_WITHIN:?} after the fault")),
-    }
-    if let Some(time) = aftermath.unlisted_after {
-        report.figure("node_unlisted_after_ms", time.as_secs_f64() * 1e3);
-    }
-    report.result("nodes_resident_bytes", nodes_bytes);
     judge(options.fault, &verdict, tally, &mut report);
+    if !options.no_bounds {
+        chaos::check(options, &mut report);
+    }
     note_left_behind(&stage, &mut report).await;
     stage.close().await;
     progress("");
@@ -60,6 +50,7 @@ fn new_report(options: &Chaos) -> Report {
     report.setting("rate_per_second", options.rate.per_second());
     report.setting("seconds", options.seconds.as_secs_f64());
     report.setting("balancer", options.balancer.map_or("none".to_owned(), |balancer| word(&balancer)));
+    report.setting("bounds", !options.no_bounds);
     report.setting("seed", options.seed);
     report
 }
@@ -70,32 +61,56 @@ fn traffic(options: &Chaos) -> anyhow::Result<Traffic> {
     Ok(Traffic { schedule, acknowledged_within: options.ack_seconds })
 }
 
-async fn slow_readers(options: &Chaos, stage: &Stage<'_>, run: &str) -> anyhow::Result<SlowReaders> {
-    let number = if options.fault == Fault::SlowReaders { options.slow_readers } else { 0 };
-    let topics = options.topics.max(1);
-    let readers = (0..number).map(|n| (slow_config(stage, run, n), format!("order:{run}-{}", n % topics)));
-    SlowReaders::open(readers).await
-}
-
-/// What was seen of a fault besides messages.
-struct Aftermath {
-    /// How long after its end messages flowed again.
-    flows_after: Option<Duration>,
-    /// How long after its beginning the others no longer listed the node that it hit.
-    unlisted_after: Option<Duration>,
-}
-
-/// A third of the time in peace, the fault, and the rest, a third at least.
-async fn suffer(options: &Chaos, stage: &mut Stage<'_>, crowd: &Crowd) -> anyhow::Result<Aftermath> {
+/// A third of the time in peace, the fault, and the rest, a third at least. Notes what is seen of the fault besides
+/// messages; answers the slow readers, who stay.
+async fn suffer(
+    options: &Chaos,
+    stage: &mut Stage<'_>,
+    crowd: &Crowd,
+    report: &mut Report,
+) -> anyhow::Result<SlowReaders> {
     let (began, third) = (Instant::now(), options.seconds / 3);
     progress("messages flow");
     sleep(third).await;
+    let before = resident_bytes(stage);
     progress("the fault");
-    let unlisted_after = Nemesis::new(options).strike(stage).await?;
+    let slow = slow_readers(options, stage, crowd, report).await?;
+    let mut nemesis = Nemesis::new(options, stage);
+    nemesis.strike(stage, report).await?;
     progress("the fault is over");
-    let flows_after = crowd.flows_again(FLOWS_WITHIN).await;
+    match crowd.flows_again(FLOWS_WITHIN).await {
+        Some(time) => report.figure("flows_again_ms", time.as_secs_f64() * 1e3),
+        None => report.failure(format!("nothing flowed within {FLOWS_WITHIN:?} after the fault")),
+    }
     sleep(third.max(options.seconds.saturating_sub(began.elapsed()))).await;
-    Ok(Aftermath { flows_after, unlisted_after })
+    nemesis.look_after(stage, report).await?;
+    let after = resident_bytes(stage);
+    report.result("nodes_resident_bytes", after);
+    report.result("nodes_grown_bytes", after.saturating_sub(before));
+    let overflown = stage.metric("signalbox_closes_total{code=\"4413\"}").await;
+    report.result("closed_for_overflow", overflown.unwrap_or(0.0) as u64);
+    Ok(slow)
+}
+
+fn resident_bytes(stage: &Stage<'_>) -> u64 {
+    stage.pids().filter_map(|pid| procfs::resident_bytes(pid).ok()).sum()
+}
+
+/// Nobody, under any other fault. The latency of all others until then is noted, and that afterwards.
+async fn slow_readers(
+    options: &Chaos,
+    stage: &Stage<'_>,
+    crowd: &Crowd,
+    report: &mut Report,
+) -> anyhow::Result<SlowReaders> {
+    if options.fault != Fault::SlowReaders {
+        return Ok(SlowReaders::default());
+    }
+    report.latencies("latency_before", &crowd.take_latencies());
+    let slow = SlowReaders::open(options, stage).await?;
+    report.result("slow_readers", slow.count());
+    crowd.take_latencies();
+    Ok(slow)
 }
 
 fn note(report: &mut Report, verdict: &Verdict, tally: Tally) {
@@ -135,7 +150,7 @@ fn judge(fault: Fault, verdict: &Verdict, tally: Tally, report: &mut Report) {
     if !fault.loses_data() && verdict.declared_lost > 0 {
         report.warning(format!("{} messages were declared missing that Redis had", verdict.declared_lost));
     }
-    if fault == Fault::RedisRestartEmpty && verdict.never_told > 0 {
+    if fault.loses_everything() && verdict.never_told > 0 {
         report.failure(format!("{} readers were not told that Redis lost their topic", verdict.never_told));
     }
 }
@@ -176,6 +191,7 @@ mod tests {
         assert_eq!(failures(Fault::KillNode, &Verdict { duplicates: 1, out_of_order: 1, ..fine() }), 2);
         let untold = || Verdict { never_told: 1, ..fine() };
         assert_eq!(failures(Fault::RedisRestartEmpty, &untold()), 1);
+        assert_eq!(failures(Fault::RedisFlushall, &untold()), 1);
         assert_eq!(failures(Fault::RedisRestartData, &untold()), 0);
     }
 }

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use crate::load::{Load, number};
 
-/// Runs a fault with `more` options; it has to keep every promise.
+/// Runs a fault with `more` options; it has to keep every promise but those of time, which say nothing here.
 async fn survive(fault: &str, more: &str) -> Value {
-    let line = format!("chaos --fault {fault} --clients 24 --topics 6 --rate 60 --seconds 3 {more}");
+    let line =
+        format!("chaos --fault {fault} --clients 24 --topics 6 --rate 60 --seconds 3 --no-bounds {more}");
     let results = Load::new().results(line.trim_end()).await;
     assert!(number(&results, "acknowledged") >= 60.0, "{results:#}");
     for promise in ["lost", "duplicates", "out_of_order", "connections_left"] {
@@ -57,9 +58,49 @@ async fn nothing_is_lost_when_the_bus_is_cut_again_and_again() {
 }
 
 #[tokio::test]
+async fn nothing_is_lost_when_a_node_is_paused_for_longer_than_its_lease() {
+    let results = survive("pause-node", "--fault-seconds 6").await;
+    assert!(number(&results, "node_unlisted_after_ms") > 0.0, "{results:#}");
+    assert_eq!(number(&results, "declared_lost"), 0.0, "{results:#}");
+}
+
+#[tokio::test]
+async fn nothing_is_lost_and_no_lock_haunts_when_redis_is_a_black_hole() {
+    let results = survive("redis-black-hole", "--fault-seconds 4").await;
+    assert!(number(&results, "locks_unavailable") + number(&results, "locks_unknown") > 0.0, "{results:#}");
+    for none in ["ghost_locks", "declared_lost"] {
+        assert_eq!(number(&results, none), 0.0, "{results:#}");
+    }
+}
+
+#[tokio::test]
 async fn everybody_is_told_when_redis_comes_back_empty() {
     let results = survive("redis-restart-empty", "").await;
     assert!(number(&results, "declarations") >= 24.0, "{results:#}");
+}
+
+#[tokio::test]
+async fn everybody_is_told_when_redis_is_emptied() {
+    let results = survive("redis-flushall", "").await;
+    assert!(number(&results, "declarations") >= 24.0, "{results:#}");
+}
+
+#[tokio::test]
+async fn nothing_is_missing_without_a_word_when_redis_comes_back_with_its_data() {
+    survive("redis-restart-data", "").await;
+}
+
+#[tokio::test]
+async fn what_a_fail_over_loses_is_declared() {
+    let results = survive("redis-failover", "").await;
+    assert!(number(&results, "declarations") > 0.0, "{results:#}");
+}
+
+#[tokio::test]
+async fn a_client_behind_a_trickle_is_given_up_and_comes_back() {
+    let results = survive("trickle", "--fault-seconds 8").await;
+    assert!(number(&results, "links_noticed") > 0.0, "{results:#}");
+    assert!(number(&results, "reconnects") > 0.0, "{results:#}");
 }
 
 #[tokio::test]

@@ -5,12 +5,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
+use signalbox_testkit::{Forwarder, RedisServer, eventually};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// A run takes some seconds; on a busy machine more.
 pub(crate) const RUN_WITHIN: Duration = Duration::from_secs(90);
+
+/// How long answers of Redis are lost: longer than a node waits for one.
+const FAULT_LASTS: Duration = Duration::from_secs(2);
 
 /// A run in a folder of its own, by which its processes are known.
 pub(crate) struct Load {
@@ -75,6 +79,26 @@ impl Load {
         let report = outcome.report.expect("there is a report");
         assert_eq!(report["failures"], serde_json::json!([]));
         report["results"].clone()
+    }
+
+    /// Runs to the end, with success, while answers of Redis are lost for a while from when it has a key like `begun`.
+    /// Some outcomes have to be unknown, and nothing may be violated.
+    pub(crate) async fn bears_lost_answers(&self, line: &str, begun: &str) {
+        let redis = RedisServer::start().await;
+        let path = Forwarder::start(redis.port()).await;
+        let child = self.spawn(&format!("{line} --redis 127.0.0.1:{}", path.port()), &Self::binary());
+        eventually("the run has begun", RUN_WITHIN, || {
+            std::future::ready(!redis.cli(&["keys", begun]).is_empty())
+        })
+        .await;
+        path.withhold_answers();
+        sleep(FAULT_LASTS).await;
+        path.heal();
+        let outcome = self.end(child).await;
+        assert!(outcome.success, "{}", outcome.output);
+        let results = &outcome.report.expect("there is a report")["results"];
+        assert!(number(results, "unknown") > 0.0, "{results:#}");
+        assert_eq!(number(results, "violations"), 0.0);
     }
 
     /// How many processes of this run there are.

@@ -4,16 +4,13 @@
 
 use std::time::Duration;
 
-use signalbox_testkit::{Forwarder, RedisServer, eventually};
+use signalbox_testkit::{RedisServer, eventually};
 use tokio::time::{sleep, timeout};
 
 use crate::load::{Load, RUN_WITHIN, number};
 
 mod chaos;
 mod load;
-
-/// How long a path to Redis swallows everything: longer than a node waits for an answer.
-const FAULT_LASTS: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn unicast_crosses_nodes_without_loss_and_tells_its_cost() {
@@ -83,22 +80,8 @@ async fn a_lock_that_is_held_for_long_is_renewed_and_the_others_are_denied() {
 
 #[tokio::test]
 async fn answers_that_are_lost_are_asked_for_again_and_no_lock_is_granted_twice() {
-    let (redis, load) = (RedisServer::start().await, Load::new());
-    let path = Forwarder::start(redis.port()).await;
     let line = "locks --closed --contenders 8 --resources 4 --wait-ms 3000 --seconds 6 --warm-up-seconds 0";
-    let child = load.spawn(&format!("{line} --redis 127.0.0.1:{}", path.port()), &Load::binary());
-    eventually("locks are asked for", RUN_WITHIN, || {
-        std::future::ready(redis.cli(&["keys", "*:lock"]).lines().count() >= 4)
-    })
-    .await;
-    path.withhold_answers();
-    sleep(FAULT_LASTS).await;
-    path.heal();
-    let outcome = load.end(child).await;
-    assert!(outcome.success, "{}", outcome.output);
-    let results = &outcome.report.expect("there is a report")["results"];
-    assert!(number(results, "unknown") > 0.0, "{results:#}");
-    assert_eq!(number(results, "violations"), 0.0);
+    Load::new().bears_lost_answers(line, "*:lock").await;
 }
 
 #[tokio::test]
@@ -132,22 +115,7 @@ async fn vehicles_board_every_passenger_once() {
 
 #[tokio::test]
 async fn nobody_boards_twice_when_answers_are_lost() {
-    let (redis, load) = (RedisServer::start().await, Load::new());
-    let path = Forwarder::start(redis.port()).await;
-    let line = "boarding --vehicles 6 --passengers 1000 --rivals 2";
-    let child = load.spawn(&format!("{line} --redis 127.0.0.1:{}", path.port()), &Load::binary());
-    eventually("somebody is on board", RUN_WITHIN, || {
-        std::future::ready(!redis.cli(&["keys", "*:on"]).is_empty())
-    })
-    .await;
-    path.withhold_answers();
-    sleep(FAULT_LASTS).await;
-    path.heal();
-    let outcome = load.end(child).await;
-    assert!(outcome.success, "{}", outcome.output);
-    let results = &outcome.report.expect("there is a report")["results"];
-    assert!(number(results, "unknown") > 0.0, "{results:#}");
-    assert_eq!(number(results, "violations"), 0.0);
+    Load::new().bears_lost_answers("boarding --vehicles 6 --passengers 1000 --rivals 2", "*:on").await;
 }
 
 #[tokio::test]
