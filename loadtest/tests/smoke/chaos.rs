@@ -98,7 +98,7 @@ async fn what_a_fail_over_loses_is_declared() {
 
 #[tokio::test]
 async fn a_client_behind_a_trickle_is_given_up_and_comes_back() {
-    let results = survive("trickle", "--fault-seconds 8").await;
+    let results = survive("trickle", "--fault-seconds 7").await;
     assert!(number(&results, "links_noticed") > 0.0, "{results:#}");
     assert!(number(&results, "reconnects") > 0.0, "{results:#}");
 }
