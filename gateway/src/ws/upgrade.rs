@@ -13,7 +13,7 @@ use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::control::{Positions, Welcome};
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_registry::Error;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -38,15 +38,10 @@ const AGENT_ID_CHARS: usize = 16;
 /// Answers `GET /ws` and `GET /ws/{namespace}`.
 pub fn upgrade(node: &Arc<Node>, mut request: Request<Body>, namespace: Option<&str>) -> Response<Body> {
     match check(node, &request, namespace) {
-        Ok(accepted) => {
+        Ok((newcomer, response)) => {
             let on_upgrade = hyper::upgrade::on(&mut request);
-            let newcomer = Newcomer {
-                identity: accepted.identity,
-                namespace: namespace.map(Into::into),
-                permit: accepted.permit,
-            };
             node.tasks.spawn(admit(Arc::clone(node), on_upgrade, newcomer));
-            accepted.response
+            response
         }
         Err((result, problem)) => {
             count(node, result);
@@ -58,39 +53,15 @@ pub fn upgrade(node: &Arc<Node>, mut request: Request<Body>, namespace: Option<&
     }
 }
 
-struct Accepted {
-    /// Who it is, or the code to close with once the browser can see it.
-    identity: Result<Identity, CloseCode>,
-    permit: Permit,
-    response: Response<Body>,
-}
-
 /// Everything that can be refused by a status, cheapest first.
 fn check(
     node: &Node,
     request: &Request<Body>,
     namespace: Option<&str>,
-) -> Result<Accepted, (HandshakeResult, Problem)> {
-    let malformed = |problem| (HandshakeResult::Malformed, problem);
-    let key = websocket_key(request).map_err(malformed)?;
-    let permit = permit(node)?;
-    if let Some(unknown) = namespace.filter(|name| !node.vocabulary.is_namespace(name)) {
-        let problem = Problem::of(ErrorCode::NotFound, format!("there is no namespace {unknown:?}"));
-        return Err((HandshakeResult::UnknownNamespace, problem));
-    }
-    let policy = Policy { anonymous: node.settings.anonymous, vocabulary: &node.vocabulary };
-    let query = request.uri().query().unwrap_or_default();
-    let identity = match identity::identify(query, &unguessable(AGENT_ID_CHARS), &policy) {
-        Ok(identity) => Ok(identity),
-        Err(refused) => Err(refused.close_code().ok_or_else(|| {
-            let problem = Problem::of(ErrorCode::InvalidData, refused.to_string());
-            malformed(problem.with_status(StatusCode::BAD_REQUEST))
-        })?),
-    };
-    if !can_register(node) {
-        return Err(later(HandshakeResult::Unavailable, "the registry can't be reached now: try again"));
-    }
-    Ok(Accepted { identity, permit, response: switching_protocols(request.headers(), key) })
+) -> Result<(Newcomer, Response<Body>), (HandshakeResult, Problem)> {
+    let key = websocket_key(request).map_err(|problem| (HandshakeResult::Malformed, problem))?;
+    let newcomer = Newcomer::try_new(node, namespace, request.uri().query().unwrap_or_default())?;
+    Ok((newcomer, switching_protocols(request.headers(), key)))
 }
 
 /// Lets the handshake begin, unless too many do or the node drains. The permit comes first: a drain that has begun
@@ -153,15 +124,46 @@ fn switching_protocols(headers: &HeaderMap, key: &[u8]) -> Response<Body> {
 }
 
 /// Somebody whose handshake is under way.
-struct Newcomer {
+#[derive(Debug)]
+pub struct Newcomer {
+    /// Who it is, or the code to close with once the browser can see it.
     identity: Result<Identity, CloseCode>,
     namespace: Option<Box<str>>,
     /// Given back when it is welcomed or sent away.
     permit: Permit,
 }
 
-/// Registers the connection once its socket is there, welcomes it, and hands it to a task of its own: this
-/// one's future is far larger than an idle connection should be.
+impl Newcomer {
+    /// Lets somebody begin who asks for this namespace with this query.
+    ///
+    /// # Errors
+    /// How the handshake ended, and what to answer.
+    pub fn try_new(
+        node: &Node,
+        namespace: Option<&str>,
+        query: &str,
+    ) -> Result<Self, (HandshakeResult, Problem)> {
+        let permit = permit(node)?;
+        if let Some(unknown) = namespace.filter(|name| !node.vocabulary.is_namespace(name)) {
+            let problem = Problem::of(ErrorCode::NotFound, format!("there is no namespace {unknown:?}"));
+            return Err((HandshakeResult::UnknownNamespace, problem));
+        }
+        let policy = Policy { anonymous: node.settings.anonymous, vocabulary: &node.vocabulary };
+        let identity = match identity::identify(query, &unguessable(AGENT_ID_CHARS), &policy) {
+            Ok(identity) => Ok(identity),
+            Err(refused) => Err(refused.close_code().ok_or_else(|| {
+                let problem = Problem::of(ErrorCode::InvalidData, refused.to_string());
+                (HandshakeResult::Malformed, problem.with_status(StatusCode::BAD_REQUEST))
+            })?),
+        };
+        if !can_register(node) {
+            return Err(later(HandshakeResult::Unavailable, "the registry can't be reached now: try again"));
+        }
+        Ok(Self { identity, namespace: namespace.map(Into::into), permit })
+    }
+}
+
+/// Waits until the socket is there, and lets the newcomer in.
 async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
     let Ok(Ok(upgraded)) = timeout(node.settings.handshake_timeout, on_upgrade).await else {
         return count(&node, HandshakeResult::Aborted);
@@ -171,27 +173,36 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
         return count(&node, HandshakeResult::Aborted);
     };
     // What hyper read beyond the handshake is a slice of its read buffer: copied, so that this is freed now.
-    let (mut io, leftover) = (parts.io.into_inner(), parts.read_buf.to_vec());
+    let (io, leftover) = (parts.io.into_inner(), parts.read_buf.to_vec());
     drop(parts.read_buf);
+    enter(&node, io, &leftover, newcomer).await;
+}
+
+/// Registers a connection over an open socket, whose `leftover` bytes came behind the handshake; welcomes it, and
+/// hands it to a task of its own: this one's future is far larger than an idle connection should be.
+pub async fn enter<S>(node: &Arc<Node>, mut io: S, leftover: &[u8], newcomer: Newcomer)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let Newcomer { identity, namespace, permit } = newcomer;
     let resumes = identity.as_ref().is_ok_and(|identity| identity.resume);
     let joined = match identity {
-        Ok(identity) => roster::join(&node, identity, namespace.as_deref()).await.map_err(|e| refusal(&e)),
+        Ok(identity) => roster::join(node, identity, namespace.as_deref()).await.map_err(|e| refusal(&e)),
         Err(code) => Err((HandshakeResult::Forbidden, code)),
     };
     match joined {
         Ok(connection) => {
-            count(&node, HandshakeResult::Accepted);
-            let positions = roster::own_positions(&node, &connection);
-            connection.outbox().push_front(welcome(&node, &connection, positions.clone()));
-            stop::tell_newcomer(&node, &connection);
+            count(node, HandshakeResult::Accepted);
+            let positions = roster::own_positions(node, &connection);
+            connection.outbox().push_front(welcome(node, &connection, positions.clone()));
+            stop::tell_newcomer(node, &connection);
             drop(permit);
-            let socket = Socket::new(io, Arc::clone(&node), connection, &leftover);
+            let socket = Socket::new(io, Arc::clone(node), connection, leftover);
             node.spawn_socket(socket.starting_at(&positions, resumes).run());
         }
         Err((result, code)) => {
             drop(permit);
-            count(&node, result);
+            count(node, result);
             node.metrics.count_close(Some(code.as_u16()));
             say_goodbye(&mut io, code, node.settings.close_timeout).await;
         }
