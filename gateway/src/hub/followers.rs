@@ -237,6 +237,12 @@ impl Followers {
         if !self.members.contains(number) {
             return Caught::Up;
         }
+        // A message came while nobody got any yet, and waits: from here on somebody does.
+        if let Some(tail) = self.tail.as_mut().filter(|tail| tail.at().is_none()) {
+            tail.go_on_from(cursor.clone());
+            self.let_go(number);
+            return if self.doubt(base) { Caught::UpWithDoubt } else { Caught::Up };
+        }
         let Some(at) = self.at().or(base) else {
             self.hold_from(number, cursor);
             return Caught::Up;

@@ -108,8 +108,7 @@ impl Tail {
     /// The next message of those that were held back, if it is there.
     pub(super) fn next_held(&mut self) -> Option<Logged> {
         let at = self.at.as_ref()?;
-        let is_next =
-            |held: &Logged| held.position.epoch == at.epoch && held.position.offset == at.offset + 1;
+        let is_next = |held: &Logged| held.position.offset == at.offset + 1 && continues(at, &held.position);
         let place = self.held.iter().position(is_next)?;
         let next = self.held.swap_remove(place);
         self.advance(&next);
@@ -119,7 +118,7 @@ impl Tail {
     /// Goes on from another place. What is behind it is no longer held back.
     pub(super) fn go_on_from(&mut self, head: Position) {
         self.recent.clear();
-        self.held.retain(|held| held.position.epoch == head.epoch && held.position.offset > head.offset);
+        self.held.retain(|held| held.position.offset > head.offset && continues(&head, &held.position));
         self.at = Some(head);
     }
 
@@ -196,6 +195,11 @@ impl Tail {
         self.recent.push_back(fingerprint(&logged.body));
         self.at = Some(logged.position.clone());
     }
+}
+
+/// Whether a message is of the same life as what was delivered, by whatever name.
+fn continues(at: &Position, message: &Position) -> bool {
+    at.epoch == message.epoch || judge(at, message).is_ok()
 }
 
 /// The id of a stored message, hashed. Every message that a node stores begins with its id.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use signalbox_protocol::control::Position;
 use signalbox_protocol::{Agent, NodeId};
+use signalbox_registry::Logged;
+use signalbox_registry::log::{Page, Read};
 
 use super::*;
 use crate::testing::{tenant, topic};
@@ -126,4 +129,51 @@ fn who_follows_the_pool_is_spared_the_namespace_s_copy() {
         spared,
     });
     assert_eq!(all.iter().map(|member| got(member)).collect::<Vec<_>>(), [1, 0]);
+}
+
+fn position(epoch: &str, offset: u64) -> Position {
+    Position { epoch: epoch.to_owned(), offset }
+}
+
+fn logged(key: &TopicKey, at: Position) -> Logged {
+    let body = Bytes::from(format!(r#"{{"id":"m{}","type":"order:new"}}"#, at.offset));
+    Logged { tenant: key.tenant.clone(), topic: key.topic.clone(), position: at, body }
+}
+
+#[test]
+fn a_message_that_comes_before_the_first_follower_is_at_its_place_is_read_from_the_log() {
+    let (driver, key) = (connection(1, "t"), TopicKey::new(&tenant("t"), &topic("order:1")));
+    let hub = hub_with(&[&driver]);
+    hub.join(&driver, &key.topic, Some(Hold::CatchingUp));
+    let (metrics, nothing) = (Metrics::new(), position("s.1", 0));
+    let work = |followers: &mut Followers| {
+        // The log was empty when it was asked, and a moment later it is not.
+        assert!(!followers.establish(&nothing, Some(&nothing), &metrics));
+        assert!(!followers.take(logged(&key, position("s.2", 1)), Some(&nothing), &metrics));
+        assert_eq!(followers.catch_up(1, &nothing, Some(&nothing), false), Caught::UpWithDoubt);
+        let (question, _) = followers.question().expect("it is in doubt");
+        assert_eq!(question.after, nothing);
+        let bodies = vec![logged(&key, position("s.2", 1)).body];
+        let page = Page { first: 1, bodies, head: position("s.2", 1) };
+        followers.settle(&key, Read::Page(page), 1, &metrics);
+        assert!(followers.question().is_none());
+        assert!(!followers.take(logged(&key, position("s.2", 2)), Some(&nothing), &metrics));
+    };
+    hub.with(&key, work).expect("it is followed");
+    assert_eq!(got(&driver), 2);
+}
+
+#[test]
+fn a_message_that_comes_before_the_answer_where_its_log_begins_is_delivered() {
+    let (driver, key) = (connection(1, "t"), TopicKey::new(&tenant("t"), &topic("order:1")));
+    let hub = hub_with(&[&driver]);
+    hub.join(&driver, &key.topic, Some(Hold::CatchingUp));
+    let (metrics, nothing) = (Metrics::new(), position("s.1", 0));
+    let work = |followers: &mut Followers| {
+        assert!(!followers.take(logged(&key, position("s.2", 1)), None, &metrics));
+        assert!(!followers.establish(&nothing, Some(&nothing), &metrics));
+        assert_eq!(followers.at(), Some(&position("s.2", 1)), "the epoch goes by another name now");
+        assert_eq!(followers.catch_up(1, &nothing, Some(&nothing), false), Caught::Behind);
+    };
+    hub.with(&key, work).expect("it is followed");
 }
