@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::hub::Connection;
 use crate::node::Node;
@@ -12,6 +12,8 @@ use crate::roster;
 
 /// Rows per batch.
 const BATCH_ROWS: usize = 256;
+/// How soon rows of a new generation that could not be written are tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Late removals per second: far more than leave in ordinary times.
 const LATE_PER_SECOND: usize = 512;
 
@@ -37,27 +39,39 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
-/// Writes every connection's row in the generation that has just begun; the next one begins this anew.
+/// Writes every connection's row in the generation that has just begun; the next one begins this anew. What could not
+/// be written is tried again at once: nobody finds these connections before.
 pub(super) async fn rewrite_all(node: Arc<Node>) {
     let generation = node.cluster.node.generation();
     let all = node.hub.snapshot();
     tracing::info!(generation, rows = all.len(), "writing all rows in the new generation");
     for batch in all.chunks(BATCH_ROWS) {
-        if node.cluster.node.generation() != generation {
-            return;
+        while node.cluster.node.generation() == generation && !write_batch(&node, batch).await {
+            if node.halt.run_until_cancelled(sleep(AGAIN)).await.is_none() {
+                return;
+            }
         }
-        write(&node, batch).await;
     }
 }
 
-/// Whoever leaves meanwhile stays gone: the directory does not undo a removal.
 async fn write(node: &Node, connections: &[Arc<Connection>]) {
     for batch in connections.chunks(BATCH_ROWS) {
-        let rows: Vec<_> = batch.iter().map(|connection| roster::current_row(node, connection)).collect();
-        if let Err(error) = node.cluster.directory.refresh(&rows).await {
-            tracing::warn!(%error, rows = rows.len(), "rows not refreshed; the next turn tries again");
-        }
+        write_batch(node, batch).await;
     }
+}
+
+/// Whether the rows were written. Whoever leaves meanwhile stays gone: the directory does not undo a removal.
+async fn write_batch(node: &Node, batch: &[Arc<Connection>]) -> bool {
+    let here = batch.iter().filter(|connection| node.hub.holds(connection));
+    let rows: Vec<_> = here.map(|connection| roster::current_row(node, connection)).collect();
+    if rows.is_empty() {
+        return true;
+    }
+    let written = node.cluster.directory.refresh(&rows).await;
+    if let Err(error) = &written {
+        tracing::warn!(%error, rows = rows.len(), "rows not refreshed; they are tried again");
+    }
+    written.is_ok()
 }
 
 async fn remove_late(node: &Arc<Node>) {
