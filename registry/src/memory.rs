@@ -94,6 +94,16 @@ impl MemoryCluster {
         self.logs.lose();
     }
 
+    /// How many entries connections have left: rows, and what leads to them. For tests.
+    pub fn leftovers(&self) -> usize {
+        self.shared().entries()
+    }
+
+    /// Whether no lease is alive, and nobody follows a topic. For tests.
+    pub fn is_deserted(&self) -> bool {
+        !self.shared().has_leases() && self.exchange.is_silent()
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         mutex::lock(&self.shared)
     }

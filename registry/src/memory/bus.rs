@@ -252,6 +252,11 @@ impl Bus for MemoryBus {
 }
 
 impl Exchange {
+    /// Whether nobody follows anything.
+    pub(super) fn is_silent(&self) -> bool {
+        self.groups.read().expect("nothing panics while it holds this lock").is_empty()
+    }
+
     fn leave(&self, group: &(Tenant, Topic), node: &NodeId) {
         let mut groups = self.groups.write().expect("nothing panics while it holds this lock");
         if let Some(nodes) = groups.get_mut(group) {

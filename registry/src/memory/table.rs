@@ -144,6 +144,15 @@ impl Shared {
         rows
     }
 
+    /// Rows, and entries of indexes.
+    pub(super) fn entries(&self) -> usize {
+        self.rows.len() + self.agents.len() + self.sessions.len() + self.groups.len()
+    }
+
+    pub(super) fn has_leases(&self) -> bool {
+        self.leases.values().any(|held| held.ends > Instant::now())
+    }
+
     /// Begins or extends a lease.
     pub(super) fn hold(&mut self, card: &NodeCard, lasts: Duration) {
         let held = Held { card: card.clone(), ends: Instant::now() + lasts };
