@@ -1,6 +1,6 @@
 //! Clients that come, talk and go, in all the ways in which clients go: afterwards a node is as it was before.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use anyhow::Context;
 use serde_json::json;
 use signalbox_client::{Client, ClientConfig};
 use tokio::task::JoinSet;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +60,8 @@ pub(crate) async fn run(options: &Soak, cluster: &Cluster) -> anyhow::Result<Rep
     }
     judge([start, warm, end], cluster.nodes.len(), &mut report);
     if visits.failed > 0 {
-        report.failure(format!("{} of {} visits failed", visits.failed, visits.made));
+        let why = visits.why.unwrap_or_default();
+        report.failure(format!("{} of {} visits failed, the first: {why}", visits.failed, visits.made));
     }
     Ok(report)
 }
@@ -122,22 +124,36 @@ fn judge([start, warm, end]: [Holdings; 3], nodes: usize, report: &mut Report) {
 }
 
 /// Clients that came and went.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Visits {
     made: u64,
     failed: u64,
+    /// Why the first of them failed.
+    why: Option<String>,
 }
 
 impl Visits {
     fn add(&mut self, other: Self) {
         self.made += other.made;
         self.failed += other.failed;
+        self.why = self.why.take().or(other.why);
+    }
+
+    fn count(&mut self, visited: Result<anyhow::Result<()>, Elapsed>) {
+        self.made += 1;
+        let why = match visited {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(Elapsed { .. }) => format!("not over within {VISIT_WITHIN:?}"),
+        };
+        self.failed += 1;
+        self.why.get_or_insert(why);
     }
 }
 
 /// Lets clients come and go for so long.
 async fn churn(options: &Soak, cluster: &Cluster, time: Duration) -> Visits {
-    let (stop, visits) = (CancellationToken::new(), Rc::new(Cell::new(Visits::default())));
+    let (stop, visits) = (CancellationToken::new(), Rc::new(RefCell::new(Visits::default())));
     let mut visitors = JoinSet::new();
     let run = run_name();
     let urls: Rc<[String]> = cluster.nodes.iter().map(|node| node.url.clone()).collect();
@@ -148,21 +164,18 @@ async fn churn(options: &Soak, cluster: &Cluster, time: Duration) -> Visits {
             while !stop.is_cancelled() {
                 let url = &urls[dice.below(urls.len() as u64) as usize];
                 let visited = timeout(VISIT_WITHIN, visit(url, &format!("{run}-{number}"), &mut dice)).await;
-                let mut count = visits.get();
-                count.made += 1;
-                count.failed += u64::from(!matches!(visited, Ok(Ok(()))));
-                visits.set(count);
+                visits.borrow_mut().count(visited);
             }
         });
     }
     let end = Instant::now() + time;
     while Instant::now() < end {
         sleep(Duration::from_secs(1).min(end - Instant::now())).await;
-        progress(&format!("{} visits", visits.get().made));
+        progress(&format!("{} visits", visits.borrow().made));
     }
     stop.cancel();
     while visitors.join_next().await.is_some() {}
-    visits.get()
+    visits.take()
 }
 
 /// One client: it comes, joins topics, sends, hears a while, and goes with or without a goodbye.
