@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use signalbox_protocol::{Agent, Tenant, Topic};
 use signalbox_registry::log::{Audience, Entry};
-use signalbox_testkit::RedisServer;
+use signalbox_testkit::{Forwarder, RedisServer, eventually};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
@@ -120,6 +120,64 @@ async fn a_bus_that_was_cut_off_is_repaired_at_once() {
     let mut topics = [follower.next().await, follower.next().await].map(|message| message["topic"].clone());
     topics.sort_by_key(Value::to_string);
     assert_eq!(topics, ["driver:D", "order:1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_fell_silent_is_found_by_its_late_probe_and_what_it_missed_is_read() {
+    let redis = RedisServer::start().await;
+    let path = Forwarder::start(redis.port()).await;
+    let mut distant = config(Some(&path.url()));
+    // No check finds it in the time of this test.
+    distant.durable.check_interval = Duration::from_secs(3_600);
+    let (far, near) = (TestNode::start(&distant).await, TestNode::start(&config(Some(&redis.url()))).await);
+    let mut follower = far.client("driver:D").await;
+    follower.subscribe(&["order:1"]).await;
+    let mut sender = near.client("user:U").await;
+    store(&mut sender, "order:1", 1).await;
+    expect_numbers(&mut follower, 1..=1).await;
+    let reconnects = far.node.cluster.bus.counters().reconnects;
+    // Nothing is closed: only the probe tells that nothing comes any more.
+    path.freeze();
+    store(&mut sender, "order:1", 2).await;
+    expect_numbers(&mut follower, 2..=2).await;
+    assert_eq!(far.node.cluster.bus.counters().reconnects, reconnects + 1);
+    store(&mut sender, "order:1", 3).await;
+    expect_numbers(&mut follower, 3..=3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_became_too_old_is_declared_as_expired_to_who_resumes() {
+    let mut config = config(None);
+    config.durable.age = Duration::from_secs(1);
+    let cluster = TestCluster::start_with(2, config).await;
+    let mut follower = cluster.nodes[1].client("dashboard:D").await;
+    let start = subscribe(&mut follower, "order:1").await;
+    let mut sender = cluster.nodes[0].client("user:U").await;
+    for number in 1..=3 {
+        store(&mut sender, "order:1", number).await;
+    }
+    expect_numbers(&mut follower, 1..=3).await;
+    follower.close().await;
+    let resumed = |position: Value| {
+        let address = cluster.nodes[0].address;
+        async move {
+            let mut late = Client::connect_as(address, "dashboard:D", "&resume=1").await;
+            resume(&mut late, "order:1", &position).await
+        }
+    };
+    let expired = || async { resumed(start.clone()).await["reason"] == "expired" };
+    eventually("the messages are too old", Duration::from_secs(10), expired).await;
+    let told = resumed(start.clone()).await;
+    assert_eq!(
+        (&told["recovered"], &told["offset"], &told["replayed"]),
+        (&json!(false), &json!(3), &json!(0))
+    );
+    // Whoever has had them misses nothing.
+    let mut again = cluster.nodes[1].client("dashboard:D").await;
+    let told = resume(&mut again, "order:1", &json!({"epoch": told["epoch"], "offset": 3})).await;
+    assert_eq!((&told["recovered"], &told["reason"]), (&json!(true), &Value::Null));
+    store(&mut sender, "order:1", 4).await;
+    expect_numbers(&mut again, 4..=4).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

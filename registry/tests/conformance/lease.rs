@@ -17,6 +17,7 @@ on_both!(
     a_dead_nodes_rows_vanish_when_its_lease_ends,
     a_lease_that_is_over_stays_over,
     a_released_lease_is_over_at_once,
+    a_late_release_does_not_end_the_next_generation,
     the_next_generation_brings_its_rows_back,
     a_sweep_removes_ended_generations_and_nothing_else,
     a_departure_is_told_once,
@@ -69,6 +70,14 @@ async fn live_nodes_are_told_with_their_cards(world: World) {
     card.stats = r#"{"connections":8}"#.into();
     assert_eq!(a.cluster.lease.renew(&card).await.unwrap(), Renewal::Held);
     assert_eq!(b.cluster.lease.live().await.unwrap(), [card, b.card()]);
+}
+
+async fn a_late_release_does_not_end_the_next_generation(world: World) {
+    let (a, b) = (world.node("a").await, world.node("b").await);
+    a.take_lease().await;
+    a.cluster.lease.release(a.id(), 1).await.unwrap();
+    assert_eq!(nodes(&b).await, ["a.2", "b.1"]);
+    assert_eq!(a.cluster.lease.renew(&a.card()).await.unwrap(), Renewal::Held);
 }
 
 async fn a_dead_nodes_rows_vanish_when_its_lease_ends(world: World) {
