@@ -9,7 +9,9 @@ mod parse;
 mod write;
 
 pub use client::{Metadata, Outgoing, Received};
-pub use write::{Place, Reply, Stamp, write_event, write_event_at, write_placed, write_reply};
+pub use write::{
+    Place, Reply, Stamp, write_event, write_event_at, write_placed, write_reply, write_reply_with,
+};
 
 pub use crate::target::{Target, Topics};
 

@@ -31,8 +31,8 @@ use self::flights::{Flights, Landed, Role};
 use self::key::Key;
 use self::shelf::Shelf;
 pub(crate) use self::shelf::Versions;
+use crate::answer::{Answer, Source};
 use crate::repository::Area;
-use crate::reservoir::{Answer, Source};
 use crate::store::StoreError;
 use crate::{Error, Repository};
 
@@ -242,9 +242,9 @@ impl QueryCache {
             let _turn = self.loads.acquire().await.map_err(|_| StoreError::LoadFailed)?;
             wanted.repository.near(wanted.tenant, wanted.area).await
         };
-        let passengers =
+        let candidates =
             timeout(self.settings.load_timeout, asking).await.map_err(|_| StoreError::LoadFailed)??;
-        Ok(Answer { found: crate::reservoir::cut(passengers, wanted.area), source: Source::Bypass })
+        Ok(Answer { found: crate::answer::cut(candidates, wanted.area), source: Source::Bypass })
     }
 }
 

@@ -8,6 +8,7 @@
 //! asks, and believes it.
 
 pub mod actor;
+pub mod answer;
 pub mod cache;
 pub mod error;
 mod event;
@@ -19,6 +20,7 @@ pub mod repository;
 pub mod reservoir;
 pub mod store;
 pub mod strapi;
+mod waiting;
 
 pub use actor::Actor;
 pub use cache::{CacheSettings, QueryCache};
@@ -27,3 +29,4 @@ pub use repository::Repository;
 pub use reservoir::Reservoir;
 pub use store::StoreError;
 pub use strapi::StrapiSettings;
+pub use waiting::Waiting;

@@ -25,7 +25,7 @@ use crate::outbox::Outboxes;
 use crate::repository::{
     Alighting, Area, Boarded, Boarding, Filter, Page, Repository, Settings, expiry_source, read_cursor,
 };
-use crate::{Actor, Error};
+use crate::{Actor, Error, Waiting};
 
 /// Most passengers of one tenant that one turn of the clock ends or forgets.
 const TURNED_AT_ONCE: usize = 5_000;
@@ -175,9 +175,12 @@ impl Repository for MemoryRepository {
         Ok(self.lock().by_tenant.get(tenant).map_or(0, |fleet| fleet.available(pool)))
     }
 
-    async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error> {
-        let shared = self.lock();
-        Ok(shared.by_tenant.get(tenant).map_or_else(Vec::new, |fleet| fleet.near(area, shared.now)))
+    async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Waiting>, Error> {
+        let near = |shared: &Shared| {
+            shared.by_tenant.get(tenant).map_or_else(Vec::new, |fleet| fleet.near(area, shared.now))
+        };
+        let found = near(&self.lock());
+        Ok(found.iter().map(Waiting::of).collect())
     }
 
     async fn board(&self, actor: &Actor, boarding: &Boarding) -> Result<Boarded, Error> {

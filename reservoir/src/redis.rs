@@ -41,7 +41,7 @@ use crate::repository::{
     Alighting, Area, Boarded, Boarding, Filter, LOOKED_AT_MAX, METRES_PER_DEGREE, Page, Repository, Settings,
     read_cursor,
 };
-use crate::{Actor, Error};
+use crate::{Actor, Error, Waiting};
 
 /// How much further than asked the index is searched: it is that imprecise.
 const IMPRECISE_M: f64 = 1.0;
@@ -178,7 +178,7 @@ impl Repository for RedisRepository {
         Ok(::redis::from_redis_value(value).map_err(|_| RegistryError::Unreadable { what: "count" })?)
     }
 
-    async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error> {
+    async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Waiting>, Error> {
         self.waiting_near(tenant, area).await
     }
 

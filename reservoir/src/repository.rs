@@ -12,7 +12,7 @@ use signalbox_registry::Backing;
 
 use crate::memory::MemoryRepository;
 use crate::redis::RedisRepository;
-use crate::{Actor, Error};
+use crate::{Actor, Error, Waiting};
 
 /// Most passengers that one step of [`Repository::list`] looks at.
 pub(crate) const LOOKED_AT_MAX: usize = 1_000;
@@ -184,7 +184,7 @@ pub trait Repository: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`Error::Registry`].
-    async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error>;
+    async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Waiting>, Error>;
 
     /// Boards a passenger, once and for all. Announced as `commuter:picked_up`. Asked again by the same
     /// subject, with the same request id, for the same passenger and vehicle, the answer is the same as long

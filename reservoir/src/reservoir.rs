@@ -1,6 +1,5 @@
 //! The way in: checks what is asked, asks the repository, and cuts answers to what was asked for.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,8 @@ use signalbox_protocol::limits::{CAPACITY_MAX, PUSH_PASSENGERS_MAX, QUERY_RADIUS
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{PassengerId, Tenant, VehicleId};
 
+use crate::answer::cut;
+pub use crate::answer::{Answer, Source};
 use crate::cache::QueryCache;
 use crate::repository::{Alighting, Area, Boarded, Boarding, Filter, Page, Repository};
 use crate::{Actor, Error};
@@ -38,26 +39,6 @@ pub struct Query {
     pub radius_km: f64,
     /// How many at most.
     pub max_results: u32,
-}
-
-/// Where an answer came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The cache, or a load that another asker had begun.
-    Hit,
-    /// The repository, by way of the cache.
-    Miss,
-    /// The repository: there is no cache, or it can't be reached.
-    Bypass,
-}
-
-/// Who waits near a position.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// Each with the distance in metres, nearest first; of equal distance by id.
-    pub found: Vec<(Passenger, f64)>,
-    /// Where it came from.
-    pub source: Source,
 }
 
 /// All pools, passengers and vehicles.
@@ -145,8 +126,8 @@ impl Reservoir {
         if let Some(cache) = self.cache.as_ref().filter(|cache| cache.serves(tenant)) {
             return cache.query(&self.repository, tenant, &area).await;
         }
-        let passengers = self.repository.near(tenant, &area).await?;
-        Ok(Answer { found: cut(passengers, &area), source: Source::Bypass })
+        let candidates = self.repository.near(tenant, &area).await?;
+        Ok(Answer { found: cut(candidates, &area), source: Source::Bypass })
     }
 
     /// How many wait in a pool.
@@ -280,18 +261,4 @@ fn check_query(query: &Query) -> Result<(), Error> {
 
 fn invalid(field: &str, message: String) -> Error {
     Error::Invalid(Fault::new(ErrorCode::InvalidData, message).in_field(field))
-}
-
-/// What of the candidates is in the area, nearest first, and no more than wanted.
-pub(crate) fn cut<P: Borrow<Passenger>>(passengers: Vec<P>, area: &Area) -> Vec<(P, f64)> {
-    let with_distance = |passenger: P| {
-        let distance = passenger.borrow().position.distance_m(area.center);
-        (passenger, distance)
-    };
-    let mut found: Vec<_> = passengers.into_iter().map(with_distance).collect();
-    found.retain(|(_, distance)| *distance <= area.radius_m);
-    let id = |of: &(P, f64)| of.0.borrow().passenger_id.clone();
-    found.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| id(a).cmp(&id(b))));
-    found.truncate(area.limit);
-    found
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response};
 use axum::response::IntoResponse;
@@ -14,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use signalbox_protocol::control::Found;
 use signalbox_protocol::error::ErrorCode;
-use signalbox_protocol::fleet::{GeoPoint, LATITUDE_MAX, Passenger, Pool, PoolKind};
+use signalbox_protocol::fleet::{GeoPoint, LATITUDE_MAX, Pool, PoolKind};
 use signalbox_protocol::limits::{QUERY_RADIUS_KM, QUERY_RADIUS_KM_MAX, QUERY_RESULTS, QUERY_RESULTS_MAX};
-use signalbox_reservoir::reservoir::{Query, Source};
+use signalbox_reservoir::reservoir::{Answer, Query, Source};
 
 use super::document::Draft;
 use super::input::{Caller, Params, invalid, path_texts};
@@ -70,7 +71,7 @@ async fn query(
     caller: Caller,
     PoolPath(pool): PoolPath,
     Params(place): Params<Place>,
-) -> Result<FromCache<List<Found>>, Problem> {
+) -> Result<Answered, Problem> {
     let query = Query {
         pool,
         position: position(place.lat, place.lon)?,
@@ -78,9 +79,7 @@ async fn query(
         max_results: place.max_results.unwrap_or(QUERY_RESULTS),
     };
     let answer = node.reservoir.query(&caller.tenant, &query).await?;
-    let found = |(passenger, distance_m): (Passenger, f64)| Found { passenger, distance_m };
-    let items = answer.found.into_iter().map(found).collect();
-    Ok(FromCache(List { items, cursor: None }, answer.source))
+    Ok(Answered(answer))
 }
 
 fn position(lat: f64, lon: f64) -> Result<GeoPoint, Problem> {
@@ -130,25 +129,29 @@ impl Input for PoolPath {
     }
 }
 
-/// An answer that tells in `X-Cache` where it came from.
+/// A `List<Found>` that tells in `X-Cache` where it came from.
 #[derive(Debug)]
-struct FromCache<T>(T, Source);
+struct Answered(Answer);
 
-impl<T: Serialize> IntoResponse for FromCache<T> {
+impl IntoResponse for Answered {
     fn into_response(self) -> Response<Body> {
-        let source = match self.1 {
+        let source = match self.0.source {
             Source::Hit => "hit",
             Source::Miss => "miss",
             Source::Bypass => "bypass",
         };
-        let header = (HeaderName::from_static("x-cache"), HeaderValue::from_static(source));
-        ([header], Json(self.0)).into_response()
+        let x_cache = (HeaderName::from_static("x-cache"), HeaderValue::from_static(source));
+        let mut json = Vec::from(br#"{"items":"#);
+        self.0.write_passengers(&mut json);
+        json.extend_from_slice(br#","cursor":null}"#);
+        let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        ([content_type, x_cache], json).into_response()
     }
 }
 
-impl<T: JsonSchema> Output for FromCache<T> {
+impl Output for Answered {
     fn describe(draft: &mut Draft<'_>) {
-        draft.answers_json::<T>(200, "What was asked for.");
+        draft.answers_json::<List<Found>>(200, "What was asked for.");
         let schema = json!({"type": "string", "enum": ["hit", "miss", "bypass"]});
         draft.answer_header(200, "X-Cache", &schema);
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use signalbox_protocol::Topic;
 use signalbox_protocol::control::{Discontinuity, Position, Resumed, TopicResumed};
-use signalbox_protocol::envelope::{Reply, Stamp, write_reply};
+use signalbox_protocol::envelope::{Reply, Stamp, write_reply, write_reply_with};
 use signalbox_protocol::error::Fault;
 
 use super::frame::TextFrame;
@@ -22,6 +22,15 @@ pub fn reply(message_type: &str, correlation_id: Option<&str>, data: &impl Seria
     let stamp = Stamp { id: id.as_str(), timestamp_ms: now_ms(), source: GATEWAY };
     let mut frame = TextFrame::with_capacity(320);
     write_reply(frame.body(), &Reply { stamp, message_type, correlation_id, data });
+    frame.finish()
+}
+
+/// As [`reply`], with a payload that appends its JSON itself.
+pub fn reply_with(message_type: &str, correlation_id: Option<&str>, data: &impl Fn(&mut Vec<u8>)) -> Bytes {
+    let id = MessageId::fresh();
+    let stamp = Stamp { id: id.as_str(), timestamp_ms: now_ms(), source: GATEWAY };
+    let mut frame = TextFrame::with_capacity(320);
+    write_reply_with(frame.body(), &Reply { stamp, message_type, correlation_id, data });
     frame.finish()
 }
 

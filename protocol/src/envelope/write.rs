@@ -91,10 +91,19 @@ pub fn write_placed(out: &mut Vec<u8>, message: &[u8], place: &Place<'_>) {
 /// # Panics
 /// When `data` is of a type that JSON can't express, such as a map whose keys are not strings.
 pub fn write_reply<T: Serialize + ?Sized>(out: &mut Vec<u8>, reply: &Reply<'_, T>) {
+    let Reply { stamp, message_type, correlation_id, data } = *reply;
+    let data = |out: &mut Vec<u8>| {
+        serde_json::to_writer(out, data).expect("payloads are structs that JSON can express");
+    };
+    write_reply_with(out, &Reply { stamp, message_type, correlation_id, data: &data });
+}
+
+/// As [`write_reply`], with a payload that appends its JSON itself.
+pub fn write_reply_with<F: Fn(&mut Vec<u8>)>(out: &mut Vec<u8>, reply: &Reply<'_, F>) {
     write_id(out, reply.stamp.id, reply.message_type);
     write_instant(out, reply.stamp.timestamp_ms);
     write_source(out, reply.stamp.source);
-    serde_json::to_writer(&mut *out, reply.data).expect("payloads are structs that JSON can express");
+    (reply.data)(out);
     out.extend_from_slice(br#","target":null"#);
     write_correlation_id(out, reply.correlation_id);
     out.extend_from_slice(br#","metadata":{}}"#);

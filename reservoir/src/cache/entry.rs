@@ -1,10 +1,8 @@
 //! What an entry holds, and the answers that can be cut from it.
 
-use serde::{Deserialize, Serialize};
-use signalbox_protocol::fleet::Passenger;
-
+use crate::Waiting;
+use crate::answer::cut;
 use crate::repository::Area;
-use crate::reservoir::cut;
 
 /// Metres around the radius that an entry holds. A position is at most 7.9 m from the one that it rounds to
 /// (half of 0.0001 degrees each way, at the equator), and this is more than twice that: see
@@ -12,26 +10,26 @@ use crate::reservoir::cut;
 pub(super) const MARGIN_M: f64 = 20.0;
 
 /// Everybody who waited around a position.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     /// Nearest to the entry's position first.
-    passengers: Vec<Passenger>,
+    waiting: Vec<Waiting>,
     /// Metres from the entry's position behind which there may be others; `None` if these are all.
     all_within_m: Option<f64>,
 }
 
 impl Entry {
     /// The nearest `most` of the candidates around an area's middle.
-    pub(super) fn of(candidates: Vec<Passenger>, around: &Area, most: usize) -> Self {
+    pub(super) fn of(candidates: Vec<Waiting>, around: &Area, most: usize) -> Self {
         let mut nearest = cut(candidates, around);
         let all_within_m = (nearest.len() > most).then(|| nearest[most].1);
         nearest.truncate(most);
-        Self { passengers: nearest.into_iter().map(|(passenger, _)| passenger).collect(), all_within_m }
+        Self { waiting: nearest.into_iter().map(|(waiting, _)| waiting).collect(), all_within_m }
     }
 
     /// The answer for a position that rounds to the entry's; `None` if somebody nearer may be missing.
-    pub(super) fn answer(&self, area: &Area) -> Option<Vec<(Passenger, f64)>> {
-        let found = cut(self.passengers.iter().collect(), area);
+    pub(super) fn answer(&self, area: &Area) -> Option<Vec<(Waiting, f64)>> {
+        let found = cut(self.waiting.iter().collect(), area);
         if let Some(all_within_m) = self.all_within_m {
             // Whoever is not in the entry is at least so far from its position, and less than the margin
             // nearer to this one. So nobody is missing if that leaves all of the area, or enough passengers,
@@ -42,6 +40,28 @@ impl Entry {
                 return None;
             }
         }
-        Some(found.into_iter().map(|(passenger, distance)| (passenger.clone(), distance)).collect())
+        Some(found.into_iter().map(|(waiting, distance)| (waiting.clone(), distance)).collect())
+    }
+
+    /// Appends the entry as text: the metres, if there may be others, and two lines of JSON for each who waits.
+    pub(super) fn write(&self, out: &mut String) {
+        out.push_str(&self.all_within_m.map_or_else(String::new, |metres| metres.to_string()));
+        out.push('\n');
+        for line in self.waiting.iter().flat_map(Waiting::lines) {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+
+    /// Reads what [`Entry::write`] wrote; `None` if it is anything else.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let metres = Some(lines.next()?).filter(|metres| !metres.is_empty());
+        let all_within_m = metres.map(str::parse).transpose().ok()?;
+        let mut waiting = Vec::new();
+        while let Some(fixed) = lines.next() {
+            waiting.push(Waiting::read([fixed, lines.next()?])?);
+        }
+        Some(Self { waiting, all_within_m })
     }
 }

@@ -3,7 +3,7 @@
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `versions` | hash | pool -> how often it changed; raised by the scripts that change a pool |
-//! | `cache:POOL:LAT:LON:RADIUS` | string PX | the version, a line's end, the entry in JSON |
+//! | `cache:POOL:LAT:LON:RADIUS` | string PX | the version, a line's end, the entry |
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -81,8 +81,7 @@ impl Shelf {
                 ];
                 let mut answers = scripts.read(tenant, &calls).await?.into_iter();
                 let version = read::<Option<u64>>(answers.next())?.unwrap_or(0);
-                let lying =
-                    read::<Option<Vec<u8>>>(answers.next())?.map(|bytes| decode(&bytes)).transpose()?;
+                let lying = read::<Option<String>>(answers.next())?.map(|text| decode(&text)).transpose()?;
                 // Below zero: there is none any more.
                 let remaining_ms = u64::try_from(read::<i64>(answers.next())?).unwrap_or(0);
                 Ok(Found::of(version, lying, Duration::from_millis(remaining_ms)))
@@ -125,18 +124,18 @@ fn read<T: FromRedisValue>(value: Option<Value>) -> Result<T, Error> {
     redis::from_redis_value(value.ok_or_else(unreadable)?).map_err(|_| unreadable())
 }
 
-fn encode(version: u64, entry: &Entry) -> Vec<u8> {
-    let mut bytes = format!("{version}\n").into_bytes();
-    serde_json::to_writer(&mut bytes, entry).expect("passengers are written as JSON, to memory");
-    bytes
+fn encode(version: u64, entry: &Entry) -> String {
+    let mut text = format!("{version}\n");
+    entry.write(&mut text);
+    text
 }
 
-fn decode(bytes: &[u8]) -> Result<(u64, Arc<Entry>), Error> {
-    let unreadable = || Error::Unreadable { what: "remembered answer" };
-    let at = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
-    let version = std::str::from_utf8(&bytes[..at]).ok().and_then(|text| text.parse().ok());
-    let entry = serde_json::from_slice(&bytes[at + 1..]).map_err(|_| unreadable())?;
-    Ok((version.ok_or_else(unreadable)?, Arc::new(entry)))
+fn decode(text: &str) -> Result<(u64, Arc<Entry>), Error> {
+    let read = || {
+        let (version, entry) = text.split_once('\n')?;
+        Some((version.parse().ok()?, Arc::new(Entry::read(entry)?)))
+    };
+    read().ok_or(Error::Unreadable { what: "remembered answer" })
 }
 
 /// How often each pool of this process changed. The memory repository raises them, before it announces.

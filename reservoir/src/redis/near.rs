@@ -4,13 +4,12 @@
 //! reading them does. Who boards in between is read as boarded, and left out.
 
 use signalbox_protocol::Tenant;
-use signalbox_protocol::fleet::Passenger;
 use signalbox_registry::Error as RegistryError;
 use signalbox_registry::redis::Call;
 
 use super::{IMPRECISE_M, RedisRepository, beyond_date_line, record};
-use crate::Error;
 use crate::repository::Area;
+use crate::{Error, Waiting};
 
 /// So many more than are wanted are looked at: some may be over, and the order of the index is not exact.
 const SPARE: usize = 4;
@@ -23,7 +22,7 @@ const NARROWEST_M: f64 = 250.0;
 
 impl RedisRepository {
     /// The nearest who wait, and some more; all of an area that crosses the date line.
-    pub(super) async fn waiting_near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error> {
+    pub(super) async fn waiting_near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Waiting>, Error> {
         let index = self.scripts.fleet_key(tenant, &format!("pool:{}:geo", area.pool));
         let metres = area.radius_m + IMPRECISE_M;
         let search = Search { repository: self, tenant, area, index, metres };
@@ -44,7 +43,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    async fn nearest(&self) -> Result<Vec<Passenger>, Error> {
+    async fn nearest(&self) -> Result<Vec<Waiting>, Error> {
         let (wanted, longitude) = (self.area.limit, self.area.center.lon());
         let mut count = wanted + SPARE;
         let mut radius_m = self.first_radius_m(count).await?;
@@ -66,7 +65,7 @@ impl Search<'_> {
     }
 
     /// No search crosses the date line: the area goes on at `longitude`.
-    async fn on_both_sides(&self, longitude: f64) -> Result<Vec<Passenger>, Error> {
+    async fn on_both_sides(&self, longitude: f64) -> Result<Vec<Waiting>, Error> {
         let mut ids = self.ids(self.area.center.lon(), self.metres, ALL).await?;
         ids.extend(self.ids(longitude, self.metres, ALL).await?);
         ids.sort_unstable();
@@ -97,7 +96,7 @@ impl Search<'_> {
     }
 
     /// Those of these who wait now, in the same order.
-    async fn who_wait(&self, ids: &[String]) -> Result<Vec<Passenger>, Error> {
+    async fn who_wait(&self, ids: &[String]) -> Result<Vec<Waiting>, Error> {
         let front = self.repository.scripts.fleet_key(self.tenant, "p:");
         let key = |id: &String| [front.as_str(), id].concat();
         let records = |ids: &[String]| ids.iter().fold(Call::new("MGET"), |call, id| call.arg(key(id)));
@@ -112,7 +111,7 @@ impl Search<'_> {
         for answer in answers {
             let texts: Vec<Option<String>> = redis::from_redis_value(answer).map_err(|_| unreadable())?;
             for text in texts.iter().flatten().filter(|text| record::waits(text, now_ms)) {
-                found.push(record::read(text)?);
+                found.push(record::read_waiting(text)?);
             }
         }
         Ok(found)

@@ -11,52 +11,24 @@
 //! and what is not known is empty. `seats left` is what the boarding was answered with. No name holds a `|`,
 //! and JSON is written without line ends; who asked comes last, since it may hold anything.
 
-use serde::{Deserialize, Serialize};
-use signalbox_protocol::fleet::{Direction, GeoPoint, Passenger, PassengerState, Pool};
+use signalbox_protocol::fleet::{Passenger, PassengerState};
 use signalbox_protocol::timestamp::{self, Timestamp};
-use signalbox_protocol::{PassengerId, RequestId, VehicleId};
+use signalbox_protocol::{RequestId, VehicleId};
 use signalbox_registry::Error;
 
-/// What does not change.
-#[derive(Serialize, Deserialize)]
-struct Fixed {
-    passenger_id: PassengerId,
-    pool: Pool,
-    direction: Option<Direction>,
-    position: GeoPoint,
-    destination: Option<GeoPoint>,
-    priority: u8,
-    max_walking_distance_m: Option<f64>,
-    spawned_at: Timestamp,
-    expires_at: Option<Timestamp>,
-}
+use crate::Waiting;
+use crate::waiting::Fixed;
 
 /// The record of one who begins to wait.
 pub(super) fn write(passenger: &Passenger) -> String {
-    let fixed = Fixed {
-        passenger_id: passenger.passenger_id.clone(),
-        pool: passenger.pool.clone(),
-        direction: passenger.direction,
-        position: passenger.position,
-        destination: passenger.destination,
-        priority: passenger.priority,
-        max_walking_distance_m: passenger.max_walking_distance_m,
-        spawned_at: passenger.spawned_at,
-        expires_at: passenger.expires_at,
-    };
-    let [fixed, also] = [fragment(&fixed), fragment(&passenger.also_named())];
+    let waiting = Waiting::of(passenger);
+    let [fixed, also] = waiting.lines();
     format!("w|{}|{}||||||\n{fixed}\n{also}\n", passenger.pool, ends(passenger))
 }
 
 /// The end of the wait as scripts read it.
 pub(super) fn ends(passenger: &Passenger) -> String {
     passenger.expires_at.map_or_else(String::new, |end| end.0.to_string())
-}
-
-/// JSON of a struct without its braces.
-fn fragment(value: &impl Serialize) -> String {
-    let json = serde_json::to_string(value).expect("a struct that JSON can express");
-    json[1..json.len() - 1].to_owned()
 }
 
 /// Who asks, as the record of a boarding keeps it; empty without a request id, which can't be a retry. A
@@ -77,9 +49,21 @@ pub(super) fn state_of(letter: &str) -> Option<PassengerState> {
 
 /// Whether a record is of somebody who waits, and whose wait is not over at `now_ms`.
 pub(super) fn waits(text: &str, now_ms: u64) -> bool {
-    let mut head = text.splitn(4, '|');
-    head.next() == Some("w")
-        && head.nth(1).is_some_and(|ends| ends.parse().map_or(ends.is_empty(), |ends: u64| ends > now_ms))
+    let Some(behind) = text.strip_prefix("w|") else { return false };
+    let mut head = behind.as_bytes().split(|byte| *byte == b'|');
+    let ends = head.nth(1).and_then(|ends| std::str::from_utf8(ends).ok());
+    ends.is_some_and(|ends| ends.parse().map_or(ends.is_empty(), |ends: u64| ends > now_ms))
+}
+
+/// Reads a record of somebody who [waits].
+pub(super) fn read_waiting(text: &str) -> Result<Waiting, Error> {
+    let lines = || {
+        let (_, rest) = text.split_once('\n')?;
+        let (fixed, rest) = rest.split_once('\n')?;
+        let (also, _) = rest.split_once('\n')?;
+        Waiting::read([fixed, also])
+    };
+    lines().ok_or(Error::Unreadable { what: "passenger" })
 }
 
 /// Reads a record.
@@ -121,6 +105,8 @@ fn read_parts(text: &str) -> Option<Passenger> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use signalbox_protocol::PassengerId;
+    use signalbox_protocol::fleet::{Direction, GeoPoint, Pool};
 
     use super::*;
 

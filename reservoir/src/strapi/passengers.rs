@@ -17,7 +17,7 @@ use super::record::status_of;
 use super::store::Store;
 use crate::error::Missing;
 use crate::repository::{Alighting, Area, Boarded, Boarding, Filter, Page, Repository, read_cursor};
-use crate::{Actor, Error};
+use crate::{Actor, Error, Waiting};
 
 /// How often a node looks for waits of others' passengers that are over.
 const OVERDUE_EVERY: Duration = Duration::from_secs(30);
@@ -95,9 +95,9 @@ impl Repository for Store {
         self.count_waiting(pool).await
     }
 
-    async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Passenger>, Error> {
+    async fn near(&self, tenant: &Tenant, area: &Area) -> Result<Vec<Waiting>, Error> {
         match self.holds(tenant) {
-            true => self.waiting_near(area).await,
+            true => Ok(self.waiting_near(area).await?.iter().map(Waiting::of).collect()),
             false => self.claims.near(tenant, area).await,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use signalbox_protocol::control::{CommutersFound, Found, QueryCommuters, parse_data};
+use signalbox_protocol::control::{QueryCommuters, parse_data};
 use signalbox_protocol::envelope::Incoming;
 use signalbox_protocol::error::Fault;
 use signalbox_protocol::timestamp::Timestamp;
@@ -41,10 +41,13 @@ pub(super) fn commuters(
 
 fn found(answer: &Answer, correlation_id: Option<&str>) -> bytes::Bytes {
     let now = Timestamp(now_ms());
-    let found = answer.found.iter();
-    let commuters = found
-        .map(|(passenger, distance_m)| Found { passenger: passenger.event(now), distance_m: *distance_m })
-        .collect();
-    let data = CommutersFound { commuters, cached: answer.source == Source::Hit };
-    answer::reply("vehicle:commuters_found", correlation_id, &data)
+    let cached: &[u8] = if answer.source == Source::Hit { b"true" } else { b"false" };
+    // A `CommutersFound`.
+    answer::reply_with("vehicle:commuters_found", correlation_id, &|out: &mut Vec<u8>| {
+        out.extend_from_slice(br#"{"commuters":"#);
+        answer.write_events(out, now);
+        for part in [br#","cached":"#.as_slice(), cached, b"}"] {
+            out.extend_from_slice(part);
+        }
+    })
 }

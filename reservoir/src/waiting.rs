@@ -1,0 +1,135 @@
+//! Who waits, as answers to queries tell them: as JSON, which is put together from what the store holds.
+//!
+//! An answer holds up to a thousand of them, and is asked for more often than anything else. Of somebody who
+//! waits, all that ever changes is the same, so that nothing has to be made of a record but a longer text;
+//! only the position is read.
+
+use serde::{Deserialize, Serialize};
+use signalbox_protocol::PassengerId;
+use signalbox_protocol::fleet::{Direction, GeoPoint, Passenger, Pool};
+use signalbox_protocol::timestamp::Timestamp;
+
+/// What begins the JSON of [`Fixed`].
+const BEFORE_ID: &str = r#"{"passenger_id":""#;
+
+/// What changes of a [`Passenger`], of those who wait.
+const AS_WAITING: &str =
+    r#","state":"waiting","vehicle_id":null,"fence":null,"boarded_at":null,"alighted_at":null"#;
+
+/// Bytes of most texts.
+const TEXT_BYTES: usize = 640;
+
+/// What does not change of a passenger.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Fixed {
+    pub(crate) passenger_id: PassengerId,
+    pub(crate) pool: Pool,
+    pub(crate) direction: Option<Direction>,
+    pub(crate) position: GeoPoint,
+    pub(crate) destination: Option<GeoPoint>,
+    pub(crate) priority: u8,
+    pub(crate) max_walking_distance_m: Option<f64>,
+    pub(crate) spawned_at: Timestamp,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+impl Fixed {
+    fn of(passenger: &Passenger) -> Self {
+        Self {
+            passenger_id: passenger.passenger_id.clone(),
+            pool: passenger.pool.clone(),
+            direction: passenger.direction,
+            position: passenger.position,
+            destination: passenger.destination,
+            priority: passenger.priority,
+            max_walking_distance_m: passenger.max_walking_distance_m,
+            spawned_at: passenger.spawned_at,
+            expires_at: passenger.expires_at,
+        }
+    }
+}
+
+/// What has to be known of a text.
+#[derive(Deserialize)]
+struct Known<'a> {
+    passenger_id: &'a str,
+    position: GeoPoint,
+}
+
+/// Somebody who waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// A JSON object: what does not change, what is the same for all who wait, the sources' names.
+    text: String,
+    id_bytes: usize,
+    /// Where in the text what does not change ends.
+    fixed_end: usize,
+    position: GeoPoint,
+}
+
+impl Waiting {
+    /// A passenger who waits. Whoever does has no vehicle and was on board of none, whatever it says there.
+    pub fn of(passenger: &Passenger) -> Self {
+        let mut text = Vec::with_capacity(TEXT_BYTES);
+        let write = |text: &mut Vec<u8>, json: serde_json::Result<()>| {
+            json.expect("structs that JSON can express are written, to memory");
+            // The closing brace.
+            text.pop();
+            text.len()
+        };
+        let json = serde_json::to_writer(&mut text, &Fixed::of(passenger));
+        let fixed_end = write(&mut text, json);
+        text.extend_from_slice(AS_WAITING.as_bytes());
+        let also_at = text.len();
+        let json = serde_json::to_writer(&mut text, &passenger.also_named());
+        write(&mut text, json);
+        text[also_at] = b',';
+        text.push(b'}');
+        let text = String::from_utf8(text).expect("JSON is text");
+        let id_bytes = passenger.passenger_id.as_str().len();
+        Self { text, id_bytes, fixed_end, position: passenger.position }
+    }
+
+    /// Puts one together from [`Waiting::lines`]; `None` if they are no such lines.
+    pub(crate) fn read([fixed, also]: [&str; 2]) -> Option<Self> {
+        let mut text = String::with_capacity(fixed.len() + AS_WAITING.len() + also.len() + 3);
+        text.push('{');
+        text.push_str(fixed);
+        let fixed_end = text.len();
+        for part in [AS_WAITING, ",", also, "}"] {
+            text.push_str(part);
+        }
+        // All of it is read, so that what is told is JSON.
+        let Known { passenger_id, position } = serde_json::from_str(&text).ok()?;
+        let id_bytes = passenger_id.len();
+        text.strip_prefix(BEFORE_ID)?.starts_with(passenger_id).then_some(())?;
+        Some(Self { text, id_bytes, fixed_end, position })
+    }
+
+    /// What does not change, and the sources' names for it: JSON without its braces.
+    pub(crate) fn lines(&self) -> [&str; 2] {
+        let also_at = self.fixed_end + AS_WAITING.len() + 1;
+        [&self.text[1..self.fixed_end], &self.text[also_at..self.text.len() - 1]]
+    }
+
+    /// The passenger's id.
+    pub fn passenger_id(&self) -> &str {
+        &self.text[BEFORE_ID.len()..BEFORE_ID.len() + self.id_bytes]
+    }
+
+    /// Where the passenger waits.
+    pub fn position(&self) -> GeoPoint {
+        self.position
+    }
+
+    /// The [`Passenger`] as JSON, but for the closing brace: more may follow.
+    pub fn as_passenger(&self) -> &str {
+        &self.text[..self.fixed_end + AS_WAITING.len()]
+    }
+
+    /// The [`PassengerEvent`](signalbox_protocol::fleet::PassengerEvent) as JSON, but for its time and the
+    /// closing brace: more may follow.
+    pub fn as_event(&self) -> &str {
+        &self.text[..self.text.len() - 1]
+    }
+}
