@@ -75,3 +75,37 @@ pub(crate) fn cut<W: Borrow<Waiting>>(candidates: Vec<W>, area: &Area) -> Vec<(W
     found.truncate(area.limit);
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+    use signalbox_protocol::control::Found;
+
+    use super::*;
+    use crate::waiting::tests::passenger;
+
+    const NOW: Timestamp = Timestamp(1_767_225_600_000);
+
+    proptest! {
+        #[test]
+        fn an_answer_is_told_as_its_passengers_are(
+            found in prop::collection::vec((passenger(), 0.0..1e7_f64), 0..4),
+        ) {
+            let waiting = found.iter().map(|(passenger, metres)| (Waiting::of(passenger), *metres)).collect();
+            let answer = Answer { found: waiting, source: Source::Bypass };
+            let read = |json: &[u8]| -> Value { serde_json::from_slice(json).unwrap() };
+            let [mut passengers, mut events] = [Vec::new(), Vec::new()];
+            answer.write_passengers(&mut passengers);
+            answer.write_events(&mut events, NOW);
+            let told: Vec<_> =
+                found.iter().map(|(passenger, distance_m)| Found { passenger, distance_m: *distance_m }).collect();
+            prop_assert_eq!(read(&passengers), read(&serde_json::to_vec(&told).unwrap()));
+            let told: Vec<_> = told
+                .into_iter()
+                .map(|Found { passenger, distance_m }| Found { passenger: passenger.event(NOW), distance_m })
+                .collect();
+            prop_assert_eq!(read(&events), read(&serde_json::to_vec(&told).unwrap()));
+        }
+    }
+}

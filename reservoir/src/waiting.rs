@@ -4,6 +4,8 @@
 //! waits, all that ever changes is the same, so that nothing has to be made of a record but a longer text;
 //! only the position is read.
 
+mod shape;
+
 use serde::{Deserialize, Serialize};
 use signalbox_protocol::PassengerId;
 use signalbox_protocol::fleet::{Direction, GeoPoint, Passenger, Pool};
@@ -56,6 +58,12 @@ struct Known<'a> {
     position: GeoPoint,
 }
 
+/// The length of the id, and the position, of a text of whatever shape.
+fn read_any(text: &str) -> Option<(usize, GeoPoint)> {
+    let Known { passenger_id, position } = serde_json::from_str(text).ok()?;
+    text.strip_prefix(BEFORE_ID)?.starts_with(passenger_id).then_some((passenger_id.len(), position))
+}
+
 /// Somebody who waits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waiting {
@@ -99,10 +107,8 @@ impl Waiting {
         for part in [AS_WAITING, ",", also, "}"] {
             text.push_str(part);
         }
-        // All of it is read, so that what is told is JSON.
-        let Known { passenger_id, position } = serde_json::from_str(&text).ok()?;
-        let id_bytes = passenger_id.len();
-        text.strip_prefix(BEFORE_ID)?.starts_with(passenger_id).then_some(())?;
+        // All of it is read, one way or the other: what is told is JSON.
+        let (id_bytes, position) = shape::read([fixed, also]).or_else(|| read_any(&text))?;
         Some(Self { text, id_bytes, fixed_end, position })
     }
 
@@ -131,5 +137,71 @@ impl Waiting {
     /// closing brace: more may follow.
     pub fn as_event(&self) -> &str {
         &self.text[..self.text.len() - 1]
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use signalbox_protocol::fleet::PassengerState;
+
+    use super::*;
+
+    fn point() -> impl Strategy<Value = GeoPoint> {
+        let degrees = (-8_500_i32..8_500, -18_000_i32..18_000);
+        degrees
+            .prop_map(|(lat, lon)| GeoPoint::try_new(f64::from(lat) / 100.0, f64::from(lon) / 100.0).unwrap())
+    }
+
+    pub(crate) fn passenger() -> impl Strategy<Value = Passenger> {
+        let names = ("[A-Za-z0-9._~@+-]{1,20}", "(route|depot):[A-Za-z0-9._~@+-]{1,20}");
+        let direction = prop::option::of(prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)]);
+        let rest = (direction, prop::option::of(point()), 0..10_u8, prop::option::of(0..5_000_u32));
+        let times = (0..253_402_300_799_999_u64, prop::option::of(0..253_402_300_799_999_u64));
+        (names, point(), rest, times).prop_map(|((id, pool), position, rest, (spawned_at, expires_at))| {
+            let (direction, destination, priority, metres) = rest;
+            Passenger {
+                passenger_id: PassengerId::try_new(&id).unwrap(),
+                pool: Pool::try_new(&pool).unwrap(),
+                direction,
+                position,
+                destination,
+                priority,
+                max_walking_distance_m: metres.map(f64::from),
+                state: PassengerState::Waiting,
+                vehicle_id: None,
+                fence: None,
+                spawned_at: Timestamp(spawned_at),
+                boarded_at: None,
+                alighted_at: None,
+                expires_at: expires_at.map(Timestamp),
+            }
+        })
+    }
+
+    /// What begins so as a JSON object.
+    fn object(beginning: &str) -> Value {
+        serde_json::from_str(&format!("{beginning}}}")).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn one_who_waits_is_told_as_the_passenger_is(passenger in passenger()) {
+            let waiting = Waiting::of(&passenger);
+            prop_assert_eq!(waiting.passenger_id(), passenger.passenger_id.as_str());
+            prop_assert_eq!(waiting.position(), passenger.position);
+            prop_assert_eq!(object(waiting.as_passenger()), json!(passenger));
+            let mut event = json!(passenger.event(passenger.spawned_at));
+            event.as_object_mut().unwrap().remove("timestamp");
+            prop_assert_eq!(object(waiting.as_event()), event);
+        }
+
+        #[test]
+        fn lines_make_the_same_again(passenger in passenger()) {
+            let waiting = Waiting::of(&passenger);
+            prop_assert_eq!(read_any(&waiting.text), Some((waiting.id_bytes, waiting.position)));
+            prop_assert_eq!(Waiting::read(waiting.lines()), Some(waiting));
+        }
     }
 }

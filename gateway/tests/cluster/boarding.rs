@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use signalbox_gateway::node::Node;
 use signalbox_protocol::fleet::{GeoPoint, NewPassenger, NewVehicle, PassengerState};
-use signalbox_protocol::timestamp::Timestamp;
+use signalbox_protocol::timestamp::{Timestamp, is_rfc3339};
 use signalbox_protocol::{Agent, PassengerId, Tenant, VehicleId};
 use signalbox_reservoir::Actor;
 use tokio_util::task::TaskTracker;
@@ -271,6 +271,14 @@ async fn a_query_tells_the_nearest_first_under_both_names() {
     assert_eq!(ids, [&json!("COM_4"), &json!("COM_2")]);
     assert_eq!(commuters[0]["passenger_id"], "COM_4");
     assert!((commuters[0]["distance_m"].as_f64().unwrap() - 11.1).abs() < 0.5, "{found}");
+    let id = PassengerId::try_new("COM_4").unwrap();
+    let passenger = node.reservoir.passenger(&tenant(), &id).await.unwrap();
+    let mut event = json!(passenger.event(Timestamp(0)));
+    for told_now in ["timestamp", "distance_m"] {
+        event[told_now] = commuters[0][told_now].clone();
+    }
+    assert_eq!(commuters[0], event);
+    assert!(event["timestamp"].as_str().is_some_and(is_rfc3339), "{event}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -101,6 +101,10 @@ async fn the_nearest_are_told_first_within_the_radius_and_the_maximum() {
     assert_eq!(ids(&found), ["A", "B"]);
     let metres = found["items"][0]["distance_m"].as_f64().unwrap();
     assert!((metres - 111.2).abs() < 1.0, "{metres}");
+    let mut alone = api.get("/api/passengers/A").await.expect(200);
+    alone["distance_m"] = found["items"][0]["distance_m"].clone();
+    assert_eq!(found["items"][0], alone);
+    assert_eq!(found["cursor"], Value::Null);
     assert_eq!(ids(&ask(&mut api, "").await), ["A"], "0.2 km by default");
     assert_eq!(ids(&ask(&mut api, "&radius_km=100&max_results=3").await), ["A", "B", "C"]);
     let pool = api.get("/api/reservoirs/route/12").await.expect(200);

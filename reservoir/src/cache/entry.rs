@@ -65,3 +65,33 @@ impl Entry {
         Some(Self { waiting, all_within_m })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::waiting::tests::passenger;
+
+    proptest! {
+        #[test]
+        fn an_entry_reads_back(
+            passengers in prop::collection::vec(passenger(), 0..4),
+            all_within_m in prop::option::of(0.0..1e6_f64),
+        ) {
+            let entry = Entry { waiting: passengers.iter().map(Waiting::of).collect(), all_within_m };
+            let mut text = String::new();
+            entry.write(&mut text);
+            prop_assert_eq!(Entry::read(&text), Some(entry));
+            let (cut_short, _) = text.trim_end().rsplit_once('\n').unwrap_or_default();
+            prop_assert!(passengers.is_empty() || Entry::read(cut_short).is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_is_not_read() {
+        for text in ["", "x\n", "1.5\na\nb\n", "{\"passengers\":[],\"all_within_m\":null}"] {
+            assert_eq!(Entry::read(text), None, "{text}");
+        }
+    }
+}

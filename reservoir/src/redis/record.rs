@@ -105,52 +105,55 @@ fn read_parts(text: &str) -> Option<Passenger> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use signalbox_protocol::PassengerId;
-    use signalbox_protocol::fleet::{Direction, GeoPoint, Pool};
 
     use super::*;
-
-    fn point() -> impl Strategy<Value = GeoPoint> {
-        let degrees = (-8_500_i32..8_500, -18_000_i32..18_000);
-        degrees
-            .prop_map(|(lat, lon)| GeoPoint::try_new(f64::from(lat) / 100.0, f64::from(lon) / 100.0).unwrap())
-    }
-
-    fn passenger() -> impl Strategy<Value = Passenger> {
-        let names = ("[A-Za-z0-9._~@+-]{1,20}", "(route|depot):[A-Za-z0-9._~@+-]{1,20}");
-        let direction = prop::option::of(prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)]);
-        let rest = (direction, prop::option::of(point()), 0..10_u8, prop::option::of(0..5_000_u32));
-        let times = (0..253_402_300_799_999_u64, prop::option::of(0..253_402_300_799_999_u64));
-        (names, point(), rest, times).prop_map(|((id, pool), position, rest, (spawned_at, expires_at))| {
-            let (direction, destination, priority, metres) = rest;
-            Passenger {
-                passenger_id: PassengerId::try_new(&id).unwrap(),
-                pool: Pool::try_new(&pool).unwrap(),
-                direction,
-                position,
-                destination,
-                priority,
-                max_walking_distance_m: metres.map(f64::from),
-                state: PassengerState::Waiting,
-                vehicle_id: None,
-                fence: None,
-                spawned_at: Timestamp(spawned_at),
-                boarded_at: None,
-                alighted_at: None,
-                expires_at: expires_at.map(Timestamp),
-            }
-        })
-    }
+    use crate::waiting::tests::passenger;
 
     proptest! {
         #[test]
         fn a_record_reads_back(passenger in passenger()) {
-            prop_assert_eq!(read(&write(&passenger)).unwrap(), passenger);
+            let record = write(&passenger);
+            prop_assert_eq!(read(&record).unwrap(), passenger.clone());
+            prop_assert_eq!(read_waiting(&record).unwrap(), Waiting::of(&passenger));
         }
 
         #[test]
         fn arbitrary_text_never_panics(text in "[wbace|\n\"{}:,0-9T.Z-]{0,60}") {
-            let _ = read(&text);
+            let _ = (read(&text), read_waiting(&text), waits(&text, 0));
+        }
+    }
+
+    #[test]
+    fn a_wait_is_over_at_its_end() {
+        for (text, waits) in [
+            ("w|route:1|5||||||\n", true),
+            ("w|route:1|4||||||\n", false),
+            ("w|route:1|||||||\n", true),
+            ("w|route:1|x||||||\n", false),
+            ("b|route:1|5||||||\n", false),
+            ("w", false),
+            ("", false),
+        ] {
+            assert_eq!(super::waits(text, 4), waits, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_of_one_who_waits_is_not_told() {
+        let (head, also) = ("w|route:1|||||||", r#""commuter_id":"P""#);
+        let fixed = r#""passenger_id":"P","position":{"lat":1.0,"lon":2.0}"#;
+        assert!(read_waiting(&format!("{head}\n{fixed}\n{also}\n")).is_ok());
+        for broken in [
+            head.to_owned(),
+            format!("{head}\n{fixed}\n{also}"),
+            format!("{head}\n{fixed}\n\n"),
+            format!("{head}\n\n{also}\n"),
+            format!("{head}\n{fixed}\n\"commuter_id\":\"P\n"),
+            format!("{head}\n{}\n{also}\n", fixed.replace("1.0", "91.0")),
+            format!("{head}\n{}\n{also}\n", fixed.replace(r#""P""#, "1")),
+            format!("{head}\n\"pool\":\"route:1\",{fixed}\n{also}\n"),
+        ] {
+            assert!(matches!(read_waiting(&broken), Err(Error::Unreadable { .. })), "{broken}");
         }
     }
 

@@ -4,15 +4,15 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use serde_json::Value;
+use serde_json::{Value, json};
 use signalbox_protocol::RequestId;
 use signalbox_protocol::fleet::{NewVehicle, Passenger};
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_reservoir::repository::{Alighting, Area, Boarding, Filter, Settings};
-use signalbox_reservoir::{Actor, Error};
+use signalbox_reservoir::{Actor, Error, Waiting};
 use signalbox_testkit::RedisServer;
 
-use crate::world::{Node, World, alighting, boarding, id, patient, point, pool, tenant, vehicle};
+use crate::world::{Node, World, alighting, boarding, id, object, patient, point, pool, tenant, vehicle};
 
 const POOLS: [&str; 2] = ["route:12", "depot:4"];
 
@@ -138,7 +138,7 @@ async fn all(node: &Node) -> Result<String, Error> {
     let (repository, tenant) = (&node.repository, tenant("acme"));
     let page = repository.list(&tenant, &Filter::default(), None, 1_000).await?;
     let mut text = String::new();
-    for mut passenger in page.items {
+    for mut passenger in page.items.clone() {
         passenger.fence = passenger.fence.map(|_| 0);
         text += &format!("{passenger:?}\n");
     }
@@ -151,9 +151,15 @@ async fn all(node: &Node) -> Result<String, Error> {
     for name in POOLS {
         let area = Area { pool: pool(name), center: point(13.001, -59.5), radius_m: 250.0, limit: 100 };
         let mut near = repository.near(&tenant, &area).await?;
-        near.retain(|passenger| passenger.position.distance_m(area.center) <= area.radius_m);
-        near.sort_by(|a, b| a.passenger_id.cmp(&b.passenger_id));
-        let ids: Vec<_> = near.iter().map(|passenger| &passenger.passenger_id).collect();
+        near.retain(|waiting| waiting.position().distance_m(area.center) <= area.radius_m);
+        near.sort_by(|a, b| a.passenger_id().cmp(b.passenger_id()));
+        let ids: Vec<_> = near.iter().map(Waiting::passenger_id).collect();
+        for waiting in &near {
+            let of_this = |passenger: &&Passenger| passenger.passenger_id.as_str() == waiting.passenger_id();
+            let passenger = page.items.iter().find(of_this).unwrap();
+            assert_eq!(object(waiting.as_passenger()), json!(passenger));
+            assert_eq!(waiting, &Waiting::of(passenger));
+        }
         text += &format!("{name} {} {ids:?}\n", repository.available(&tenant, &area.pool).await?);
     }
     Ok(text)

@@ -65,7 +65,7 @@ async fn near(node: &Node, limit: usize) -> Vec<String> {
     let center = node.waiting("x", "route:12").position;
     let area = Area { pool: pool("route:12"), center, radius_m: 100.0, limit };
     let found = node.repository.near(&tenant("acme"), &area).await.unwrap();
-    found.iter().map(|passenger| passenger.passenger_id.to_string()).collect()
+    found.iter().map(|waiting| waiting.passenger_id().to_owned()).collect()
 }
 
 async fn whoever_waited_for_too_long_is_ended_once(world: World) {

@@ -1,15 +1,17 @@
 //! Taking passengers in, and finding those who wait.
 
+use serde_json::json;
 use signalbox_protocol::fleet::{Direction, Passenger};
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_reservoir::Error;
 use signalbox_reservoir::repository::Area;
 
 use crate::on_both;
-use crate::world::{Node, World, id, point, pool, tenant};
+use crate::world::{Node, World, id, object, point, pool, tenant};
 
 on_both!(
     a_passenger_is_kept_as_pushed,
+    whoever_is_found_is_told_as_the_passenger_is,
     a_list_with_somebody_who_exists_changes_nothing,
     a_pool_finds_its_nearest_and_nobody_else,
     many_at_one_place_are_all_found,
@@ -26,13 +28,13 @@ fn area(center: (f64, f64), radius_m: f64, limit: usize) -> Area {
 
 async fn ids_near(node: &Node, area: &Area) -> Vec<String> {
     let mut found = node.repository.near(&tenant("acme"), area).await.unwrap();
-    found.retain(|passenger| passenger.position.distance_m(area.center) <= area.radius_m);
+    found.retain(|waiting| waiting.position().distance_m(area.center) <= area.radius_m);
     found.sort_by(|a, b| {
-        let [a_m, b_m] = [a, b].map(|passenger| passenger.position.distance_m(area.center));
-        a_m.total_cmp(&b_m).then_with(|| a.passenger_id.cmp(&b.passenger_id))
+        let [a_m, b_m] = [a, b].map(|waiting| waiting.position().distance_m(area.center));
+        a_m.total_cmp(&b_m).then_with(|| a.passenger_id().cmp(b.passenger_id()))
     });
     found.truncate(area.limit);
-    found.iter().map(|passenger| passenger.passenger_id.to_string()).collect()
+    found.iter().map(|waiting| waiting.passenger_id().to_owned()).collect()
 }
 
 async fn a_passenger_is_kept_as_pushed(world: World) {
@@ -52,6 +54,32 @@ async fn a_passenger_is_kept_as_pushed(world: World) {
     assert_eq!(node.repository.available(&tenant("acme"), &pool("depot:4")).await.unwrap(), 1);
     let other = world.node().await;
     assert_eq!(other.passenger("COM_1").await, Some(full));
+}
+
+async fn whoever_is_found_is_told_as_the_passenger_is(world: World) {
+    let node = world.node().await;
+    let full = Passenger {
+        direction: Some(Direction::Outbound),
+        destination: Some(point(13.25, -59.5)),
+        priority: 3,
+        max_walking_distance_m: Some(120.0),
+        ..node.waiting("FULL", "route:12")
+    };
+    let bare = Passenger { expires_at: None, ..node.waiting("BARE", "route:12") };
+    node.repository.push(&node.actor(), vec![full, bare, node.waiting("BACK", "route:12")]).await.unwrap();
+    node.vehicle("V1", 1).await;
+    let fence = node.board("BACK", "V1").await.unwrap().fence;
+    assert!(node.repository.undo_board(&node.actor(), &id("BACK"), fence).await.unwrap());
+    let found = node.repository.near(&tenant("acme"), &area((13.1, -59.6), 10.0, 10)).await.unwrap();
+    assert_eq!(found.len(), 3);
+    for waiting in found {
+        let passenger = node.passenger(waiting.passenger_id()).await.unwrap();
+        assert_eq!(waiting.position(), passenger.position);
+        assert_eq!(object(waiting.as_passenger()), json!(passenger));
+        let mut event = json!(passenger.event(node.now()));
+        event.as_object_mut().unwrap().remove("timestamp");
+        assert_eq!(object(waiting.as_event()), event);
+    }
 }
 
 async fn a_list_with_somebody_who_exists_changes_nothing(world: World) {

@@ -219,6 +219,11 @@ impl Drop for Node {
     }
 }
 
+/// What begins so, as a JSON object.
+pub(crate) fn object(beginning: &str) -> Value {
+    serde_json::from_str(&format!("{beginning}}}")).unwrap()
+}
+
 pub(crate) fn tenant(name: &str) -> Tenant {
     Tenant::try_new(name).unwrap()
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use signalbox_protocol::fleet::{Direction, PassengerState};
 use signalbox_reservoir::repository::{Area, Filter};
-use signalbox_reservoir::{CacheSettings, Error, StoreError};
+use signalbox_reservoir::{CacheSettings, Error, StoreError, Waiting};
 
 use crate::on_both;
 use crate::world::{SOON, World, actor, id, names, new, new_at, point, pool, query, tenant};
@@ -21,7 +21,7 @@ async fn a_passenger_reads_back_as_it_was_pushed(world: World) {
         let pushed = node.reservoir.push(&actor(), passenger).await.unwrap();
         let area = Area { pool: pushed.pool.clone(), center: pushed.position, radius_m: 1.0, limit: 5 };
         let found = node.strapi.repository().near(&tenant("acme"), &area).await.unwrap();
-        assert_eq!(found, [pushed]);
+        assert_eq!(found, [Waiting::of(&pushed)]);
     }
     let record = &world.strapi.records_of("P+1@x")[0];
     assert_eq!((&record["route_id"], &record["depot_id"]), (&json!("12"), &json!(null)));
@@ -113,8 +113,8 @@ async fn a_crowd_is_never_cut_short(world: World) {
     let area = |limit| Area { pool: pool("route:12"), center: point(13.1, -59.6), radius_m: 2_000.0, limit };
     let found = repository.near(&tenant("acme"), &area(10)).await.unwrap();
     for number in 0..10 {
-        let id = id(&format!("P{number:02}"));
-        assert!(found.iter().any(|passenger| passenger.passenger_id == id), "{id} is among the nearest");
+        let id = format!("P{number:02}");
+        assert!(found.iter().any(|waiting| waiting.passenger_id() == id), "{id} is among the nearest");
     }
     let crowded = async |limit| {
         let found = repository.near(&tenant("acme"), &area(limit)).await;

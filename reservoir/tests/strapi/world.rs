@@ -180,7 +180,7 @@ impl Drop for Node {
 }
 
 pub(crate) fn names(answer: &Answer) -> Vec<String> {
-    answer.found.iter().map(|(passenger, _)| passenger.passenger_id.to_string()).collect()
+    answer.found.iter().map(|(waiting, _)| waiting.passenger_id().to_owned()).collect()
 }
 
 pub(crate) fn query() -> Query {
