@@ -6,7 +6,7 @@ use signalbox_reservoir::repository::{Area, Filter};
 use signalbox_reservoir::{CacheSettings, Error, StoreError, Waiting};
 
 use crate::on_both;
-use crate::world::{SOON, World, actor, id, names, new, new_at, point, pool, query, tenant};
+use crate::world::{SOON, World, actor, names, new, new_at, point, pool, query, tenant};
 use signalbox_testkit::eventually;
 
 async fn a_passenger_reads_back_as_it_was_pushed(world: World) {
