@@ -21,8 +21,6 @@ use crate::ws::outbox::Keep;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// What telling one connection costs is small; after so many the connections themselves get their turn.
 const TOLD_AT_ONCE: usize = 256;
-/// Rows that are taken up together to be removed.
-const LATE_AT_ONCE: usize = 256;
 /// How long who is left may take once the time is over.
 const CUT_WAIT: Duration = Duration::from_millis(500);
 /// How long removing the last rows may take.
@@ -168,15 +166,14 @@ async fn unregister_rest(node: &Arc<Node>) {
     close_at_once(node);
     node.sockets.close();
     node.sockets.wait().await;
-    while *node.cluster.reachable.borrow() {
-        let late = node.late_leavers.take(LATE_AT_ONCE);
-        if late.is_empty() {
+    // Each once: one that can't be removed now either is swept when the lease is over. Trying again at once would never
+    // end where the refusal comes at once.
+    for row in node.late_leavers.take(usize::MAX) {
+        if !*node.cluster.reachable.borrow() {
             return;
         }
-        for row in late {
-            node.metrics.late_unregisters.inc();
-            roster::unregister(node, row).await;
-        }
+        node.metrics.late_unregisters.inc();
+        roster::unregister(node, row).await;
     }
 }
 
