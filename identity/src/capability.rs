@@ -1,6 +1,6 @@
-//! What an agent may do: `verb:what`, where `what` may end with a star.
+//! What an agent may do: `verb:what`, where `what` may end with a star. No node asks for it yet.
 //!
-//! | capability | allows, over WebSocket and HTTP alike |
+//! | capability | is for, over WebSocket and HTTP alike |
 //! | --- | --- |
 //! | `publish:TYPE` | sending messages of that type, as itself |
 //! | `subscribe:TOPIC` | following a topic, and seeing who else does |

@@ -149,9 +149,9 @@ pub(crate) mod tests {
     use super::*;
 
     fn point() -> impl Strategy<Value = GeoPoint> {
-        let degrees = (-8_500_i32..8_500, -18_000_i32..18_000);
-        degrees
-            .prop_map(|(lat, lon)| GeoPoint::try_new(f64::from(lat) / 100.0, f64::from(lon) / 100.0).unwrap())
+        // Six decimals, a decimetre: numbers that are read as they were written.
+        let degrees = (-85_000_000..85_000_000_i32, -180_000_000..180_000_000_i32);
+        degrees.prop_map(|(lat, lon)| GeoPoint::try_new(f64::from(lat) / 1e6, f64::from(lon) / 1e6).unwrap())
     }
 
     pub(crate) fn passenger() -> impl Strategy<Value = Passenger> {

@@ -184,3 +184,6 @@ async fn release(node: &Node) {
         tracing::warn!("the lease was not released; it ends by itself");
     }
 }
+
+#[cfg(test)]
+mod tests;

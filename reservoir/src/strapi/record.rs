@@ -159,42 +159,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::waiting::tests::passenger as waiting;
 
-    fn point() -> impl Strategy<Value = GeoPoint> {
-        // Six decimals, a decimetre: numbers that are read as they were written.
-        let degrees = (-85_000_000..85_000_000_i32, -180_000_000..180_000_000_i32);
-        degrees.prop_map(|(lat, lon)| GeoPoint::try_new(f64::from(lat) / 1e6, f64::from(lon) / 1e6).unwrap())
-    }
-
+    /// One in any state.
     fn passenger() -> impl Strategy<Value = Passenger> {
-        let names = ("[A-Za-z0-9._~@+-]{1,20}", "(route|depot):[A-Za-z0-9._~@+-]{1,20}");
-        let direction = prop::option::of(prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)]);
-        let rest = (direction, prop::option::of(point()), 0..10_u8, prop::option::of(0..5_000_u32));
-        let instant = || (0..253_402_300_799_999_u64).prop_map(Timestamp);
-        let times = (instant(), prop::option::of(instant()), prop::option::of(instant()));
+        let instant = (0..253_402_300_799_999_u64).prop_map(Timestamp);
         let ride = (prop::sample::select(PassengerState::ALL.to_vec()), "[A-Za-z0-9._~@+-]{1,20}");
-        (names, point(), rest, times, ride).prop_map(
-            |((id, pool), position, rest, times, (state, vehicle))| {
-                let (direction, destination, priority, metres) = rest;
-                let boarded = matches!(state, PassengerState::Boarded | PassengerState::Alighted);
-                Passenger {
-                    passenger_id: PassengerId::try_new(&id).unwrap(),
-                    pool: Pool::try_new(&pool).unwrap(),
-                    direction,
-                    position,
-                    destination,
-                    priority,
-                    max_walking_distance_m: metres.map(f64::from),
-                    state,
-                    vehicle_id: boarded.then(|| VehicleId::try_new(&vehicle).unwrap()),
-                    fence: None,
-                    spawned_at: times.0,
-                    boarded_at: times.1.filter(|_| boarded),
-                    alighted_at: times.2.filter(|_| state == PassengerState::Alighted),
-                    expires_at: times.2,
-                }
-            },
-        )
+        let parts = (waiting(), prop::option::of(instant), ride);
+        parts.prop_map(|(waiting, at, (state, vehicle))| {
+            let boarded = matches!(state, PassengerState::Boarded | PassengerState::Alighted);
+            Passenger {
+                state,
+                vehicle_id: boarded.then(|| VehicleId::try_new(&vehicle).unwrap()),
+                boarded_at: at.filter(|_| boarded),
+                alighted_at: waiting.expires_at.filter(|_| state == PassengerState::Alighted),
+                ..waiting
+            }
+        })
     }
 
     /// What Strapi answers for a record that was written so.
