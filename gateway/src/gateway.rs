@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::future::select_all;
+use signalbox_identity::Verifier;
 use signalbox_protocol::NodeId;
 use signalbox_protocol::control::DrainReason;
 use signalbox_protocol::vocabulary::InvalidVocabulary;
@@ -216,6 +217,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
             entries_max: config.route_cache.entries_max,
         },
         anonymous: config.anonymous_allowed(),
+        verifier: Verifier::default(),
         embedded: config.redis.url.is_none(),
         handshake_timeout: config.handshake.timeout,
         header_bytes_max: config.handshake.header_bytes_max,

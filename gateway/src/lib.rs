@@ -29,6 +29,7 @@ pub mod stop;
 pub mod tails;
 #[cfg(test)]
 mod testing;
+pub mod trust;
 pub mod viewing;
 pub mod ws;
 

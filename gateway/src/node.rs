@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use signalbox_identity::Verifier;
 use signalbox_protocol::Topic;
 use signalbox_protocol::vocabulary::Vocabulary;
 use signalbox_registry::{Cluster, NodeCard};
@@ -25,6 +26,7 @@ use crate::stamps::{Uptime, now_ms};
 use crate::stats::Rates;
 use crate::stop::{Departures, StopPhase, StopRequest};
 use crate::tails::Tails;
+use crate::trust::Trust;
 use crate::viewing::Viewing;
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub routes: RouteBounds,
     /// Whether identities may come from the query.
     pub anonymous: bool,
+    /// The keys that are configured, and what a token has to say beside being signed.
+    pub verifier: Verifier,
     /// Whether the node runs alone, in memory.
     pub embedded: bool,
     /// How long a handshake may take, from the first byte to the upgrade.
@@ -106,6 +110,8 @@ pub struct Node {
     pub hub: Arc<Hub>,
     /// How far the logs were delivered that its clients follow.
     pub tails: Arc<Tails>,
+    /// Whose tokens it believes.
+    pub trust: Trust,
     /// Who may begin a handshake.
     pub admission: Arc<Admission>,
     /// Its sockets that have not asked for anything yet.
@@ -173,6 +179,7 @@ impl Node {
             admission: Admission::new(settings.admission),
             lobby: Lobby::new(settings.admission.silent_max),
             departures: Departures::new(settings.stop.closes_per_second),
+            trust: Trust::of_verifier(settings.verifier.clone()),
             settings,
             vocabulary,
             hub,
