@@ -15,6 +15,7 @@ pub struct LogMetrics {
     pub repeated: IntCounter,
     pub held: IntCounter,
     pub held_overflow: IntCounter,
+    pub checks: IntCounterVec,
     pub repairs: IntCounterVec,
     pub breaks: IntCounterVec,
     pub resumes: IntCounterVec,
@@ -23,6 +24,7 @@ pub struct LogMetrics {
 }
 
 const APPENDED: [&str; 4] = ["stored", "duplicate", "unknown", "failed"];
+const CHECKED: [&str; 2] = ["done", "failed"];
 const REPAIRED: [&str; 3] = ["filled", "broken", "failed"];
 const REASONS: [&str; 4] = ["epoch", "trimmed", "expired", "other"];
 const RESUMED: [&str; 5] = ["recovered", "epoch", "trimmed", "expired", "other"];
@@ -55,6 +57,12 @@ impl LogMetrics {
                 r,
                 "signalbox_log_messages_held_dropped_total",
                 "Messages that were too many to be held back; they are read from the log.",
+            ),
+            checks: by(
+                "signalbox_log_checks_total",
+                "Comparisons of what was delivered with where the logs end, by result.",
+                "result",
+                &CHECKED,
             ),
             repairs: by(
                 "signalbox_log_repairs_total",
@@ -96,6 +104,12 @@ impl LogMetrics {
             Err(_) => "failed",
         };
         self.appends.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a look at where the logs end.
+    pub fn count_check(&self, checked: &Result<(), Error>) {
+        let result = if checked.is_ok() { "done" } else { "failed" };
+        self.checks.with_label_values(&[result]).inc();
     }
 
     /// Counts a topic whose followers were told that messages may be missing.

@@ -43,7 +43,9 @@ impl Tails {
                 sleep(ON_ITS_WAY).await;
             }
             let all = self.all.swap(false, Ordering::AcqRel);
-            wait = match self.check(vocabulary, all).await {
+            let checked = self.check(vocabulary, all).await;
+            self.metrics.log.count_check(&checked);
+            wait = match checked {
                 Ok(()) => interval,
                 Err(error) => {
                     tracing::debug!(%error, "logs could not be asked where they end; they are asked again");

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::client::Client;
 
 /// Time in which a node that can become ready does.
-const READY: Duration = Duration::from_secs(10);
+pub(crate) const READY: Duration = Duration::from_secs(10);
 
 /// A node of the test's own process.
 pub(crate) struct TestNode {

@@ -11,7 +11,7 @@ use signalbox_testkit::{Forwarder, RedisServer, eventually};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
-use crate::fixture::{TestCluster, TestNode, config};
+use crate::fixture::{READY, TestCluster, TestNode, config};
 use crate::process::NodeProcess;
 
 /// Stores a message and tells nobody: what is left when a PUBLISH is lost.
@@ -135,6 +135,10 @@ async fn a_subscription_that_fell_silent_is_found_by_its_late_probe_and_what_it_
     let mut sender = near.client("user:U").await;
     store(&mut sender, "order:1", 1).await;
     expect_numbers(&mut follower, 1..=1).await;
+    // The one that a node begins with could find it as well.
+    let checks = &far.node.metrics.log.checks;
+    let checked = || async { checks.with_label_values(&["done"]).get() > 0 };
+    eventually("the first check is done", READY, checked).await;
     let reconnects = far.node.cluster.bus.counters().reconnects;
     // Nothing is closed: only the probe tells that nothing comes any more.
     path.freeze();

@@ -8,7 +8,7 @@ use signalbox_registry::Error as RegistryError;
 use signalbox_reservoir::Error;
 use signalbox_reservoir::repository::{Boarded, Settings};
 use signalbox_testkit::{RedisServer, eventually};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -29,11 +29,12 @@ struct Raced {
     failed: usize,
 }
 
-/// Tells when enough have been boarded.
+/// Tells when enough have been boarded, and when Redis was killed for it.
 #[derive(Default)]
 struct Progress {
     confirmed: AtomicUsize,
     enough: Notify,
+    killed: watch::Sender<bool>,
 }
 
 impl Progress {
@@ -42,16 +43,23 @@ impl Progress {
             self.enough.notify_one();
         }
     }
+
+    async fn killed(&self) {
+        self.killed.subscribe().wait_for(|killed| *killed).await.unwrap();
+    }
 }
 
 fn request(passenger: &str, by: &str) -> String {
     format!("{by} boards {passenger}")
 }
 
-/// Tries every passenger once, from a place of its own on.
+/// Tries every passenger once, from a place of its own on; half of them when Redis is gone.
 async fn race(node: Arc<Node>, number: usize, progress: Arc<Progress>) -> Raced {
     let (by, mut raced) = (format!("V{number}"), Raced::default());
     for step in 0..PASSENGERS {
+        if step == PASSENGERS / 2 {
+            progress.killed().await;
+        }
         let passenger = format!("P{}", (number * 5 + step) % PASSENGERS);
         let actor = node.request(&request(&passenger, &by));
         match node.repository.board(&actor, &boarding(&passenger, &by)).await {
@@ -89,8 +97,9 @@ async fn a_killed_redis_boards_nobody_twice_and_retries_tell_what_happened() {
     }
     timeout(SOON, progress.enough.notified()).await.unwrap();
     server.kill();
+    progress.killed.send_replace(true);
     let raced = races.join_all().await;
-    assert!(raced.iter().all(|(_, raced)| raced.failed > 0), "it was killed before the race was over");
+    assert!(raced.iter().all(|(_, raced)| raced.failed > 0), "nobody is answered by a Redis that is gone");
     server.start_again().await;
     for node in &nodes {
         node.ready().await;
