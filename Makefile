@@ -5,13 +5,14 @@ CARGO ?= cargo
 RUSTDOCFLAGS ?= -D warnings
 export RUSTDOCFLAGS
 
-.PHONY: help test lint fmt clippy lock tests docs needs run bench chaos
+.PHONY: help test lint fmt clippy lock tests docs needs run bench chaos conformance
 
 help:
 	@echo 'make run    one node on 127.0.0.1:8080, no Redis needed'
-	@echo 'make test   install what tests need, lint, run all tests, build the docs'
+	@echo 'make test   install what tests need, lint, run all tests and the conformance suite, build the docs'
 	@echo 'make lint   formatting, clippy, lock file'
 	@echo 'make bench  latency, throughput and memory of a two-node cluster on this machine'
+	@echo 'make conformance  the Autobahn test suite against a node, where Python 2.7 is'
 	@echo 'make chaos  durable traffic under every fault, and a soak, on this machine'
 
 # One after the other, whatever -j says: cargo holds a lock anyway, and the cheap checks should fail first.
@@ -19,6 +20,7 @@ test:
 	$(MAKE) needs
 	$(MAKE) lint
 	$(MAKE) tests
+	$(MAKE) conformance
 	$(MAKE) docs
 
 lint: lock fmt clippy
@@ -55,3 +57,6 @@ bench:
 
 chaos:
 	tools/chaos
+
+conformance:
+	tools/conformance

@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
 use crate::stamps::unguessable;
+use crate::ws::manner::{self, Manner};
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
 use crate::{keeper, server, stop};
@@ -92,11 +93,24 @@ impl Gateway {
         tasks: TaskTracker,
         halt: CancellationToken,
     ) -> Result<Self, StartError> {
+        Self::build_speaking(config, cluster, (tasks, halt), manner::GATEWAY)
+    }
+
+    /// The same with another manner: for the conformance run, whose node echoes.
+    ///
+    /// # Errors
+    /// As [`Gateway::build`].
+    pub fn build_speaking(
+        config: &Config,
+        cluster: Cluster,
+        (tasks, halt): (TaskTracker, CancellationToken),
+        manner: Manner,
+    ) -> Result<Self, StartError> {
         let listen = |source| StartError::Listen { address: config.listen, source };
         let listener = server::bind(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let vocabulary = config.vocabulary()?;
-        let settings = settings(config, address);
+        let settings = Settings { manner, ..settings(config, address) };
         settings.strapi.as_ref().map_or(Ok(()), |strapi| strapi.check())?;
         let node = Node::new(settings, vocabulary, cluster, tasks, halt);
         Ok(Self { node, listener, address })
@@ -201,6 +215,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         address: config.advertised(bound),
         heartbeat_interval: config.heartbeat.interval,
         heartbeat_timeout: config.heartbeat.timeout,
+        manner: manner::GATEWAY,
         read: ReadLimits {
             message_bytes_max: config.message.bytes_max,
             idle_frames_max: config.flood.frames_max.div_ceil(flood_seconds),

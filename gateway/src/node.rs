@@ -28,6 +28,7 @@ use crate::stop::{Departures, StopPhase, StopRequest};
 use crate::tails::Tails;
 use crate::trust::Trust;
 use crate::viewing::Viewing;
+use crate::ws::manner::Manner;
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub heartbeat_interval: Duration,
     /// A client that was silent this long is closed with 4408.
     pub heartbeat_timeout: Duration,
+    /// What is made of what clients send.
+    pub manner: Manner,
     /// Bounds of what a client may send.
     pub read: ReadLimits,
     /// Bounds of what waits for a client.

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod dispatch;
 pub mod frame;
 pub mod handshake;
+pub mod manner;
 pub mod outbox;
 pub mod reader;
 pub mod socket;

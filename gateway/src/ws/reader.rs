@@ -29,7 +29,7 @@ pub enum FromPeer {
     /// A whole text message.
     Text(Utf8Bytes),
     /// A whole binary message.
-    Binary,
+    Binary(Bytes),
     /// A ping; answer with its payload.
     Ping(Bytes),
     /// A pong.
@@ -183,7 +183,7 @@ fn context(limits: ReadLimits) -> WebSocketContext {
 fn from_message(message: Message) -> FromPeer {
     match message {
         Message::Text(text) => FromPeer::Text(text),
-        Message::Binary(_) => FromPeer::Binary,
+        Message::Binary(bytes) => FromPeer::Binary(bytes),
         Message::Ping(payload) => FromPeer::Ping(payload),
         Message::Pong(_) | Message::Frame(_) => FromPeer::Pong,
         Message::Close(frame) => FromPeer::Close(frame.map(|frame| frame.code.into())),

@@ -58,7 +58,7 @@ fn messages_are_the_same_however_the_bytes_are_cut() {
             FromPeer::Text("two".into()),
             FromPeer::Text("".into()),
             FromPeer::Text(long.as_str().into()),
-            FromPeer::Binary,
+            FromPeer::Binary(Bytes::from_static(b"\x00")),
             FromPeer::Pong,
             FromPeer::Close(None),
         ];

@@ -194,7 +194,9 @@ where
         Ok(connection) => {
             count(node, HandshakeResult::Accepted);
             let positions = roster::own_positions(node, &connection);
-            connection.outbox().push_front(welcome(node, &connection, positions.clone()));
+            if node.settings.manner.welcomes {
+                connection.outbox().push_front(welcome(node, &connection, positions.clone()));
+            }
             stop::tell_newcomer(node, &connection);
             drop(permit);
             let socket = Socket::new(io, Arc::clone(node), connection, leftover);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::farewell::Farewell;
 use super::{Event, Socket};
-use crate::ws::dispatch::{self, Later, Outcome, Step};
+use crate::ws::dispatch::{Later, Outcome, Step};
 use crate::ws::reader::FromPeer;
 use crate::ws::{answer, frame};
 
@@ -19,14 +19,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     pub(super) fn apply(&mut self, event: Event) {
         match event {
             Event::Peer(FromPeer::Text(text)) => self.on_text(&text),
-            Event::Peer(FromPeer::Binary) => {
-                let fault = Fault::new(
-                    ErrorCode::InvalidEnvelope,
-                    "binary frames are not supported: send text frames",
-                );
-                answer::fail(&self.connection, &self.node.metrics, &fault, None);
-                self.count_malformed();
-            }
+            Event::Peer(FromPeer::Binary(bytes)) => self.on_binary(&bytes),
             Event::Peer(FromPeer::Ping(payload)) => self.connection.outbox().pong(frame::pong(&payload)),
             Event::Peer(FromPeer::Pong) => {}
             Event::Peer(FromPeer::Close(code)) => {
@@ -42,7 +35,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     fn on_text(&mut self, text: &str) {
         self.connection.traffic.messages_in.fetch_add(1, Relaxed);
         self.node.metrics.messages_received.inc();
-        match dispatch::handle(&self.node, &self.connection, text) {
+        let step = (self.node.settings.manner.text)(&self.node, &self.connection, text);
+        self.on_step(step);
+    }
+
+    fn on_binary(&mut self, bytes: &[u8]) {
+        let step = (self.node.settings.manner.binary)(&self.node, &self.connection, bytes);
+        self.on_step(step);
+    }
+
+    fn on_step(&mut self, step: Step) {
+        match step {
             Step::Done => {}
             Step::Malformed => self.count_malformed(),
             Step::Wait(pending) => self.pending = Some(pending),
