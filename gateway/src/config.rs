@@ -15,6 +15,7 @@ use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
 use signalbox_registry::log::{LogSettings, Retention, Strict};
 use signalbox_reservoir::StrapiSettings;
 
+mod keys;
 pub mod layers;
 pub mod load;
 pub(crate) mod log_filter;
@@ -28,12 +29,13 @@ pub mod sections;
 pub mod settings;
 pub mod units;
 
+pub use keys::{UnusableKey, UnusableKeys};
 pub use layers::{FlagValue, Origin, Sources};
 pub use load::{BadConfig, Loaded, Problem, load};
 pub use redis_url::RedisUrl;
 pub use secret::Secret;
 pub use sections::{
-    Admission, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Log, LogFormat,
+    Admission, Auth, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Log, LogFormat,
     Malformed, Message, Node, Orders, Outbox, Redis, Reservoir, RouteCache, Runtime, Stop, Strapi,
 };
 pub use settings::{SETTINGS, Setting, Unit};
@@ -50,6 +52,8 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// The agent types that clients may have; each is a kind of point topics.
     pub agent_types: Vec<String>,
+    /// Whose tokens are believed.
+    pub auth: Auth,
     /// This node, as others see it.
     pub node: Node,
     /// What the nodes share it through.
@@ -101,6 +105,7 @@ impl Default for Config {
             allow_anonymous: false,
             namespaces: Vec::new(),
             agent_types: Vocabulary::default().agent_types().to_vec(),
+            auth: Auth::default(),
             node: Node::default(),
             redis: Redis::default(),
             handshake: Handshake::default(),
@@ -146,9 +151,10 @@ impl Config {
         self.listen.ip().to_canonical().is_loopback()
     }
 
-    /// Whether a client may say by the query who it is.
+    /// Whether a client may say by the query who it is. On loopback by default, but not where keys show that
+    /// tokens are meant to count: a proxy may stand before it.
     pub fn anonymous_allowed(&self) -> bool {
-        self.allow_anonymous || self.listens_on_loopback()
+        self.allow_anonymous || (self.listens_on_loopback() && !self.auth.has_keys())
     }
 
     /// The address told to others; `bound` is what the listener got, which differs from

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::AdmissionBounds;
-use crate::config::Config;
+use crate::config::{Config, UnusableKeys};
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
 use crate::stamps::unguessable;
@@ -54,6 +54,9 @@ pub enum StartError {
     /// The settings of Strapi make no sense.
     #[error("strapi can't be used")]
     Strapi(#[from] InvalidSettings),
+    /// Keys of tokens can't be used.
+    #[error(transparent)]
+    Keys(#[from] UnusableKeys),
     /// A background task that must run as long as the node ended; the node was stopped in order.
     #[error("a background task of the node ended by itself")]
     Halted,
@@ -110,7 +113,12 @@ impl Gateway {
         let listener = server::bind(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let vocabulary = config.vocabulary()?;
-        let settings = Settings { manner, ..settings(config, address) };
+        let settings = Settings {
+            manner,
+            verifier: config.auth.verifier()?,
+            publisher: config.auth.publisher()?,
+            ..settings(config, address)
+        };
         settings.strapi.as_ref().map_or(Ok(()), |strapi| strapi.check())?;
         let node = Node::new(settings, vocabulary, cluster, tasks, halt);
         Ok(Self { node, listener, address })
@@ -233,6 +241,9 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         },
         anonymous: config.anonymous_allowed(),
         verifier: Verifier::default(),
+        publisher: None,
+        token_in_url: config.auth.token_in_url,
+        expiry_notice: config.auth.expiry_notice,
         embedded: config.redis.url.is_none(),
         handshake_timeout: config.handshake.timeout,
         header_bytes_max: config.handshake.header_bytes_max,

@@ -1,7 +1,7 @@
 //! The node's background tasks: its lease, its rows, the rows of the dead, its clients' heartbeats, its fleet's
-//! clock, and whether its clients have everything that was stored.
+//! clock, the keys that it believes, and whether its clients have everything that was stored.
 //!
-//! Six long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
+//! Seven long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
 //! a Redis that is away delays the lease and the rows, never the heartbeats.
 
 mod heartbeat;
@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 pub(crate) use self::lease::card;
 use crate::fleet;
 use crate::node::Node;
+use crate::trust;
 
 /// Starts them. None of them ends before the node halts.
 pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
@@ -25,6 +26,7 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         node.tasks.spawn(rows::run(Arc::clone(node))),
         node.tasks.spawn(sweeper::run(Arc::clone(node))),
         node.tasks.spawn(fleet::expire(Arc::clone(node))),
+        node.tasks.spawn(trust::keep_published_keys(Arc::clone(node))),
         node.tasks.spawn(check_logs(Arc::clone(node))),
     ]
 }

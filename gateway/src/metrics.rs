@@ -6,6 +6,7 @@
 mod fleet;
 mod log;
 mod totals;
+mod trust;
 
 use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
@@ -19,6 +20,7 @@ use signalbox_reservoir::strapi::StrapiCounters;
 pub use self::fleet::FleetMetrics;
 pub use self::log::LogMetrics;
 use self::totals::Totals;
+pub use self::trust::TrustMetrics;
 
 /// Handles to all metrics of one node; cloning shares them.
 #[derive(Debug, Clone)]
@@ -47,6 +49,7 @@ pub struct Metrics {
     pub late_unregisters: IntCounter,
     pub fleet: FleetMetrics,
     pub log: LogMetrics,
+    pub trust: TrustMetrics,
     gauges: Gauges,
 }
 
@@ -161,6 +164,7 @@ impl Metrics {
             ),
             fleet: FleetMetrics::new(r),
             log: LogMetrics::new(r),
+            trust: TrustMetrics::new(r),
             gauges: Gauges::new(r),
             registry: registry.clone(),
         };

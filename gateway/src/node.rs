@@ -26,7 +26,7 @@ use crate::stamps::{Uptime, now_ms};
 use crate::stats::Rates;
 use crate::stop::{Departures, StopPhase, StopRequest};
 use crate::tails::Tails;
-use crate::trust::Trust;
+use crate::trust::{Publisher, Trust};
 use crate::viewing::Viewing;
 use crate::ws::manner::Manner;
 use crate::ws::outbox::Bounds;
@@ -65,6 +65,12 @@ pub struct Settings {
     pub anonymous: bool,
     /// The keys that are configured, and what a token has to say beside being signed.
     pub verifier: Verifier,
+    /// Where more keys are published, if anywhere.
+    pub publisher: Option<Publisher>,
+    /// Whether a token may stand in the address.
+    pub token_in_url: bool,
+    /// How long before the end of its token a client is told.
+    pub expiry_notice: Duration,
     /// Whether the node runs alone, in memory.
     pub embedded: bool,
     /// How long a handshake may take, from the first byte to the upgrade.
@@ -225,11 +231,12 @@ impl Node {
     }
 
     /// Each thing that readiness hangs on, with whether it is well.
-    pub fn checks(&self) -> [(&'static str, bool); 4] {
+    pub fn checks(&self) -> [(&'static str, bool); 5] {
         [
             ("redis", *self.cluster.reachable.borrow()),
             ("lease", self.lease_held.load(Ordering::Acquire)),
             ("bus", self.cluster.bus.health().healthy),
+            ("keys", self.settings.publisher.is_none() || self.trust.has_published_keys()),
             ("serving", *self.phase.borrow() == StopPhase::Serving),
         ]
     }

@@ -64,6 +64,11 @@ impl Keyring {
         self
     }
 
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

@@ -32,6 +32,12 @@ pub enum Rejected {
     /// Its time has not come.
     #[error("the token is not valid yet")]
     NotYetValid,
+    /// Valid for longer than is allowed, and so than it could be revoked.
+    #[error("the token is valid for too long a time")]
+    LivesTooLong,
+    /// It was revoked, or does not say when it was issued and others of its bearer were revoked.
+    #[error("the token was revoked")]
+    Revoked,
     /// Of somebody else.
     #[error("the token's issuer is not the expected one")]
     Issuer,
@@ -61,6 +67,8 @@ impl Rejected {
             Self::Signature => "signature",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
+            Self::LivesTooLong => "lives_too_long",
+            Self::Revoked => "revoked",
             Self::Issuer => "issuer",
             Self::Audience => "audience",
             Self::Claim { .. } => "claim",

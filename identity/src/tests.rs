@@ -28,8 +28,12 @@ fn signing(algorithm: Algorithm) -> SigningKey {
 fn verifier() -> Verifier {
     let key = |algorithm: Algorithm| Key::try_new(Some(algorithm.as_str()), algorithm, pair(algorithm).1);
     let keys = Algorithm::ALL.map(|algorithm| key(algorithm).unwrap()).to_vec();
-    let expected =
-        Expected { issuers: vec!["https://id".into()], audiences: vec!["signalbox".into()], leeway: 30 };
+    let expected = Expected {
+        issuers: vec!["https://id".into()],
+        audiences: vec!["signalbox".into()],
+        leeway: 30,
+        lifetime_max: Some(3_600),
+    };
     Verifier { keys: Keyring::new(keys), expected }
 }
 
@@ -160,6 +164,7 @@ fn claims_that_attack() {
         ("exp", json!([NOW + 60]), claim("exp", seconds)),
         ("exp", json!(NOW - 30), Rejected::Expired),
         ("exp", json!(0), Rejected::Expired),
+        ("exp", json!(NOW - 60 + 3_631), Rejected::LivesTooLong),
         ("nbf", json!(NOW + 31), Rejected::NotYetValid),
         ("nbf", json!("soon"), claim("nbf", seconds)),
         ("iat", json!(NOW + 31), Rejected::NotYetValid),

@@ -16,6 +16,8 @@ pub struct Expected {
     pub audiences: Vec<String>,
     /// Seconds by which clocks may differ.
     pub leeway: u64,
+    /// Seconds from when it was issued (or now, if it does not say) to its end, at most; none: as long as it likes.
+    pub lifetime_max: Option<u64>,
 }
 
 /// Checks tokens.
@@ -59,9 +61,13 @@ impl Verifier {
     }
 
     fn check_terms(&self, claims: &Claims, terms: &Terms, now: u64) -> Result<(), Rejected> {
-        let Expected { issuers, audiences, leeway } = &self.expected;
+        let Expected { issuers, audiences, leeway, lifetime_max } = &self.expected;
         if now >= claims.expires_at.saturating_add(*leeway) {
             return Err(Rejected::Expired);
+        }
+        let lifetime = claims.expires_at.saturating_sub(claims.issued_at.unwrap_or(now));
+        if lifetime_max.is_some_and(|longest| lifetime > longest.saturating_add(*leeway)) {
+            return Err(Rejected::LivesTooLong);
         }
         let begins = terms.not_before.max(claims.issued_at);
         if begins.is_some_and(|begins| begins > now.saturating_add(*leeway)) {

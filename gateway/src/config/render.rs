@@ -55,7 +55,7 @@ pub(super) fn value_of(config: &Config, key: &str) -> String {
 /// Writes all settings, with the section's header before the first of each.
 fn sections(text: &mut String, mut write: impl FnMut(&mut String, &Setting)) {
     let mut current = "";
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter() {
         let section = setting.key.rsplit_once('.').map_or("", |(section, _)| section);
         if section != current {
             writeln_to(text, &format!("\n[{section}]"));

@@ -6,9 +6,9 @@ use super::log_filter::log_filter;
 use signalbox_protocol::Tenant;
 use signalbox_protocol::vocabulary::WordProblem;
 
-use super::Config;
 use super::layers::Origin;
 use super::load::{Loaded, Problem};
+use super::{Config, UnusableKey, UnusableKeys};
 use crate::stop::time_to_part;
 
 /// A rule between settings. `keys` are those that it reads; the first is the one to change.
@@ -21,10 +21,10 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         keys: &["listen", "allow_anonymous"],
-        holds: |config| config.anonymous_allowed(),
+        holds: |config| config.anonymous_allowed() || config.auth.has_keys(),
         otherwise: "can be reached from other machines, and without token keys anyone could say by the query \
-                    who they are: listen on 127.0.0.1 or [::1], or give --allow-anonymous if everyone who can \
-                    reach it is trusted",
+                    who they are: give keys (auth.keys, auth.secret, auth.public_key or auth.jwks_url), listen on \
+                    127.0.0.1 or [::1], or give --allow-anonymous if everyone who can reach it is trusted",
     },
     Rule {
         keys: &["heartbeat.timeout", "heartbeat.interval"],
@@ -69,6 +69,11 @@ const RULES: &[Rule] = &[
                     proxy beside the node), and the token one that a header can hold",
     },
     Rule {
+        keys: &["auth.jwks_refresh", "auth.jwks_timeout"],
+        holds: |config| config.auth.jwks_refresh >= config.auth.jwks_timeout,
+        otherwise: "must be at least auth.jwks_timeout",
+    },
+    Rule {
         keys: &["node.advertise"],
         holds: |config| config.node.advertise.as_deref().is_none_or(is_address_text),
         otherwise: "must be 1 to 255 printable ASCII characters without spaces, such as 10.0.0.7:8080",
@@ -89,6 +94,7 @@ pub(super) fn broken(loaded: &Loaded, wrong_keys: &BTreeSet<String>) -> Vec<Prob
         .filter(|rule| readable(rule.keys) && !(rule.holds)(&loaded.config))
         .map(|rule| broken_rule(rule, loaded))
         .collect();
+    problems.extend(key_problems(loaded).filter(|problem| readable(&[&problem.key])));
     problems.extend(word_problems(loaded).filter(|problem| readable(&[&problem.key])));
     problems
 }
@@ -115,6 +121,15 @@ fn word_problems(loaded: &Loaded) -> impl Iterator<Item = Problem> + '_ {
         };
         Problem::new(key, loaded.origin(key), format!("is wrong: {problem}"))
     })
+}
+
+/// Keys are read to be checked; what is wrong with them tells nothing of what is in them.
+fn key_problems(loaded: &Loaded) -> impl Iterator<Item = Problem> + '_ {
+    let auth = &loaded.config.auth;
+    let unusable = [auth.verifier().err(), auth.publisher().err()].into_iter().flatten();
+    unusable
+        .flat_map(|UnusableKeys(keys)| keys)
+        .map(|UnusableKey { setting, problem }| Problem::new(setting, loaded.origin(setting), problem))
 }
 
 fn repeats(words: &[String], word: &str) -> bool {

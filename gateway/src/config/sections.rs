@@ -9,6 +9,10 @@ use signalbox_protocol::{Topic, limits};
 use super::units::{bytes, period};
 use super::{RedisUrl, Secret};
 
+mod auth;
+
+pub use auth::Auth;
+
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 

@@ -3,9 +3,12 @@
 //! `signalbox config default` prints it, [`load`](super::load::load) checks ranges by it, and a test holds it to
 //! the fields of [`Config`](super::Config). Defaults are not repeated here: they are those of `Config`.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::units::{format_bytes, format_period, parse_bytes, parse_period};
+
+mod auth;
 
 /// One setting, for the one who has to choose its value.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +111,10 @@ const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
 
 /// Every setting, in the order in which they are shown; those of a section stand together.
-pub const SETTINGS: &[Setting] = &[
+pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| [MOST, auth::AUTH].concat());
+
+/// All but those of sections with a file of their own.
+const MOST: &[Setting] = &[
     setting(
         "listen",
         Unit::Address,
@@ -118,8 +124,9 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "allow_anonymous",
         Unit::Switch,
-        "Lets clients say by the query who they are on an address that others can reach. Without it such \
-         an address needs token keys; a loopback address never does.",
+        "Lets clients say by the query who they are, on an address that others can reach or where keys are \
+         configured as well (then a token counts if there is one). Without it an address that others can reach needs \
+         keys (auth); a loopback address does not.",
     ),
     setting(
         "namespaces",

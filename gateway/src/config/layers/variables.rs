@@ -1,4 +1,5 @@
-//! The environment: `SIGNALBOX_<SECTION>__<KEY>`, a few short names, and the file of the Redis address.
+//! The environment: `SIGNALBOX_<SECTION>__<KEY>`, a few short names, and files that hold secrets:
+//! `..._FILE` for every setting that must not be shown.
 //!
 //! An empty variable counts as unset, since that is how compose files and unit files say "nothing".
 
@@ -7,12 +8,14 @@ use std::path::PathBuf;
 
 use super::{Entry, Layer, Origin, insert_once, read_text, typed};
 use crate::config::load::Problem;
+use crate::config::settings::{SETTINGS, Setting, Unit};
 
 const PREFIX: &str = "SIGNALBOX_";
 /// Names the configuration file itself; read by the command line.
 const CONFIG: &str = "SIGNALBOX_CONFIG";
 const REDIS: &str = "SIGNALBOX_REDIS";
-const REDIS_FILE: &str = "SIGNALBOX_REDIS_FILE";
+/// What the commands that ask a node show it; read by the command line.
+const TOKENS: [&str; 2] = ["SIGNALBOX_TOKEN", "SIGNALBOX_TOKEN_FILE"];
 
 /// Takes what is ours from the environment.
 pub(super) fn read(variables: &[(OsString, OsString)], problems: &mut Vec<Problem>) -> Layer {
@@ -22,13 +25,12 @@ pub(super) fn read(variables: &[(OsString, OsString)], problems: &mut Vec<Proble
     for (name, value) in ours {
         let name = name.to_string_lossy();
         let origin = Origin::Variable(name.clone().into_owned());
-        if name == REDIS_FILE {
-            match read_secret(value) {
+        if let Some(key) = secret_of_file(&name) {
+            match read_secret(&name, value) {
                 Ok((secret, origin)) => {
-                    let entry = Entry { value: typed("redis.url", &secret), origin };
-                    insert_once(&mut layer, "redis.url", entry, problems);
+                    insert_once(&mut layer, key, Entry { value: typed(key, &secret), origin }, problems);
                 }
-                Err(what) => problems.push(Problem::new("redis.url", &origin, what)),
+                Err(what) => problems.push(Problem::new(key, &origin, what)),
             }
             continue;
         }
@@ -46,7 +48,8 @@ pub(super) fn read(variables: &[(OsString, OsString)], problems: &mut Vec<Proble
 
 fn is_ours(name: &OsStr, value: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    name.starts_with(PREFIX) && name != CONFIG && !value.is_empty() && !is_service_link(&name)
+    let is_of_commands = name == CONFIG || TOKENS.contains(&&*name);
+    name.starts_with(PREFIX) && !is_of_commands && !value.is_empty() && !is_service_link(&name)
 }
 
 /// Kubernetes gives each pod variables such as `SIGNALBOX_SERVICE_HOST` and
@@ -67,12 +70,20 @@ fn key_of(name: &str) -> String {
     }
 }
 
-fn read_secret(path: &OsStr) -> Result<(String, Origin), String> {
+/// The setting whose secret lies in the file that this variable names.
+fn secret_of_file(name: &str) -> Option<&'static str> {
+    let variable = name.strip_suffix("_FILE")?;
+    let of_variable = |setting: &&Setting| setting.variable() == variable;
+    let setting = SETTINGS.iter().find(of_variable).or_else(|| Setting::find(&key_of(variable)))?;
+    matches!(setting.unit, Unit::Secret(_)).then_some(setting.key)
+}
+
+fn read_secret(variable: &str, path: &OsStr) -> Result<(String, Origin), String> {
     let path = PathBuf::from(path);
     let text = read_text(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let secret = text.trim();
     if secret.is_empty() {
         return Err(format!("{}: is empty", path.display()));
     }
-    Ok((secret.to_owned(), Origin::SecretFile { variable: REDIS_FILE.to_owned(), path }))
+    Ok((secret.to_owned(), Origin::SecretFile { variable: variable.to_owned(), path }))
 }
