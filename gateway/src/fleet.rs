@@ -1,5 +1,7 @@
 //! The fleet's part in a node: its reservoir, what its errors mean to a client, and the turn of its clock.
 
+mod asked;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ mod fleet;
 mod pools;
 mod record;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -134,9 +134,8 @@ impl Repository for MemoryRepository {
         let mut shared = self.lock();
         shared.clock(actor.now);
         shared.by_tenant.entry(actor.tenant.clone()).or_default().push(passengers)?;
-        for event in &events {
-            self.versions.raise(&actor.tenant, &event.pool);
-        }
+        let pools: BTreeSet<_> = events.iter().map(|event| event.pool.clone()).collect();
+        pools.iter().for_each(|pool| self.versions.raise(&actor.tenant, pool));
         self.announce(&actor.tenant, events);
         Ok(())
     }

@@ -122,15 +122,17 @@ impl Repository for RedisRepository {
         let tenant = &actor.tenant;
         let records: Vec<_> = passengers.iter().map(record::write).collect();
         let events = Event::spawned(told(actor), &passengers);
-        // Before the push: a fleet that is looked at in vain does no harm, one that never is would.
-        self.note(tenant, passengers.iter().filter_map(|passenger| passenger.expires_at).min()).await?;
         let call = self.change(&scripts::PUSH, tenant).await?.arg(passengers.len());
         let call = passengers.iter().zip(&records).fold(call, pushed);
         let call =
             events.iter().fold(call, |call, event| call.arg(event.pool.as_str()).arg(event.body.as_ref()));
-        let answer = self.write(tenant, call).await?;
+        // Sent together, and the note first: a fleet that is looked at in vain does no harm, one that never is would.
+        let noting = self.note(tenant, passengers.iter().filter_map(|passenger| passenger.expires_at).min());
+        let (noted, answer) = tokio::join!(noting, self.write(tenant, call));
+        let answer = answer?;
         match answer.what() {
-            "done" => Ok(()),
+            // Not told as a failure, since they do wait.
+            "done" => noted.map_err(|error| RegistryError::OutcomeUnknown(Some(Box::new(error))).into()),
             "exists" => Err(Error::Exists(answer.read(1, PassengerId::try_new)?)),
             _ => Err(answer.unexpected()),
         }

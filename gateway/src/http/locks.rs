@@ -147,7 +147,7 @@ async fn acquire(
         wait: wanted.wait_ms.map_or(Ok(Duration::ZERO), wait)?,
     };
     let within = ask.wait + node.settings.handshake_timeout;
-    match node.halt.run_until_cancelled(timeout(within, node.cluster.locks.acquire(&ask))).await {
+    match node.halt.run_until_cancelled(timeout(within, node.acquire(&ask))).await {
         Some(Ok(acquired)) => granted(&ask.resource, acquired?).map(Created),
         Some(Err(_late)) => Err(unknown("the lock was not answered in time")),
         None => Err(unknown("the node stops")),

@@ -92,7 +92,7 @@ async fn push(
     let actor = caller.actor(None);
     if !is_list {
         let passenger = parse_body(elements[0])?;
-        let passenger = node.reservoir.push(&actor, passenger).await?;
+        let passenger = node.push(&actor, passenger).await?;
         return Ok(Taken::One(Box::new(passenger)));
     }
     let mut passengers: Vec<NewPassenger> = Vec::with_capacity(elements.len());
@@ -100,7 +100,7 @@ async fn push(
         passengers.push(parse_body(element).map_err(|fault| at_index(fault, index))?);
     }
     let ids: Vec<PassengerId> = passengers.iter().map(|passenger| passenger.passenger_id.clone()).collect();
-    match node.reservoir.push_batch(&actor, passengers).await {
+    match node.push_batch(&actor, passengers).await {
         Ok(items) => Ok(Taken::Many(List { items, cursor: None })),
         Err(Error::Exists(id)) => Err(exists_in(&ids, &id)),
         Err(error) => Err(error.into()),
@@ -231,7 +231,7 @@ async fn board(
 ) -> Result<Json<BoardedPassenger>, Problem> {
     let Board { vehicle_id, request_id, fence } = body.read()?;
     let boarding = Boarding { passenger_id: id.get()?, vehicle_id, fence };
-    let boarded = node.reservoir.mark_picked_up(&caller.actor(request_id), &boarding).await?;
+    let boarded = node.board(&caller.actor(request_id), &boarding).await?;
     let passenger = after(&node, &caller, &boarding.passenger_id).await?;
     Ok(Json(BoardedPassenger { passenger, seats_left: boarded.seats_left }))
 }
@@ -251,7 +251,7 @@ async fn alight(
 ) -> Result<Json<Passenger>, Problem> {
     let Alight { fence } = body.read()?;
     let alighting = Alighting { passenger_id: id.get()?, fence, vehicle_id: None };
-    node.reservoir.mark_dropped_off(&caller.actor(None), &alighting).await?;
+    node.alight(&caller.actor(None), &alighting).await?;
     Ok(Json(after(&node, &caller, &alighting.passenger_id).await?))
 }
 

@@ -78,7 +78,7 @@ async fn query(
         radius_km: place.radius_km.unwrap_or(QUERY_RADIUS_KM),
         max_results: place.max_results.unwrap_or(QUERY_RESULTS),
     };
-    let answer = node.reservoir.query(&caller.tenant, &query).await?;
+    let answer = node.query(&caller.tenant, &query).await?;
     Ok(Answered(answer))
 }
 

@@ -9,7 +9,7 @@ use signalbox_reservoir::reservoir::Source;
 
 use super::{counter, labelled};
 
-/// Counters of one node's part in the fleet; each asked for by a client of this node.
+/// Counters of one node's part in the fleet; what is asked for, is by a client of this node.
 #[derive(Debug, Clone)]
 #[expect(
     missing_docs,

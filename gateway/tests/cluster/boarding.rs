@@ -195,6 +195,20 @@ async fn a_retry_gets_the_first_answer_and_alighting_needs_the_fence() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_sent_again_with_its_id_boards_once() {
+    let cluster = TestCluster::start(2).await;
+    let node = &cluster.nodes[0].node;
+    push(node, vec![waiting(1, "route:1")]).await;
+    put_vehicle(node, "V1", 2).await;
+    let ask = json!({"id": "m-1", "type": "boarding:request", "data": {"passenger_id": "COM_1"}});
+    let first = cluster.nodes[0].client("vehicle:V1").await.request(ask.clone()).await;
+    assert_eq!(first["type"], "boarding:confirmed", "{first}");
+    let mut elsewhere = cluster.nodes[1].client("vehicle:V1").await;
+    assert_eq!(elsewhere.request(ask).await["data"], first["data"]);
+    assert_eq!(elsewhere.request(board("COM_1")).await["data"]["reason"], "boarded", "another message");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_can_t_be_asked_is_answered_with_the_right_error() {
     let cluster = TestCluster::start(1).await;
     let node = &cluster.nodes[0].node;

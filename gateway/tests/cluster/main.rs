@@ -10,6 +10,7 @@ mod drain;
 mod durable;
 mod failure;
 mod fixture;
+mod fleet_counts;
 mod fleet_refusals;
 
 mod hostile;

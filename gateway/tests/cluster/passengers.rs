@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
+use signalbox_gateway::stamps::now_ms;
+use signalbox_protocol::timestamp::to_string;
+use signalbox_testkit::eventually;
+
 use crate::api::Api;
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::fixture::{TestCluster, TestNode, config};
 
 const MANY: &str = "/api/passengers";
@@ -175,4 +179,21 @@ async fn a_push_reaches_the_pools_followers_on_another_node() {
     api.delete("/api/passengers/COM_2").await.expect(204);
     assert_eq!(vehicle.expect("commuter:cancelled").await["passenger_id"], "COM_2");
     vehicle.expect_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_that_lasts_too_long_is_ended_by_a_node_and_told_on_all() {
+    let cluster = TestCluster::start(2).await;
+    let mut vehicle = cluster.nodes[1].client("vehicle:V1").await;
+    vehicle.subscribe(&["route:12"]).await;
+    let mut api = Api::of(cluster.nodes[0].address);
+    let mut passenger = passenger("COM_1", "route:12", 13.1);
+    passenger["expires_at"] = json!(to_string(now_ms() + 1_000));
+    api.post(MANY, passenger).await.expect(201);
+    assert_eq!(vehicle.expect("commuter:spawned").await["state"], "waiting");
+    assert_eq!(vehicle.expect("commuter:expired").await["state"], "expired");
+    assert_eq!(api.get("/api/passengers/COM_1").await.expect(200)["state"], "expired");
+    let expired = || cluster.nodes.iter().map(|node| node.node.metrics.fleet.expired.get()).sum::<u64>();
+    eventually("it is counted once", PATIENCE, || async { expired() == 1 }).await;
+    api.delete("/api/passengers/COM_1").await.expect(409);
 }

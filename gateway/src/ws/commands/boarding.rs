@@ -35,8 +35,7 @@ pub(super) fn request(
     let correlation = incoming.answer_to().map(str::to_owned);
     let node = Arc::clone(node);
     Ok(Step::Wait(Box::pin(async move {
-        let boarded = node.reservoir.mark_picked_up(&actor, &boarding).await;
-        node.metrics.fleet.count_boarding(&boarded);
+        let boarded = node.board(&actor, &boarding).await;
         let Boarding { passenger_id, vehicle_id, .. } = boarding;
         let confirmed = boarded.map(|boarded| BoardingConfirmed {
             passenger_id: passenger_id.clone(),
@@ -65,8 +64,7 @@ pub(super) fn alight(
     let correlation = incoming.answer_to().map(str::to_owned);
     let node = Arc::clone(node);
     Ok(Step::Wait(Box::pin(async move {
-        let alighted = node.reservoir.mark_dropped_off(&actor, &alighting).await;
-        node.metrics.fleet.count_alighting(&alighted);
+        let alighted = node.alight(&actor, &alighting).await;
         let passenger_id = alighting.passenger_id;
         let alighted =
             alighted.map(|vehicle_id| BoardingAlighted { passenger_id: passenger_id.clone(), vehicle_id });

@@ -65,8 +65,7 @@ pub(super) fn acquire(
     let correlation_id = incoming.answer_to().map(str::to_owned);
     let (node, correlation, is_short) = (Arc::clone(node), correlation_id.clone(), ask.wait.is_zero());
     let work = Box::pin(async move {
-        let acquired = node.cluster.locks.acquire(&ask).await;
-        node.metrics.fleet.count_lock(&acquired);
+        let acquired = node.acquire(&ask).await;
         acquired_outcome(acquired, ask.resource, correlation)
     });
     Ok(if is_short { Step::Wait(work) } else { Step::Later(Later { work, correlation_id }) })

@@ -30,8 +30,7 @@ pub(super) fn commuters(
     let correlation = incoming.answer_to().map(str::to_owned);
     let (node, tenant) = (Arc::clone(node), connection.profile().tenant.clone());
     Ok(Step::Wait(Box::pin(async move {
-        let answer = node.reservoir.query(&tenant, &query).await;
-        node.metrics.fleet.count_query(answer.as_ref().ok().map(|answer| answer.source));
+        let answer = node.query(&tenant, &query).await;
         match answer {
             Ok(answer) => Outcome::Reply(found(&answer, correlation.as_deref())),
             Err(error) => Outcome::Failed(fleet::fault(&error), correlation),

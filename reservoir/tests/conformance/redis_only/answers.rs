@@ -1,5 +1,7 @@
 //! Answers that are lost, and commands that come late: what happened is unknown, and asking again tells.
 
+use std::time::Duration;
+
 use signalbox_protocol::fleet::PassengerState;
 use signalbox_registry::Error as RegistryError;
 use signalbox_registry::redis::RedisConfig;
@@ -48,6 +50,26 @@ async fn a_boarding_whose_answer_was_lost_is_told_to_whoever_asks_again() {
     assert_eq!(near.on_board("V1").await, ["COM_1"]);
     near.push(&["LAST"]).await;
     assert_eq!(near.heard.messages("route:12", 3).await.len(), 3, "and was told once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_is_one_round_trip_and_raises_the_version_of_a_pool_once() {
+    let server = RedisServer::start().await;
+    let path = Forwarder::start(server.port()).await;
+    let near = patient_node(&server).await;
+    // A script that comes behind this does nothing.
+    let command_timeout = Duration::from_secs(2);
+    let config = RedisConfig { command_timeout, ..RedisConfig::new(&path.url()) };
+    let far = Node::on_redis(&config, Settings::default()).await;
+    far.push(&["FIRST"]).await;
+    let version = || server.cli(&["hget", "sb:{acme:fleet}:versions", "route:12"]);
+    assert_eq!(version(), "1");
+    // A push that waited for an answer before it is whole would stay half done.
+    path.withhold_answers();
+    let many = (0..230).map(|number| far.waiting(&format!("P{number}"), "route:12")).collect();
+    is_unknown(&far.repository.push(&far.actor(), many).await);
+    assert!(near.passenger("P229").await.is_some(), "it happened");
+    assert_eq!(version(), "2", "though it is told in several messages");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

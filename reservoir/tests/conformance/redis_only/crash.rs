@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use signalbox_registry::Error as RegistryError;
+use signalbox_registry::redis::RedisConfig;
 use signalbox_reservoir::Error;
 use signalbox_reservoir::repository::{Boarded, Settings};
-use signalbox_testkit::{RedisServer, eventually};
+use signalbox_testkit::{Forwarder, RedisServer, eventually};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -25,21 +26,32 @@ const KILLED_AFTER: usize = 40;
 struct Raced {
     confirmed: Vec<(String, Boarded)>,
     unknown: Vec<String>,
-    /// Tries that failed while Redis was away.
+    /// Tries that certainly did nothing, while Redis was away.
     failed: usize,
 }
 
-/// Tells when enough have been boarded, and when Redis was killed for it.
-#[derive(Default)]
+/// Tells when enough have been boarded, and when Redis was killed for it. From enough on no answer comes through, so
+/// that all other requests under way are unknown.
 struct Progress {
+    path: Forwarder,
     confirmed: AtomicUsize,
     enough: Notify,
     killed: watch::Sender<bool>,
 }
 
 impl Progress {
+    fn on(path: Forwarder) -> Self {
+        Self {
+            path,
+            confirmed: AtomicUsize::default(),
+            enough: Notify::new(),
+            killed: watch::Sender::default(),
+        }
+    }
+
     fn one_more(&self) {
         if self.confirmed.fetch_add(1, Ordering::Relaxed) + 1 == KILLED_AFTER {
+            self.path.withhold_answers();
             self.enough.notify_one();
         }
     }
@@ -79,14 +91,15 @@ async fn race(node: Arc<Node>, number: usize, progress: Arc<Progress>) -> Raced 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_redis_boards_nobody_twice_and_retries_tell_what_happened() {
     let mut server = RedisServer::start_durable().await;
-    let config = patient(&server);
+    let progress = Arc::new(Progress::on(Forwarder::start(server.port()).await));
+    let config = RedisConfig { url: progress.path.url(), ..patient(&server) };
     let nodes = [
         Arc::new(Node::on_redis(&config, Settings::default()).await),
         Arc::new(Node::on_redis(&config, Settings::default()).await),
     ];
     let ids: Vec<_> = (0..PASSENGERS).map(|number| format!("P{number}")).collect();
     nodes[0].push(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let (mut races, progress) = (JoinSet::new(), Arc::new(Progress::default()));
+    let mut races = JoinSet::new();
     for number in 0..VEHICLES {
         nodes[0].vehicle(&format!("V{number}"), SEATS).await;
     }
@@ -97,9 +110,16 @@ async fn a_killed_redis_boards_nobody_twice_and_retries_tell_what_happened() {
     }
     timeout(SOON, progress.enough.notified()).await.unwrap();
     server.kill();
+    progress.path.cut();
+    progress.path.heal();
     progress.killed.send_replace(true);
     let raced = races.join_all().await;
-    assert!(raced.iter().all(|(_, raced)| raced.failed > 0), "nobody is answered by a Redis that is gone");
+    let unanswered = |raced: &Raced| raced.failed + raced.unknown.len();
+    assert!(
+        raced.iter().all(|(_, raced)| unanswered(raced) >= PASSENGERS / 2),
+        "a dead Redis answers nobody"
+    );
+    assert!(raced.iter().any(|(_, raced)| !raced.unknown.is_empty()), "answers were lost");
     server.start_again().await;
     for node in &nodes {
         node.ready().await;
