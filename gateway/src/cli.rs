@@ -14,6 +14,7 @@ mod api;
 mod config;
 mod connect;
 mod connections;
+mod credentials;
 mod fleet;
 mod http;
 mod line;
@@ -24,6 +25,7 @@ mod seed;
 mod serve;
 mod settings;
 mod table;
+mod token;
 mod topics;
 mod world;
 
@@ -62,6 +64,9 @@ enum Command {
     Seed(seed::SeedArgs),
     /// Simulate a fleet against a running cluster, and check what the cluster says
     Fleet(fleet::FleetArgs),
+    /// Make tokens for tests and services, or look into one
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -80,6 +85,7 @@ impl Cli {
             Some(Command::Locks(args)) => locks::run(&args),
             Some(Command::Seed(args)) => seed::run(&args),
             Some(Command::Fleet(args)) => fleet::run(&args),
+            Some(Command::Token(command)) => token::run(&command),
             Some(Command::Config(command)) => config::run(&command),
         };
         match result {

@@ -14,7 +14,9 @@ use signalbox_identity::{Claims, Keyring, Rejected, Verifier};
 use tokio::sync::Notify;
 
 pub(crate) use self::published::run as keep_published_keys;
-pub use self::publisher::{InvalidKeySetUrl, KeySetUrl, Publisher, PublisherSettings, UnusableCertificates};
+pub use self::publisher::{
+    InvalidKeySetUrl, KeySetUrl, Publisher, PublisherSettings, ReadError, UnusableCertificates,
+};
 use crate::stamps::now_ms;
 
 /// Whom the node believes.

@@ -253,3 +253,108 @@ async fn a_reader_that_leaves_early_is_no_failure() {
     let status = timeout(PATIENCE, child.wait()).await.expect("it ends").expect("its status");
     assert_eq!(status.code(), Some(0));
 }
+
+const SECRET: &str = "a s3cret of at least thirty-two bytes";
+const PRIVATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../identity/src/tests/ed.pem");
+const PUBLIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../identity/src/tests/ed.pub.pem");
+
+/// A token made by `signalbox token mint`, with the secret of the environment unless the arguments name a key.
+async fn minted(args: &[&str]) -> String {
+    let mut command = signalbox(&[&["token", "mint"], args].concat());
+    command.env("SIGNALBOX_AUTH__SECRET", SECRET);
+    let output = end_of(command).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    stdout(&output).trim().to_owned()
+}
+
+async fn inspected(token: &str, args: &[&str]) -> Output {
+    let mut command = signalbox(&[&["token", "inspect"], args].concat());
+    command.env("SIGNALBOX_AUTH__SECRET", SECRET).env("SIGNALBOX_TOKEN", token);
+    end_of(command).await
+}
+
+#[tokio::test]
+async fn a_minted_token_says_what_was_asked_for_and_is_accepted() {
+    let ways = [
+        (&[][..], &[][..]),
+        (
+            &["--key-file", PRIVATE, "--algorithm", "EdDSA", "--kid", "k1"],
+            &["--set", &format!("auth.keys=EdDSA {PUBLIC} k1")],
+        ),
+    ];
+    for (signed, trusted) in ways {
+        let claims = [
+            "--as",
+            "vehicle:V1",
+            "--tenant",
+            "acme",
+            "--sub",
+            "fleet-7",
+            "--pillar",
+            "north",
+            "--namespace",
+            "route-reservoir",
+            "--capability",
+            "publish:vehicle:*,subscribe:route:12",
+            "--ttl",
+            "10m",
+            "--aud",
+            "fleet",
+        ];
+        let token = minted(&[&claims[..], signed].concat()).await;
+        let output = inspected(&token, &[&["--set", "auth.audiences=fleet"], trusted].concat()).await;
+        let told = stdout(&output);
+        assert_eq!(code(&output), 0, "{told}{}", stderr(&output));
+        for expected in [
+            "\"agent_id\": \"V1\"",
+            "\"sub\": \"fleet-7\"",
+            "\"pillar\": \"north\"",
+            "\"route-reservoir\"",
+            "\"subscribe:route:12\"",
+            "accepted: vehicle:V1 of tenant acme, ends in ",
+        ] {
+            assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+        }
+        let signature = token.rsplit('.').next().expect("three parts");
+        assert!(!told.contains(signature) && !told.contains("s3cret"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_a_node_refuses_is_explained() {
+    let token = minted(&["--as", "vehicle:V1", "--iss", "us"]).await;
+    for (setting, expected) in [
+        ("auth.audiences=fleet", "refused: the token is for another audience"),
+        ("auth.issuers=them", "refused: the token's issuer is not the expected one"),
+        ("auth.secret_id=other", "refused: the token's key is not known"),
+        ("auth.lifetime_max=5m", "refused: the token is valid for too long a time"),
+    ] {
+        let output = inspected(&token, &["--set", setting]).await;
+        assert_eq!(code(&output), 1, "{setting}");
+        assert!(stderr(&output).contains(expected), "{setting}: {}", stderr(&output));
+        assert!(stdout(&output).contains("\"agent_id\": \"V1\""), "it is shown all the same");
+    }
+    let rubbish = inspected("rubbish", &[]).await;
+    assert!(
+        code(&rubbish) == 1 && stderr(&rubbish).contains("the token is malformed"),
+        "{}",
+        stderr(&rubbish)
+    );
+}
+
+#[tokio::test]
+async fn without_a_key_no_token_is_made_and_none_is_checked() {
+    let refused = run(&["token", "mint", "--as", "vehicle:V1"]).await;
+    assert!(code(&refused) == 2 && stderr(&refused).contains("--key-file"), "{}", stderr(&refused));
+    let public =
+        run(&["token", "mint", "--as", "vehicle:V1", "--key-file", PUBLIC, "--algorithm", "EdDSA"]).await;
+    assert!(
+        code(&public) == 1 && stderr(&public).contains("no private key for EdDSA"),
+        "{}",
+        stderr(&public)
+    );
+    let mut command = signalbox(&["token", "inspect"]);
+    command.env("SIGNALBOX_TOKEN", minted(&["--as", "vehicle:V1"]).await);
+    let unchecked = end_of(command).await;
+    assert!(code(&unchecked) == 0 && stdout(&unchecked).contains("not checked"), "{}", stdout(&unchecked));
+}

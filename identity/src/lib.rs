@@ -11,6 +11,7 @@ mod keyring;
 mod mint;
 mod parts;
 mod rejected;
+mod said;
 mod verify;
 
 pub use algorithm::Algorithm;
@@ -20,6 +21,7 @@ pub use key::{InvalidKey, Key, SECRET_BYTES_MIN};
 pub use keyring::{InvalidKeySet, Keyring};
 pub use mint::{MintError, SigningKey};
 pub use rejected::Rejected;
+pub use said::Said;
 pub use verify::{Expected, TOKEN_BYTES_MAX, Verifier};
 
 #[cfg(test)]

@@ -294,3 +294,20 @@ proptest! {
         let _ = of_header(&raw);
     }
 }
+
+#[test]
+fn what_a_token_says_can_be_read_without_its_signature() {
+    let token = signing(Algorithm::EdDsa).mint(&claims()).unwrap();
+    let said = Said::of(&token).unwrap();
+    assert_eq!((said.header["kid"].as_str(), said.claims["agent_id"].as_str()), (Some("EdDSA"), Some("V1")));
+    let signature = token.rsplit('.').next().unwrap();
+    assert!(!format!("{said:?}").contains(signature));
+    for (token, why) in [
+        ("", Rejected::Malformed),
+        ("a.b.c", Rejected::Malformed),
+        ("e30", Rejected::Malformed),
+        (&*"x".repeat(TOKEN_BYTES_MAX + 1), Rejected::TooLong),
+    ] {
+        assert_eq!(Said::of(token), Err(why));
+    }
+}

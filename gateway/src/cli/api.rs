@@ -9,6 +9,7 @@ use hyper::{Method, Uri};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::credentials::TokenArgs;
 use super::http::Http;
 use super::small_runtime;
 use crate::config::units::{PERIOD_EXAMPLES, parse_period};
@@ -22,9 +23,11 @@ pub(super) struct ApiArgs {
     /// The node to ask
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = base)]
     url: Uri,
-    /// The tenant to act for
-    #[arg(long, value_name = "TENANT", default_value = "default")]
-    tenant: String,
+    /// The tenant to act for, where anonymous identities are allowed; else the token says it
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// Give up after this time
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = period)]
     timeout: Duration,
@@ -83,13 +86,14 @@ impl ApiArgs {
         query: &[(&str, &str)],
         body: Bytes,
     ) -> anyhow::Result<T> {
-        let answer = small_runtime()?.block_on(self.http().call(method, path, query, body))?;
+        let answer = small_runtime()?.block_on(self.http()?.call(method, path, query, body))?;
         answer.json()
     }
 
     /// For commands that ask more than once.
-    pub(super) fn http(&self) -> Http {
-        Http::new(vec![self.url.clone()], &self.tenant, self.timeout)
+    pub(super) fn http(&self) -> anyhow::Result<Http> {
+        let http = Http::new(vec![self.url.clone()], self.tenant.as_deref(), self.timeout);
+        Ok(http.showing(self.token.read()?))
     }
 }
 

@@ -9,11 +9,12 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use signalbox_client::{ConnectError, Frame, Wire, WireConfig};
 use signalbox_protocol::Agent;
-use signalbox_protocol::topic::Topic;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::api::{encoded, period, refusal};
+use super::credentials::TokenArgs;
+use super::token::agent;
 use super::{Failure, line, say, small_runtime};
 
 /// Lines read ahead of what was sent.
@@ -27,6 +28,8 @@ pub(super) struct ConnectArgs {
     /// Connect as this agent, e.g. vehicle:V1 (where anonymous identities are allowed)
     #[arg(long = "as", value_name = "TYPE:ID", value_parser = agent)]
     agent: Option<Agent>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// Stay so long after the end of stdin
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = period)]
     linger: Duration,
@@ -38,7 +41,8 @@ pub(super) fn run(args: &ConnectArgs) -> Result<(), Failure> {
 
 async fn converse(args: &ConnectArgs) -> anyhow::Result<()> {
     let url = url_as(&args.url, args.agent.as_ref());
-    let (mut wire, welcome) = Wire::connect(&WireConfig::new(url)).await.map_err(not_connected)?;
+    let config = WireConfig { bearer: args.token.read()?.bearer(), ..WireConfig::new(url) };
+    let (mut wire, welcome) = Wire::connect(&config).await.map_err(not_connected)?;
     say(&format!(r#"{{"type":"system:welcome","data":{}}}"#, serde_json::to_string(&welcome)?))?;
     let mut lines = lines_of_stdin()?;
     let mut unsent = 0_usize;
@@ -128,11 +132,6 @@ fn web_socket_url(text: &str) -> Result<String, String> {
     let path = if uri.path() == "/" { "/ws" } else { uri.path() };
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     Ok(format!("{scheme}://{authority}{path}{query}"))
-}
-
-fn agent(text: &str) -> Result<Agent, String> {
-    let topic = Topic::try_new(text).map_err(|_| "it has to be TYPE:ID, such as vehicle:V1".to_owned())?;
-    Ok(Agent::from_topic(topic))
 }
 
 #[cfg(test)]

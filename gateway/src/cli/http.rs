@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::api::{encoded, refusal};
+use super::credentials::Credentials;
 
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -32,7 +33,9 @@ pub(super) struct Http {
     bases: Vec<Uri>,
     /// Which of them is asked now.
     at: usize,
-    tenant: String,
+    /// Absent: the node decides, by the token or by default.
+    tenant: Option<String>,
+    credentials: Credentials,
     limit: Duration,
     sender: Option<SendRequest<Full<Bytes>>>,
     /// Each drives a connection, and ends with it.
@@ -63,8 +66,21 @@ pub(super) enum CallError {
 
 impl Http {
     /// For the nodes at `bases`, of which there is at least one. Each call may take `limit`.
-    pub(super) fn new(bases: Vec<Uri>, tenant: &str, limit: Duration) -> Self {
-        Self { bases, at: 0, tenant: tenant.to_owned(), limit, sender: None, drivers: TaskTracker::new() }
+    pub(super) fn new(bases: Vec<Uri>, tenant: Option<&str>, limit: Duration) -> Self {
+        Self {
+            bases,
+            at: 0,
+            tenant: tenant.map(str::to_owned),
+            credentials: Credentials::default(),
+            limit,
+            sender: None,
+            drivers: TaskTracker::new(),
+        }
+    }
+
+    /// The same, which shows a token.
+    pub(super) fn showing(self, credentials: Credentials) -> Self {
+        Self { credentials, ..self }
     }
 
     /// `GET path?query`.
@@ -83,12 +99,15 @@ impl Http {
         query: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Answer, CallError> {
-        let mut target = format!("{path}?tenant={}", encoded(&self.tenant));
-        for (name, value) in query {
-            target.push_str(&format!("&{name}={}", encoded(value)));
-        }
+        let tenant = self.tenant.as_deref().map(|tenant| ("tenant", tenant));
+        let target =
+            tenant.iter().chain(query).enumerate().fold(path.to_owned(), |target, (at, (name, value))| {
+                format!("{target}{}{name}={}", if at == 0 { '?' } else { '&' }, encoded(value))
+            });
         let authority = self.base().authority().map(ToString::to_string).unwrap_or_default();
-        let request = Request::builder()
+        let request = self
+            .credentials
+            .on(Request::builder())
             .method(method)
             .uri(target)
             .header(HOST, authority)

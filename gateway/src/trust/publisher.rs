@@ -114,17 +114,23 @@ pub enum UnusableCertificates {
 
 /// Why published keys could not be read. Temporary, as far as one can know.
 #[derive(Debug, Error)]
-pub(super) enum ReadError {
+pub enum ReadError {
+    /// Nobody there, or nobody who is vouched for.
     #[error("no connection")]
     Connect(#[source] io::Error),
+    /// It is no HTTP, or it ended too early.
     #[error("the exchange broke off")]
     Exchange(#[source] hyper::Error),
+    /// Its end did not come, or too late.
     #[error("the answer broke off, or is too long")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another status than 200; redirections are not followed.
     #[error("the answer is {0}")]
     Status(StatusCode),
+    /// Nothing came in time.
     #[error("no answer in time")]
     Late,
+    /// Something else than keys.
     #[error("what is published is {0}")]
     Set(#[from] InvalidKeySet),
 }
@@ -140,7 +146,10 @@ impl Publisher {
     }
 
     /// The keys that are published now.
-    pub(super) async fn read(&self) -> Result<Keyring, ReadError> {
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read(&self) -> Result<Keyring, ReadError> {
         timeout(self.settings.timeout, self.exchange()).await.unwrap_or(Err(ReadError::Late))
     }
 

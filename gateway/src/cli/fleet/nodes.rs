@@ -23,20 +23,23 @@ impl Nodes {
 
     /// A client of the HTTP API of all of them.
     pub(super) fn http(&self) -> Http {
-        Http::new(self.urls.clone(), &self.tenant, self.timeout)
+        Http::new(self.urls.clone(), Some(&self.tenant), self.timeout)
     }
 
     /// The same, which begins with the node of that number; numbers go round.
     pub(super) fn http_from(&self, number: usize) -> Http {
         let mut urls = self.urls.clone();
         urls.rotate_left(number % self.urls.len());
-        Http::new(urls, &self.tenant, self.timeout)
+        Http::new(urls, Some(&self.tenant), self.timeout)
     }
 
     /// Asks each node whether it lives, so that a mistyped address is told at once.
     pub(super) async fn check(&self) -> anyhow::Result<()> {
         for url in &self.urls {
-            Http::new(vec![url.clone()], &self.tenant, self.timeout).get("/livez", &[]).await?.success()?;
+            Http::new(vec![url.clone()], Some(&self.tenant), self.timeout)
+                .get("/livez", &[])
+                .await?
+                .success()?;
         }
         Ok(())
     }

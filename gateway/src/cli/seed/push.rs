@@ -30,7 +30,7 @@ pub(super) struct Pushed {
 }
 
 pub(super) async fn push_all(args: &SeedArgs, plan: &Plan) -> anyhow::Result<Pushed> {
-    let mut http = args.api.http();
+    let mut http = args.api.http()?;
     let round = free_round(&mut http, plan, args.replace).await?;
     let cancelled = if args.replace { cancel_waiting(&mut http, plan).await? } else { 0 };
     let mut pushed = Pushed { cancelled, label: plan.label(round), ..Pushed::default() };
