@@ -8,8 +8,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use signalbox_protocol::vocabulary::Vocabulary;
 use signalbox_protocol::{NodeId, Tenant, Topic};
-use signalbox_registry::ThisNode;
 use signalbox_registry::memory::MemoryCluster;
+use signalbox_registry::{Cluster, ThisNode};
 use tokio::io::DuplexStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -45,9 +45,13 @@ pub(crate) fn default_settings() -> Settings {
 /// A node of `cluster` with its lease begun and its background tasks not started.
 pub(crate) async fn node_in(cluster: &Arc<MemoryCluster>, name: &str, settings: Settings) -> Arc<Node> {
     let this = ThisNode::new(NodeId::try_new(name).unwrap());
-    let shared = cluster.join(this);
+    node_over(cluster.join(this), settings).await
+}
+
+/// The same over parts that may be a test's own.
+pub(crate) async fn node_over(cluster: Cluster, settings: Settings) -> Arc<Node> {
     let node =
-        Node::new(settings, Vocabulary::default(), shared, TaskTracker::new(), CancellationToken::new());
+        Node::new(settings, Vocabulary::default(), cluster, TaskTracker::new(), CancellationToken::new());
     node.cluster.node.next_generation();
     node.cluster.lease.acquire(&crate::keeper::card(&node)).await.unwrap();
     node.lease_held.store(true, Ordering::Release);

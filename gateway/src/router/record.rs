@@ -139,3 +139,7 @@ fn not_stored(positions: &Positions, failed: &[(&Topic, Error)]) -> Fault {
         codes.into_iter().map(|(topic, code)| (topic.to_string(), code.as_str().into())).collect();
     told.with_details(json!({ "stored": positions, "failed": failed }))
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -1,8 +1,9 @@
 //! Durable messages: stored before they are acknowledged, delivered in order to every node, stored once.
 
 use serde_json::{Value, json};
+use signalbox_testkit::{Forwarder, RedisServer};
 
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::fixture::{TestCluster, TestNode, config};
 use crate::http::call;
 
@@ -155,4 +156,45 @@ async fn without_redis_a_durable_message_is_refused_as_retryable() {
         assert_eq!(answer["type"], "system:error", "{answer}");
         assert_eq!(answer["data"]["retryable"], true, "{answer}");
     }
+}
+
+/// Sends the same message until it is acknowledged; what else was answered is a fault that allows for that.
+async fn order_until_stored(client: &mut Client, id: &str) -> Value {
+    let asked = tokio::time::Instant::now();
+    loop {
+        let answer = order(client, id, json!("order:1"), json!(id)).await;
+        if answer["type"] == "system:ack" {
+            return answer["data"].clone();
+        }
+        assert_eq!(answer["data"]["retryable"], true, "{answer}");
+        assert!(asked.elapsed() < PATIENCE, "{id} was never stored");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_answer_was_lost_is_of_unknown_outcome_and_the_retry_gets_its_place() {
+    let redis = RedisServer::start().await;
+    let path = Forwarder::start(redis.port()).await;
+    let far = TestNode::start(&config(Some(&path.url()))).await;
+    let near = TestNode::start(&config(Some(&redis.url()))).await;
+    let mut follower = near.client("dashboard:D").await;
+    follower.subscribe(&["order:1"]).await;
+    let mut sender = far.client("user:U").await;
+    order_until_stored(&mut sender, "m1").await;
+    path.withhold_answers();
+    let answer = order(&mut sender, "m2", json!("order:1"), json!("m2")).await;
+    assert_eq!(
+        (&answer["type"], &answer["data"]["code"], &answer["data"]["retryable"]),
+        (&json!("system:error"), &json!("outcome_unknown"), &json!(true)),
+        "{answer}"
+    );
+    // It is stored all the same, and whoever follows has it.
+    assert_eq!([follower.expect("order:new").await, follower.expect("order:new").await], ["m1", "m2"]);
+    path.heal();
+    let ack = order_until_stored(&mut sender, "m2").await;
+    assert_eq!((&ack["id"], &ack["positions"]["order:1"]["offset"]), (&json!("m2"), &json!(2)), "{ack}");
+    let ack = order_until_stored(&mut sender, "m3").await;
+    assert_eq!(ack["positions"]["order:1"]["offset"], 3, "{ack}");
+    assert_eq!(follower.expect("order:new").await, "m3", "the retry was not stored again");
+    follower.expect_nothing().await;
 }

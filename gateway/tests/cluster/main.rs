@@ -8,11 +8,11 @@ mod boarding;
 mod client;
 mod drain;
 mod durable;
+mod emptied;
 mod failure;
 mod fixture;
 mod fleet_counts;
 mod fleet_refusals;
-
 mod hostile;
 mod http;
 mod lock_commands;
