@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
+use crate::client::Client;
 use crate::fixture::{TestNode, config};
 use crate::http::{call, get};
 use crate::process::NodeProcess;
@@ -113,6 +114,8 @@ impl Fleet {
     }
 }
 
+const VEHICLES: &str = "/api/connections?agent_type=vehicle";
+
 const FLEET: &str = "fleet --vehicles 4 --routes 12 --capacity 5 --waiting 60 --spawn-rate 120 --speed 60 \
     --query-seconds 0.5 --json --seed 3";
 
@@ -160,7 +163,7 @@ async fn a_fleet_finds_what_was_done_behind_its_back() {
     let mut fleet = Fleet::start(&[&node], &format!("{FLEET} --seconds 4"));
     fleet.carries_somebody().await;
     // Somebody else boards a passenger of another pool on one of its vehicles.
-    let (_, vehicles) = get(node.address, "/api/connections?agent_type=vehicle").await;
+    let (_, vehicles) = get(node.address, VEHICLES).await;
     let vehicle = vehicles["items"][0]["agent"].as_str().unwrap().trim_start_matches("vehicle:").to_owned();
     let stranger = json!({"passenger_id": "stranger", "pool": "route:99", "position": {"lat": 0, "lon": 0}});
     let (status, told) = call(node.address, "POST", "/api/passengers", &stranger.to_string()).await;
@@ -175,6 +178,32 @@ async fn a_fleet_finds_what_was_done_behind_its_back() {
     let violation = summary["violations_told"][0].as_str().unwrap();
     assert!(violation.contains("on it alone [stranger]"), "{violation}");
     assert!(told.contains("1 violation"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_is_asked_to_stop_for_passengers_and_to_go_on_behind_them() {
+    let redis = RedisServer::start().await;
+    let node = NodeProcess::start(&redis.url()).await;
+    let fleet = Fleet::start(&[&node], &format!("{FLEET} --seconds 4"));
+    let connected = || async { get(node.address, VEHICLES).await.1["items"][0]["agent"].is_string() };
+    eventually("the vehicle is there", PATIENCE, connected).await;
+    let (_, vehicles) = get(node.address, VEHICLES).await;
+    let vehicle = vehicles["items"][0]["agent"].as_str().unwrap();
+    // The driver's own device, in the name of the vehicle.
+    let mut driver = Client::connect_as(node.address, vehicle, "").await;
+    for asked in ["vehicle:stop_requested", "vehicle:continue"] {
+        let mut message = driver.next().await;
+        while message["type"] != asked {
+            message = driver.next().await;
+        }
+        assert_eq!(message["data"]["vehicle_id"], vehicle.trim_start_matches("vehicle:"), "{message}");
+    }
+    let (code, summary, told) = fleet.end().await;
+    assert_eq!(code, 0, "{told}\n{summary:#}");
+    assert!(summary["conflicts"].is_u64() && summary["stops_unheard"] == 0, "{summary:#}");
+    assert!(summary["stops"].as_u64().unwrap() > 0, "{summary:#}");
+    assert!(summary["waited"]["count"].as_u64().unwrap() > 0, "{summary:#}");
+    assert!(summary["waited"]["mean_ms"].as_f64().unwrap() > 0.0, "{summary:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

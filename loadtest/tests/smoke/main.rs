@@ -114,6 +114,14 @@ async fn vehicles_board_every_passenger_once() {
 }
 
 #[tokio::test]
+async fn fifty_vehicles_race_for_five_hundred_passengers_of_two_pools_and_the_history_is_judged() {
+    let line = "boarding --vehicles 50 --passengers 500 --pools 2 --nodes 3 --capacity 11";
+    let results = Load::new().results(line).await;
+    assert!(number(&results, "boardings") >= 450.0, "{results:#}");
+    assert_eq!(number(&results, "violations"), 0.0);
+}
+
+#[tokio::test]
 async fn nobody_boards_twice_when_answers_are_lost() {
     Load::new().bears_lost_answers("boarding --vehicles 6 --passengers 1000 --rivals 2", "*:on").await;
 }
