@@ -66,13 +66,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// Ends what was started: nodes first, so that they leave in order.
-    pub(crate) async fn stop(&mut self) {
+    /// Ends what was started: nodes first, so that they leave in order. Whether all ended when they were asked to.
+    pub(crate) async fn stop(&mut self) -> bool {
         let nodes = self.nodes.iter_mut().filter_map(|node| node.process.take());
-        futures_util::future::join_all(nodes.map(Process::stop)).await;
+        let mut ended = futures_util::future::join_all(nodes.map(Process::stop)).await;
         if let Some(redis) = self.redis_process.take() {
-            redis.stop().await;
+            ended.push(redis.stop().await);
         }
+        ended.into_iter().all(|ended| ended)
     }
 
     /// The processes that can be measured: name and id.

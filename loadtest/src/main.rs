@@ -22,6 +22,7 @@ mod commandstats;
 mod crew;
 mod dice;
 mod history;
+mod holdings;
 mod http;
 mod latency;
 mod meter;
@@ -86,8 +87,12 @@ async fn measure(options: &Options) -> anyhow::Result<Report> {
         report = measuring => report,
         () = interrupted => Err(anyhow::anyhow!("interrupted")),
     };
-    cluster.stop().await;
-    report
+    let all_ended = cluster.stop().await;
+    let mut report = report?;
+    if !all_ended {
+        report.failure("a server did not end when it was asked to");
+    }
+    Ok(report)
 }
 
 /// Returns on Ctrl-C or SIGTERM.

@@ -110,14 +110,16 @@ impl Process {
         let _ = self.child.kill().await;
     }
 
-    /// Asks it to end, waits for that, and kills it if it does not.
-    pub(crate) async fn stop(mut self) {
+    /// Asks it to end, waits for that, and kills it if it does not; whether it ended by itself.
+    pub(crate) async fn stop(mut self) -> bool {
         // One that has ended already needs no signal.
         let _ = self.signal(Signal::TERM);
-        if timeout(ENDS_WITHIN, self.child.wait()).await.is_err() {
+        let ended = timeout(ENDS_WITHIN, self.child.wait()).await.is_ok();
+        if !ended {
             eprintln!("signalbox-load: {} did not end within {ENDS_WITHIN:?} and is killed", self.name);
             let _ = self.child.kill().await;
         }
+        ended
     }
 
     fn end_of_log(&self) -> String {
@@ -195,7 +197,7 @@ mod tests {
         let stopped = sleeper(logs.path(), "exec sleep 60");
         let pid = stopped.pid();
         assert!(runs(pid));
-        stopped.stop().await;
+        assert!(stopped.stop().await);
         assert!(!runs(pid));
 
         let dropped = sleeper(logs.path(), "trap '' TERM; exec sleep 60");

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use signalbox_client::{Client, ClientConfig, ClientStats};
+use signalbox_client::{Client, ClientConfig, ClientState, ClientStats};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::publisher::Publisher;
 use self::reader::Reader;
 use super::Stage;
-use super::handshakes::Handshakes;
+use super::handshakes::{Handshakes, has_begun};
 use super::oracle::{Oracle, Verdict};
 use crate::cluster::Cluster;
 use crate::latency::Latencies;
@@ -100,7 +101,7 @@ impl Crowd {
         let publishers: Vec<Client> =
             stream::iter(configs).map(connect).buffered(AT_ONCE).try_collect().await?;
         let oracle = RefCell::new(Oracle::new(topics, options.clients));
-        let scene = Rc::new(Scene { oracle, handshakes: RefCell::new(Handshakes::starting_now()) });
+        let scene = Rc::new(Scene { oracle, handshakes: RefCell::default() });
         let mut crowd = Self {
             scene,
             publishers: JoinSet::new(),
@@ -122,10 +123,12 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Waits until something is delivered to anybody that was not there yet, `limit` at most; how long that took.
+    /// Waits until something is delivered in each topic that was not there yet, `limit` at most; how long that took.
     pub(crate) async fn flows_again(&self, limit: Duration) -> Option<Duration> {
-        let (asked, before) = (Instant::now(), self.scene.oracle.borrow().delivered());
-        while self.scene.oracle.borrow().delivered() == before {
+        let (asked, before) = (Instant::now(), self.scene.oracle.borrow().delivered().to_vec());
+        let is_stuck =
+            |oracle: &Oracle| oracle.delivered().iter().zip(&before).any(|(now, then)| now == then);
+        while is_stuck(&self.scene.oracle.borrow()) {
             if asked.elapsed() >= limit {
                 return None;
             }
@@ -208,6 +211,19 @@ async fn connect(config: ClientConfig) -> anyhow::Result<Client> {
 }
 
 impl Scene {
+    /// Counts a client's attempts to connect, as long as it is one.
+    async fn watch(&self, mut state: watch::Receiver<ClientState>) {
+        let mut before = *state.borrow_and_update();
+        while state.changed().await.is_ok() {
+            let now = *state.borrow_and_update();
+            if has_begun(before, now) {
+                self.handshakes.borrow_mut().count();
+            }
+            before = now;
+        }
+        std::future::pending().await
+    }
+
     fn shows(&self, reader: usize, data: &str) {
         if let Ok(Data { number }) = serde_json::from_str(data) {
             self.oracle.borrow_mut().seen(reader, number);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
@@ -186,7 +186,8 @@ async fn listed_within(stage: &Stage<'_>, node: usize, limit: Duration) -> bool 
 /// Each node in turn is asked to end and started again.
 async fn rolling_restart(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     for node in 0..stage.nodes.len() {
-        stage.nodes[node].take()?.stop().await;
+        let ended = stage.nodes[node].take()?.stop().await;
+        ensure!(ended, "node {node} did not end when it was asked to");
         stage.start(node).await?;
     }
     Ok(())

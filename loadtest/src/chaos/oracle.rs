@@ -31,8 +31,8 @@ pub(crate) enum Fate {
 pub(crate) struct Oracle {
     topics: Vec<Vec<Said>>,
     readers: Vec<Reader>,
-    /// First deliveries.
-    delivered: u64,
+    /// First deliveries, by topic.
+    delivered: Vec<u64>,
     latencies: Latencies,
 }
 
@@ -76,7 +76,8 @@ impl Oracle {
     /// So many topics, each with one publisher, and `readers` of them in turn.
     pub(crate) fn new(topics: usize, readers: usize) -> Self {
         let readers = (0..readers).map(|reader| Reader::new(reader % topics)).collect();
-        Self { topics: vec![Vec::new(); topics], readers, delivered: 0, latencies: Latencies::default() }
+        let delivered = vec![0; topics];
+        Self { topics: vec![Vec::new(); topics], readers, delivered, latencies: Latencies::default() }
     }
 
     /// The publisher of `topic` sends its next message now; answers its number.
@@ -105,7 +106,7 @@ impl Oracle {
             topic[reader.expects().min(number)..=number].iter().filter_map(|said| said.there_since).min();
         if reader.sees(number) {
             reader.is_behind(due.map_or(Duration::ZERO, |since| now - since));
-            self.delivered += 1;
+            self.delivered[reader.topic] += 1;
             self.latencies.record(now - sent);
         }
         true
@@ -118,9 +119,9 @@ impl Oracle {
         reader.is_told(sent);
     }
 
-    /// How many first deliveries there were so far.
-    pub(crate) fn delivered(&self) -> u64 {
-        self.delivered
+    /// How many first deliveries there were so far, by topic.
+    pub(crate) fn delivered(&self) -> &[u64] {
+        &self.delivered
     }
 
     /// From sending to each delivery since this was asked last.

@@ -6,6 +6,7 @@ use anyhow::Context;
 use signalbox_testkit::{Balancer, Forwarder, Nginx, RedisServer};
 use tempfile::TempDir;
 
+use crate::holdings::Holdings;
 use crate::http;
 use crate::options::{Chaos, Fault, InFront, Servers};
 use crate::processes::{Launcher, Process, free_port, pins};
@@ -109,10 +110,17 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Ends the nodes, in order.
-    pub(crate) async fn close(&mut self) {
-        let processes = self.nodes.iter_mut().filter_map(|node| node.process.take());
-        futures_util::future::join_all(processes.map(Process::stop)).await;
+    /// Ends the nodes, in order; the names of those that had to be killed.
+    pub(crate) async fn close(&mut self) -> Vec<String> {
+        let stopping = self.nodes.iter_mut().filter_map(|node| Some((&node.name, node.process.take()?)));
+        let stopping =
+            stopping.map(|(name, process)| async { (!process.stop().await).then(|| name.clone()) });
+        futures_util::future::join_all(stopping).await.into_iter().flatten().collect()
+    }
+
+    /// What the nodes hold now.
+    pub(crate) async fn holdings(&self) -> anyhow::Result<Holdings> {
+        Holdings::of(self.nodes.iter().map(|node| node.address.as_str()), self.pids()).await
     }
 
     /// The sum of a metric over the nodes that answer; `None` if none does.

@@ -6,6 +6,7 @@ use anyhow::Context;
 use tokio::time::{Instant, sleep};
 
 use crate::chaos::{self, Crowd, Nemesis, SlowReaders, Stage, Tally, Traffic, Verdict};
+use crate::holdings::Holdings;
 use crate::options::{Chaos, Fault, word};
 use crate::pace::Schedule;
 use crate::processes::check_open_files;
@@ -25,6 +26,7 @@ pub(crate) async fn run(options: &Chaos) -> anyhow::Result<Report> {
     let traffic = traffic(options)?;
     progress("starting Redis and nodes");
     let mut stage = Stage::open(options).await?;
+    let start = stage.holdings().await?;
     let crowd = Crowd::open(options, traffic, &stage).await?;
     let slow = suffer(options, &mut stage, &crowd, &mut report).await?;
     progress("waiting for what is under way");
@@ -35,8 +37,10 @@ pub(crate) async fn run(options: &Chaos) -> anyhow::Result<Report> {
     if !options.no_bounds {
         chaos::check(options, &mut report);
     }
-    note_left_behind(&stage, &mut report).await;
-    stage.close().await;
+    note_left_behind(&stage, start, &mut report).await?;
+    for unwilling in stage.close().await {
+        report.failure(format!("{unwilling} did not end when it was asked to"));
+    }
     progress("");
     Ok(report)
 }
@@ -58,7 +62,10 @@ fn new_report(options: &Chaos) -> Report {
 fn traffic(options: &Chaos) -> anyhow::Result<Traffic> {
     let each = options.rate.per_second() / options.topics.max(1) as f64;
     let schedule = Schedule::try_new(each).context("a rate is a positive number per second")?;
-    Ok(Traffic { schedule, acknowledged_within: options.ack_seconds })
+    // Some have to be told while it lasts.
+    let is_cut_off = options.fault == Fault::RedisBlackHole;
+    let most = if is_cut_off { options.fault_seconds / 3 } else { Duration::MAX };
+    Ok(Traffic { schedule, acknowledged_within: options.ack_seconds.min(most) })
 }
 
 /// A third of the time in peace, the fault, and the rest, a third at least. Notes what is seen of the fault besides
@@ -147,6 +154,9 @@ fn judge(fault: Fault, verdict: &Verdict, tally: Tally, report: &mut Report) {
     if tally.ended > 0 {
         report.failure(format!("{} clients were told to stay away", tally.ended));
     }
+    if fault == Fault::RedisBlackHole && verdict.unknown + verdict.refused == 0 {
+        report.failure("no publisher was told that its message may not be stored");
+    }
     if !fault.loses_data() && verdict.declared_lost > 0 {
         report.warning(format!("{} messages were declared missing that Redis had", verdict.declared_lost));
     }
@@ -155,21 +165,21 @@ fn judge(fault: Fault, verdict: &Verdict, tally: Tally, report: &mut Report) {
     }
 }
 
-/// All clients have left: no node may know of one.
-async fn note_left_behind(stage: &Stage<'_>, report: &mut Report) {
-    let deadline = Instant::now() + FORGOTTEN_WITHIN;
-    let mut left = stage.metric("signalbox_connections").await;
-    while left != Some(0.0) && Instant::now() < deadline {
+/// All clients have left: the nodes have to be as they were before.
+async fn note_left_behind(stage: &Stage<'_>, start: Holdings, report: &mut Report) -> anyhow::Result<()> {
+    let (nodes, deadline) = (stage.nodes.len(), Instant::now() + FORGOTTEN_WITHIN);
+    let mut left = stage.holdings().await?;
+    while !left.is_back_to(&start, nodes) && Instant::now() < deadline {
         sleep(Duration::from_millis(200)).await;
-        left = stage.metric("signalbox_connections").await;
+        left = stage.holdings().await?;
     }
-    match left {
-        Some(left) => report.result("connections_left", left as u64),
-        None => report.warning("no node tells how many connections are left"),
+    for (when, holdings) in [("start", start), ("end", left)] {
+        holdings.note(when, report);
     }
-    if left.is_some_and(|left| left > 0.0) {
-        report.failure("nodes still hold connections of clients that have left");
+    if !left.is_back_to(&start, nodes) {
+        report.failure(format!("something was left behind: {start:?} at the start, {left:?} at the end"));
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -193,5 +203,7 @@ mod tests {
         assert_eq!(failures(Fault::RedisRestartEmpty, &untold()), 1);
         assert_eq!(failures(Fault::RedisFlushall, &untold()), 1);
         assert_eq!(failures(Fault::RedisRestartData, &untold()), 0);
+        assert_eq!(failures(Fault::RedisBlackHole, &fine()), 1, "nobody was told anything");
+        assert_eq!(failures(Fault::RedisBlackHole, &Verdict { unknown: 1, ..fine() }), 0);
     }
 }

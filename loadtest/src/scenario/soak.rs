@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::Context;
 use serde_json::json;
 use signalbox_client::{Client, ClientConfig};
 use tokio::task::JoinSet;
@@ -15,10 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::{new_report, run_name};
 use crate::cluster::Cluster;
 use crate::dice::Dice;
-use crate::http;
+use crate::holdings::Holdings;
 use crate::options::Soak;
 use crate::processes::check_open_files;
-use crate::procfs;
 use crate::report::{Report, progress};
 
 /// Topics that clients share.
@@ -30,23 +28,13 @@ const VISIT_WITHIN: Duration = Duration::from_secs(30);
 /// A node may keep so much more memory than it had, for its allocator's sake: one part of this many, and so many bytes.
 const GROWTH: (u64, u64) = (4, 16 * 1024 * 1024);
 
-/// What all nodes hold together.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Holdings {
-    resident_bytes: u64,
-    files: u64,
-    tasks: f64,
-    connections: f64,
-    topics: f64,
-}
-
 pub(crate) async fn run(options: &Soak, cluster: &Cluster) -> anyhow::Result<Report> {
     check_open_files(2 * options.clients)?;
     let mut report = new_report("soak", cluster).await;
     report.setting("minutes", options.minutes.as_secs_f64() / 60.0);
     report.setting("clients", options.clients);
     report.setting("seed", options.seed);
-    let start = Holdings::of(cluster).await?;
+    let start = held(cluster).await?;
     // What a node allocates once it keeps: it has seen everything in a tenth of the time.
     let mut visits = churn(options, cluster, options.minutes / 10).await;
     let warm = quiet(options, cluster, start).await?;
@@ -66,46 +54,17 @@ pub(crate) async fn run(options: &Soak, cluster: &Cluster) -> anyhow::Result<Rep
     Ok(report)
 }
 
-impl Holdings {
-    async fn of(cluster: &Cluster) -> anyhow::Result<Self> {
-        let mut sum = Self { resident_bytes: 0, files: 0, tasks: 0.0, connections: 0.0, topics: 0.0 };
-        for pid in cluster.node_pids() {
-            sum.resident_bytes += procfs::resident_bytes(pid)?;
-            sum.files += procfs::open_files(pid)?;
-        }
-        for node in &cluster.nodes {
-            let (_, text) = http::get(&node.address, "/metrics").await?;
-            let metric = |name| http::metric(&text, name).with_context(|| format!("no {name} in /metrics"));
-            sum.tasks += metric("signalbox_tasks")?;
-            sum.connections += metric("signalbox_connections")?;
-            sum.topics += metric("signalbox_topics")?;
-        }
-        Ok(sum)
-    }
-
-    /// Whether everything that can be counted is as it was; the question itself may hold a file and a task more.
-    fn is_back_to(&self, start: &Self, nodes: usize) -> bool {
-        let asking = nodes as u64;
-        self.files <= start.files + asking
-            && self.tasks <= start.tasks + asking as f64
-            && self.connections <= start.connections
-            && self.topics <= start.topics
-    }
-
-    fn note(&self, when: &str, report: &mut Report) {
-        report.result(format!("{when}_resident_bytes"), self.resident_bytes);
-        report.result(format!("{when}_files"), self.files);
-        report.figure(format!("{when}_tasks"), self.tasks);
-        report.figure(format!("{when}_connections"), self.connections);
-        report.figure(format!("{when}_topics"), self.topics);
-    }
+/// What the cluster's nodes hold now.
+async fn held(cluster: &Cluster) -> anyhow::Result<Holdings> {
+    let addresses = cluster.nodes.iter().map(|node| node.address.as_str());
+    Holdings::of(addresses, cluster.node_pids()).await
 }
 
 /// Waits until the nodes are as they were at the `start`, as long as that may take; answers what they hold then.
 async fn quiet(options: &Soak, cluster: &Cluster, start: Holdings) -> anyhow::Result<Holdings> {
     let deadline = Instant::now() + options.settle_seconds;
     loop {
-        let now = Holdings::of(cluster).await?;
+        let now = held(cluster).await?;
         if now.is_back_to(&start, cluster.nodes.len()) || Instant::now() >= deadline {
             return Ok(now);
         }
@@ -115,7 +74,7 @@ async fn quiet(options: &Soak, cluster: &Cluster, start: Holdings) -> anyhow::Re
 
 fn judge([start, warm, end]: [Holdings; 3], nodes: usize, report: &mut Report) {
     if !end.is_back_to(&start, nodes) {
-        report.failure("files, tasks, connections or topics were left behind");
+        report.failure(format!("something was left behind: {start:?} at the start, {end:?} at the end"));
     }
     let (part, bytes) = GROWTH;
     if end.resident_bytes > warm.resident_bytes + warm.resident_bytes / part + bytes {
@@ -203,7 +162,7 @@ mod tests {
     use super::*;
 
     fn holdings(files: u64, tasks: f64, resident_bytes: u64) -> Holdings {
-        Holdings { resident_bytes, files, tasks, connections: 0.0, topics: 0.0 }
+        Holdings { resident_bytes, files, tasks, connections: 0.0, topics: 0.0, queued_bytes: 0.0 }
     }
 
     #[test]

@@ -10,7 +10,7 @@ async fn survive(fault: &str, more: &str) -> Value {
         format!("chaos --fault {fault} --clients 24 --topics 6 --rate 60 --seconds 3 --no-bounds {more}");
     let results = Load::new().results(line.trim_end()).await;
     assert!(number(&results, "acknowledged") >= 60.0, "{results:#}");
-    for promise in ["lost", "duplicates", "out_of_order", "connections_left"] {
+    for promise in ["lost", "duplicates", "out_of_order", "end_connections"] {
         assert_eq!(number(&results, promise), 0.0, "{promise}: {results:#}");
     }
     results
@@ -68,6 +68,7 @@ async fn nothing_is_lost_when_a_node_is_paused_for_longer_than_its_lease() {
 async fn nothing_is_lost_and_no_lock_haunts_when_redis_is_a_black_hole() {
     let results = survive("redis-black-hole", "--fault-seconds 4").await;
     assert!(number(&results, "locks_unavailable") + number(&results, "locks_unknown") > 0.0, "{results:#}");
+    assert!(number(&results, "unknown") + number(&results, "refused") > 0.0, "{results:#}");
     for none in ["ghost_locks", "declared_lost"] {
         assert_eq!(number(&results, none), 0.0, "{results:#}");
     }

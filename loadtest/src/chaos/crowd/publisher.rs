@@ -23,12 +23,18 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Sends until it shall be quiet.
     pub(super) async fn run(self, first: Instant, hush: CancellationToken) -> Tally {
-        for sent in 0.. {
-            let due = first + self.traffic.schedule.due(sent);
-            if hush.run_until_cancelled(sleep_until(due)).await.is_none() || hush.is_cancelled() {
-                break;
+        let sending = async {
+            for sent in 0.. {
+                let due = first + self.traffic.schedule.due(sent);
+                if hush.run_until_cancelled(sleep_until(due)).await.is_none() || hush.is_cancelled() {
+                    break;
+                }
+                self.send().await;
             }
-            self.send().await;
+        };
+        tokio::select! {
+            () = sending => {}
+            () = self.scene.watch(self.client.watch()) => {}
         }
         self.client.close().await;
         Tally::of(&self.client.stats(), false)

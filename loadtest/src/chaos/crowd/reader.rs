@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use anyhow::Context;
-use signalbox_client::{Client, ClientConfig, ClientState, RecvError, Subscription};
-use tokio::sync::watch;
+use signalbox_client::{Client, ClientConfig, RecvError, Subscription};
 use tokio_util::sync::CancellationToken;
 
 use super::{Scene, TYPE, Tally, connect};
@@ -26,33 +25,26 @@ impl Reader {
 
     /// Reads until it shall leave; as the reader of this number.
     pub(super) async fn run(mut self, number: usize, scene: Rc<Scene>, leave: CancellationToken) -> Tally {
-        let mut state = self.client.watch();
+        let watching = scene.watch(self.client.watch());
         let reading = async {
             loop {
-                tokio::select! {
-                    message = self.messages.recv() => match message {
-                        Ok(message) => scene.shows(number, message.data.get()),
-                        Err(RecvError::Lost(lost)) => scene.declares(number, lost.topic.kind()),
-                        // What was dropped is missing then.
-                        Err(RecvError::Missed(_)) => {}
-                        Err(RecvError::Closed(_)) => return,
-                    },
-                    () = connects(&mut state) => scene.handshakes.borrow_mut().count(),
+                match self.messages.recv().await {
+                    Ok(message) => scene.shows(number, message.data.get()),
+                    Err(RecvError::Lost(lost)) => scene.declares(number, lost.topic.kind()),
+                    // What was dropped is missing then.
+                    Err(RecvError::Missed(_)) => {}
+                    Err(RecvError::Closed(_)) => return,
                 }
             }
         };
-        let ended = leave.run_until_cancelled(reading).await.is_some();
+        let alive = async {
+            tokio::select! {
+                () = reading => {}
+                () = watching => {}
+            }
+        };
+        let ended = leave.run_until_cancelled(alive).await.is_some();
         self.client.close().await;
         Tally::of(&self.client.stats(), ended)
     }
-}
-
-/// Returns when the next attempt to connect begins; never when the client has ended.
-async fn connects(state: &mut watch::Receiver<ClientState>) {
-    while state.changed().await.is_ok() {
-        if *state.borrow_and_update() == ClientState::Connecting {
-            return;
-        }
-    }
-    std::future::pending().await
 }
