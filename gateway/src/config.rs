@@ -15,6 +15,9 @@ use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
 use signalbox_registry::log::{LogSettings, Retention, Strict};
 use signalbox_reservoir::StrapiSettings;
 
+use crate::origins::Origins;
+use crate::peer::Proxies;
+
 mod keys;
 pub mod layers;
 pub mod load;
@@ -35,8 +38,9 @@ pub use load::{BadConfig, Loaded, Problem, load};
 pub use redis_url::RedisUrl;
 pub use secret::Secret;
 pub use sections::{
-    Admission, Auth, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Log, LogFormat,
-    Malformed, Message, Node, Orders, Outbox, Redis, Reservoir, RouteCache, Runtime, Stop, Strapi,
+    Admission, Auth, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Limits, Log,
+    LogFormat, Malformed, Message, Node, Orders, Outbox, Proxy, Redis, Reservoir, RouteCache, Runtime, Stop,
+    Strapi,
 };
 pub use settings::{SETTINGS, Setting, Unit};
 
@@ -52,12 +56,18 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// The agent types that clients may have; each is a kind of point topics.
     pub agent_types: Vec<String>,
+    /// Web pages that may talk to the node.
+    pub origins: Vec<String>,
     /// Whose tokens are believed.
     pub auth: Auth,
     /// This node, as others see it.
     pub node: Node,
     /// What the nodes share it through.
     pub redis: Redis,
+    /// Proxies before the node.
+    pub proxy: Proxy,
+    /// What one customer, agent, address or connection may take.
+    pub limits: Limits,
     /// What a handshake may cost.
     pub handshake: Handshake,
     /// How many may come in.
@@ -106,8 +116,11 @@ impl Default for Config {
             namespaces: Vec::new(),
             agent_types: Vocabulary::default().agent_types().to_vec(),
             auth: Auth::default(),
+            origins: Vec::new(),
             node: Node::default(),
             redis: Redis::default(),
+            proxy: Proxy::default(),
+            limits: Limits::default(),
             handshake: Handshake::default(),
             admission: Admission::default(),
             heartbeat: Heartbeat::default(),
@@ -155,6 +168,19 @@ impl Config {
     /// tokens are meant to count: a proxy may stand before it.
     pub fn anonymous_allowed(&self) -> bool {
         self.allow_anonymous || (self.listens_on_loopback() && !self.auth.has_keys())
+    }
+
+    /// Which web pages may talk to the node; nothing if one of them is no origin. Where keys show that tokens count, a
+    /// proxy may stand before a loopback address.
+    pub fn origins(&self) -> Option<Origins> {
+        let is_local = self.listens_on_loopback() && !self.auth.has_keys();
+        Origins::try_new(&self.origins, is_local).ok()
+    }
+
+    /// The proxies before the node; nothing if one of the ranges makes no sense.
+    pub fn proxies(&self) -> Option<Proxies> {
+        let trusted = self.proxy.trusted.iter().map(|range| range.parse().ok()).collect::<Option<_>>()?;
+        Some(Proxies { trusted, protocol: self.proxy.protocol })
     }
 
     /// The address told to others; `bound` is what the listener got, which differs from

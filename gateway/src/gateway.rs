@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::AdmissionBounds;
 use crate::config::{Config, UnusableKeys};
+use crate::limits::{ConnectionBounds, LimitBounds, RateBounds};
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
 use crate::stamps::unguessable;
@@ -254,6 +255,9 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         strapi: config.strapi_settings(),
         cache_ttl: config.strapi.cache_ttl,
         orders_announce: config.orders.announce.clone(),
+        origins: config.origins().unwrap_or_default(),
+        proxies: config.proxies().unwrap_or_default(),
+        limits: limit_bounds(config),
         admission: AdmissionBounds {
             handshakes_per_second: config.admission.handshakes_per_second,
             handshakes_max: config.admission.handshakes_max,
@@ -263,6 +267,26 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
             balancer_wait: config.stop.balancer_wait,
             closes_per_second: config.stop.closes_per_second,
             timeout: config.stop.timeout,
+        },
+    }
+}
+
+fn limit_bounds(config: &Config) -> LimitBounds {
+    let limits = &config.limits;
+    LimitBounds {
+        connections: ConnectionBounds {
+            all: limits.connections_max,
+            tenant: limits.tenant_connections_max,
+            agent: limits.agent_connections_max,
+            address: limits.address_connections_max,
+        },
+        rates: RateBounds {
+            messages: limits.messages_per_second,
+            bytes: limits.bytes_per_second,
+            tenant_messages: limits.tenant_messages_per_second,
+            tenant_bytes: limits.tenant_bytes_per_second,
+            lock_attempts: limits.lock_attempts_per_second,
+            refusals_max: limits.refusals_max,
         },
     }
 }

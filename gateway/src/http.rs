@@ -9,6 +9,7 @@ mod locks;
 mod nodes;
 pub mod openapi;
 mod orders;
+mod origin;
 mod output;
 mod passengers;
 pub mod problem;
@@ -46,6 +47,7 @@ pub fn router(node: Arc<Node>) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODIES_MAX * node.settings.read.message_bytes_max))
+        .layer(middleware::from_fn_with_state(Arc::clone(&node), origin::guard))
         .layer(middleware::from_fn_with_state(Arc::clone(&node), count))
         .with_state(node)
 }

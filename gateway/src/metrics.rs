@@ -21,6 +21,7 @@ pub use self::fleet::FleetMetrics;
 pub use self::log::LogMetrics;
 use self::totals::Totals;
 pub use self::trust::TrustMetrics;
+use crate::limits::Limit;
 
 /// Handles to all metrics of one node; cloning shares them.
 #[derive(Debug, Clone)]
@@ -44,6 +45,7 @@ pub struct Metrics {
     pub errors: IntCounterVec,
     pub closes: IntCounterVec,
     pub http_requests: IntCounterVec,
+    pub limits_hit: IntCounterVec,
     pub rejoins: IntCounter,
     pub swept_rows: IntCounter,
     pub late_unregisters: IntCounter,
@@ -147,6 +149,7 @@ impl Metrics {
                 "HTTP requests, by status class.",
                 "status",
             ),
+            limits_hit: limits_hit(r),
             rejoins: counter(
                 r,
                 "signalbox_lease_rejoins_total",
@@ -181,6 +184,9 @@ impl Metrics {
         for code in CloseCode::ALL {
             self.closes.with_label_values(&[&code.as_u16().to_string()]);
         }
+        for limit in Limit::ALL {
+            self.limits_hit.with_label_values(&[limit.as_str()]);
+        }
         for result in crate::ws::handshake::HandshakeResult::ALL {
             self.handshakes.with_label_values(&[result.as_str()]);
         }
@@ -189,6 +195,11 @@ impl Metrics {
     /// Counts an error answered to a client.
     pub fn count_error(&self, code: ErrorCode) {
         self.errors.with_label_values(&[code.as_str()]).inc();
+    }
+
+    /// Counts that a limit was hit.
+    pub fn count_limit(&self, limit: Limit) {
+        self.limits_hit.with_label_values(&[limit.as_str()]).inc();
     }
 
     /// Counts a closed connection. A code that we don't know is counted as `other`.
@@ -273,6 +284,11 @@ impl Gauges {
         self.cache_totals.set(&readings.cache);
         self.strapi_totals.set(&readings.strapi);
     }
+}
+
+fn limits_hit(r: &Registry) -> IntCounterVec {
+    let help = "Times that somebody was refused or closed for exceeding a limit, by limit.";
+    labelled(r, "signalbox_limits_hit_total", help, "limit")
 }
 
 fn seconds(registry: &Registry, name: &str, help: &str) -> Gauge {

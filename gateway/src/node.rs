@@ -19,7 +19,10 @@ use tokio_util::task::TaskTracker;
 use crate::admission::{Admission, AdmissionBounds, Lobby};
 use crate::fleet;
 use crate::hub::Hub;
+use crate::limits::{LimitBounds, Limits};
 use crate::metrics::{Metrics, Readings};
+use crate::origins::Origins;
+use crate::peer::Proxies;
 use crate::roster::LateLeavers;
 use crate::router::{RouteBounds, RouteCache, Router};
 use crate::stamps::{Uptime, now_ms};
@@ -91,8 +94,14 @@ pub struct Settings {
     pub reservoir: reservoir::Settings,
     /// Further topics that hear of an accepted order.
     pub orders_announce: Vec<Topic>,
+    /// Which web pages may talk to the node.
+    pub origins: Origins,
+    /// Which proxies stand before it.
+    pub proxies: Proxies,
     /// How many may come in.
     pub admission: AdmissionBounds,
+    /// What one customer, agent, address or connection may take.
+    pub limits: LimitBounds,
     /// How the node stops.
     pub stop: StopSettings,
 }
@@ -135,6 +144,8 @@ pub struct Node {
     pub router: Arc<Router>,
     /// Its view of what the nodes share.
     pub cluster: Cluster,
+    /// Who takes how much of it.
+    pub limits: Arc<Limits>,
     /// Its counters.
     pub metrics: Metrics,
     /// How long it has run.
@@ -187,6 +198,7 @@ impl Node {
         Arc::new(Self {
             admission: Admission::new(settings.admission),
             lobby: Lobby::new(settings.admission.silent_max),
+            limits: Limits::new(settings.limits, metrics.clone()),
             departures: Departures::new(settings.stop.closes_per_second),
             trust: Trust::of_verifier(settings.verifier.clone()),
             settings,

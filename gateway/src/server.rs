@@ -5,17 +5,21 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Seat;
 use crate::http;
+use crate::limits::Limit;
 use crate::node::Node;
+use crate::peer::Peer;
 
 /// Connections that the kernel holds for us while we are busy: a reconnect storm comes at once.
 const BACKLOG: u32 = 4_096;
@@ -38,13 +42,13 @@ pub async fn run(node: Arc<Node>, listener: TcpListener, refuse: CancellationTok
     let router = http::router(Arc::clone(&node));
     while let Some(accepted) = refuse.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, _peer)) => {
+            Ok((stream, address)) => {
                 let Some((seat, sent_away)) = refuse.run_until_cancelled(node.lobby.enter()).await else {
                     break;
                 };
                 node.metrics.sockets_dropped.inc_by(sent_away.into());
-                let connection = serve(Arc::clone(&node), (stream, seat), router.clone(), refuse.clone());
-                node.tasks.spawn(connection);
+                let newcomer = Newcomer { stream, address, seat };
+                node.tasks.spawn(serve(Arc::clone(&node), newcomer, router.clone(), refuse.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection accepted; waiting a moment");
@@ -54,16 +58,38 @@ pub async fn run(node: Arc<Node>, listener: TcpListener, refuse: CancellationTok
     }
 }
 
-async fn serve(
-    node: Arc<Node>,
-    (stream, seat): (TcpStream, Seat),
+/// A socket that was just accepted.
+struct Newcomer {
+    stream: TcpStream,
+    address: SocketAddr,
+    seat: Seat,
+}
+
+async fn serve(node: Arc<Node>, newcomer: Newcomer, router: axum::Router, refuse: CancellationToken) {
+    let Newcomer { mut stream, address, seat } = newcomer;
+    let greeting = async {
+        stream.set_nodelay(true)?;
+        let within = node.settings.handshake_timeout;
+        timeout(within, node.settings.proxies.greet(&mut stream, address.ip())).await?
+    };
+    let greeted = tokio::select! {
+        greeted = greeting => greeted,
+        () = seat.sent_away().cancelled() => return tracing::debug!("silent for too long while others waited"),
+        () = refuse.cancelled() => return,
+    };
+    match greeted {
+        Ok(peer) => speak_http(&node, stream, (peer, seat), router, refuse).await,
+        Err(error) => tracing::debug!(%error, "peer gone or not understood before it asked for anything"),
+    }
+}
+
+async fn speak_http(
+    node: &Node,
+    io: TcpStream,
+    (peer, seat): (Peer, Seat),
     router: axum::Router,
     refuse: CancellationToken,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "peer gone before it said anything");
-        return;
-    }
     let settings = &node.settings;
     let sent_away = seat.sent_away().clone();
     let (seat, router) = (Mutex::new(Some(seat)), TowerToHyperService::new(router));
@@ -73,10 +99,11 @@ async fn serve(
         .max_headers(settings.headers_max)
         .max_buf_size(settings.header_bytes_max)
         .serve_connection(
-            TokioIo::new(stream),
-            service_fn(move |request| {
+            TokioIo::new(io),
+            service_fn(move |mut request: Request<Incoming>| {
                 // It has spoken.
                 drop(seat.lock().unwrap_or_else(PoisonError::into_inner).take());
+                request.extensions_mut().insert(peer);
                 router.call(request)
             }),
         )
@@ -91,6 +118,16 @@ async fn serve(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "HTTP connection ended badly");
+        note(&error, node);
     }
+}
+
+/// Counts what hyper has refused by itself, with 431 or by closing.
+fn note(error: &hyper::Error, node: &Node) {
+    if error.is_parse_too_large() {
+        node.metrics.count_limit(Limit::HeaderBytes);
+    } else if error.is_timeout() {
+        node.metrics.count_limit(Limit::HandshakeTime);
+    }
+    tracing::debug!(%error, "HTTP connection ended badly");
 }

@@ -22,12 +22,27 @@ impl Bucket {
 
     /// Takes a token, if there is one at `now`, the time since the caller's zero.
     pub fn take(&mut self, now: Duration) -> bool {
-        let full_at = self.full_at.max(now);
-        let has_one = full_at - now <= self.tolerance;
+        let has_one = self.wait(now).is_none();
         if has_one {
-            self.full_at = full_at + self.interval;
+            self.spend(now, 1);
         }
         has_one
+    }
+
+    /// How long there will be no token; `None`: there is one.
+    pub fn wait(&self, now: Duration) -> Option<Duration> {
+        let ahead = self.full_at.saturating_sub(now);
+        ahead.checked_sub(self.tolerance).filter(|wait| !wait.is_zero())
+    }
+
+    /// Takes so many tokens, also such as it does not have: it is in debt then, until they have come.
+    pub fn spend(&mut self, now: Duration, tokens: u32) {
+        self.full_at = self.full_at.max(now) + self.interval * tokens;
+    }
+
+    /// Whether it holds all that it can.
+    pub fn is_full(&self, now: Duration) -> bool {
+        self.full_at <= now
     }
 }
 
@@ -51,6 +66,17 @@ mod tests {
         assert_eq!(taken(&mut bucket, 10 * MS, 50), 1);
         assert_eq!(taken(&mut bucket, 60 * MS, 50), 5);
         assert_eq!(taken(&mut bucket, 3_600_000 * MS, 50), 10, "it holds no more than its burst");
+    }
+
+    #[test]
+    fn a_debt_is_waited_for() {
+        let mut bucket = Bucket::new(100, 10);
+        bucket.spend(Duration::ZERO, 30);
+        assert_eq!(bucket.wait(Duration::ZERO), Some(210 * MS));
+        assert_eq!(taken(&mut bucket, 209 * MS, 5), 0);
+        assert_eq!(taken(&mut bucket, 210 * MS, 5), 1);
+        assert!(!bucket.is_full(309 * MS));
+        assert!(bucket.is_full(310 * MS));
     }
 
     #[test]

@@ -53,6 +53,21 @@ const RULES: &[Rule] = &[
         otherwise: "must be lines of kind, messages, bytes and age, such as `order 5000 8MiB 10m`",
     },
     Rule {
+        keys: &["origins"],
+        holds: |config| config.origins().is_some(),
+        otherwise: "must be origins such as https://app.example.com or https://*.example.com, or *",
+    },
+    Rule {
+        keys: &["proxy.trusted"],
+        holds: |config| config.proxies().is_some(),
+        otherwise: "must be addresses such as 10.0.0.7, or ranges such as 10.0.0.0/8 or fd00::/8",
+    },
+    Rule {
+        keys: &["proxy.protocol", "proxy.trusted"],
+        holds: |config| !config.proxy.protocol || !config.proxy.trusted.is_empty(),
+        otherwise: "needs proxy.trusted: nobody else's header is believed",
+    },
+    Rule {
         keys: &["redis.prefix"],
         holds: |config| is_prefix(&config.redis.prefix),
         otherwise: "must be 1 to 64 characters of A-Z a-z 0-9 . _ -",

@@ -16,6 +16,10 @@ pub use auth::Auth;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+mod shares;
+
+pub use self::shares::{Limits, Proxy};
+
 /// This node, as others see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

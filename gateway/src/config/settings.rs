@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::units::{format_bytes, format_period, parse_bytes, parse_period};
 
 mod auth;
+mod shares;
 
 /// One setting, for the one who has to choose its value.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +112,7 @@ const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
 
 /// Every setting, in the order in which they are shown; those of a section stand together.
-pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| [MOST, auth::AUTH].concat());
+pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| [MOST, auth::AUTH, shares::SHARES].concat());
 
 /// All but those of sections with a file of their own.
 const MOST: &[Setting] = &[
@@ -139,6 +140,13 @@ const MOST: &[Setting] = &[
         Unit::Names,
         "The agent types that clients may have. Each is also the kind of its agents' own topics, so a \
          name must not mean another kind of topic. The same on every node of a cluster.",
+    ),
+    setting(
+        "origins",
+        Unit::Names,
+        "Web pages that may open WebSockets here and call /api: https://app.example.com, https://*.example.com, or * for \
+         all. Without it those of the node's own host may, on a loopback address those of this machine. Who sends no \
+         Origin is no browser and is not asked.",
     ),
     setting(
         "node.advertise",
@@ -262,7 +270,7 @@ const MOST: &[Setting] = &[
     setting(
         "flood.frames_max",
         Unit::Count("frames", 64, 10_000_000),
-        "Small frames within flood.window that complete no message: pings, pongs, fragments of a few bytes. \
+        "Frames within flood.window that complete no message: pings, pongs, fragments of a few bytes. \
          More close with 4429. Counted second by second against each second's share; the default lets \
          through about 400 a second, where a busy client sends one.",
     ),

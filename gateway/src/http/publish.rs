@@ -75,6 +75,8 @@ pub(super) async fn publish(
     let agent = api();
     let sender = Sender { tenant: &tenant, agent: &agent, namespace: None, connection: None };
     let (envelopes, _) = body.elements(ENVELOPES_MAX)?;
+    let bytes = envelopes.iter().map(|envelope| envelope.get().len()).sum();
+    node.limits.published(&tenant, envelopes.len(), bytes)?;
     let mut ready = Vec::with_capacity(envelopes.len());
     for (place, envelope) in envelopes.iter().enumerate() {
         let prepared = check(&node, &sender, envelope.get());

@@ -19,6 +19,10 @@ pub enum HandshakeResult {
     RefusedRate,
     /// Too many were under way.
     RefusedBusy,
+    /// The Origin may not connect.
+    RefusedOrigin,
+    /// Its tenant, agent or address, or the node, has enough connections.
+    RefusedLimit,
     /// The node is stopping.
     RefusedDraining,
     /// The peer went before it was done.
@@ -27,7 +31,7 @@ pub enum HandshakeResult {
 
 impl HandshakeResult {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Accepted,
         Self::Malformed,
         Self::UnknownNamespace,
@@ -35,6 +39,8 @@ impl HandshakeResult {
         Self::Unavailable,
         Self::RefusedRate,
         Self::RefusedBusy,
+        Self::RefusedOrigin,
+        Self::RefusedLimit,
         Self::RefusedDraining,
         Self::Aborted,
     ];
@@ -49,6 +55,8 @@ impl HandshakeResult {
             Self::Unavailable => "unavailable",
             Self::RefusedRate => "refused_rate",
             Self::RefusedBusy => "refused_busy",
+            Self::RefusedOrigin => "refused_origin",
+            Self::RefusedLimit => "refused_limit",
             Self::RefusedDraining => "refused_draining",
             Self::Aborted => "aborted",
         }
@@ -56,6 +64,6 @@ impl HandshakeResult {
 }
 
 /// Counts a handshake that has ended.
-pub(super) fn count(node: &Node, result: HandshakeResult) {
+pub(crate) fn count(node: &Node, result: HandshakeResult) {
     node.metrics.handshakes.with_label_values(&[result.as_str()]).inc();
 }

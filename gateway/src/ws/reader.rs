@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
 /// Longest header of a client's frame: two bytes, a 64-bit length, a mask.
 const HEADER_BYTES_MAX: usize = 14;
-/// A frame with fewer bytes of payload than this is small: many of them are a flood, not a message.
+/// A fragment with fewer bytes of payload than this is small: many of them are a flood, not a message.
 const SMALL_FRAME_BYTES: u64 = 32;
 /// What tungstenite copies at a time while it reads one large frame.
 const READ_BUFFER_BYTES: usize = 4_096;
@@ -45,7 +45,7 @@ pub enum FromPeer {
 pub struct ReadLimits {
     /// Bytes of one message, and so of one frame.
     pub message_bytes_max: usize,
-    /// Small frames that complete no data message, between two calls of [`FrameReader::begin_interval`].
+    /// Control frames, and small fragments that complete no message, between two calls of [`FrameReader::begin_interval`].
     pub idle_frames_max: usize,
 }
 
@@ -135,7 +135,8 @@ impl FrameReader {
 
     fn count_frame(&mut self, limits: ReadLimits) -> Option<FromPeer> {
         let frame = self.frame?;
-        if frame.bytes_left < SMALL_FRAME_BYTES && !(frame.is_data && frame.is_final) {
+        let is_small = frame.bytes_left < SMALL_FRAME_BYTES;
+        if !frame.is_data || (is_small && !frame.is_final) {
             self.idle_frames += 1;
         }
         (self.idle_frames > limits.idle_frames_max).then_some(FromPeer::Broken(CloseCode::RateLimited))

@@ -18,7 +18,6 @@ use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::control::Positions;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::acting::Tally;
 use self::farewell::{Ending, Farewell};
 use self::reading::Backlog;
 use super::catch_up::CatchUp;
@@ -28,6 +27,7 @@ use super::reader::{FrameReader, FromPeer};
 use super::waits::Waits;
 use super::writing::{BYTES_MAX, FRAMES_MAX, Writing};
 use crate::hub::Connection;
+use crate::limits::Tally;
 use crate::node::Node;
 use crate::roster;
 

@@ -3,12 +3,14 @@
 //! What can be refused by an HTTP status is refused before the upgrade; identity failures come after it, as a
 //! close code, because browsers cannot read a status.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::control::{Positions, Welcome};
 use signalbox_protocol::error::{ErrorCode, Fault};
@@ -25,7 +27,9 @@ use crate::admission::{Permit, Refused, retry_after_seconds};
 use crate::http::problem::Problem;
 use crate::hub::Connection;
 use crate::identity::{self, Identity, Policy};
+use crate::limits::{self, Limit, Place};
 use crate::node::Node;
+use crate::peer::Peer;
 use crate::roster;
 use crate::stamps::unguessable;
 use crate::stop::{self, StopPhase};
@@ -60,8 +64,22 @@ fn check(
     namespace: Option<&str>,
 ) -> Result<(Newcomer, Response<Body>), (HandshakeResult, Problem)> {
     let key = websocket_key(request).map_err(|problem| (HandshakeResult::Malformed, problem))?;
+    let place = node.limits.enter(client_address(node, request)).map_err(full)?;
     let newcomer = Newcomer::try_new(node, namespace, request.uri().query().unwrap_or_default())?;
+    let newcomer = newcomer.holding(place).map_err(full)?;
     Ok((newcomer, switching_protocols(request.headers(), key)))
+}
+
+/// The client's address, if it matters.
+fn client_address(node: &Node, request: &Request<Body>) -> Option<IpAddr> {
+    let peer = request.extensions().get::<Peer>().filter(|_| node.limits.counts_addresses())?;
+    Some(node.settings.proxies.client_of(*peer, request.headers()))
+}
+
+fn full(limit: Limit) -> (HandshakeResult, Problem) {
+    let (code, text) = limits::refusal(limit);
+    let problem = Problem::of(code, text).with_retry_after(retry_after_seconds());
+    (HandshakeResult::RefusedLimit, problem.with_details(Some(json!({"limit": limit.as_str()}))))
 }
 
 /// Lets the handshake begin, unless too many do or the node drains. The permit comes first: a drain that has begun
@@ -131,6 +149,8 @@ pub struct Newcomer {
     namespace: Option<Box<str>>,
     /// Given back when it is welcomed or sent away.
     permit: Permit,
+    /// What it holds of the node's limits.
+    place: Option<Place>,
 }
 
 impl Newcomer {
@@ -159,7 +179,16 @@ impl Newcomer {
         if !can_register(node) {
             return Err(later(HandshakeResult::Unavailable, "the registry can't be reached now: try again"));
         }
-        Ok(Self { identity, namespace: namespace.map(Into::into), permit })
+        Ok(Self { identity, namespace: namespace.map(Into::into), permit, place: None })
+    }
+
+    /// The same with its place, which is its tenant's and its agent's as well.
+    fn holding(mut self, mut place: Place) -> Result<Self, Limit> {
+        if let Ok(identity) = &self.identity {
+            place.belongs_to(&identity.tenant, &identity.agent)?;
+        }
+        self.place = Some(place);
+        Ok(self)
     }
 }
 
@@ -184,7 +213,7 @@ pub async fn enter<S>(node: &Arc<Node>, mut io: S, leftover: &[u8], newcomer: Ne
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Newcomer { identity, namespace, permit } = newcomer;
+    let Newcomer { identity, namespace, permit, place } = newcomer;
     let resumes = identity.as_ref().is_ok_and(|identity| identity.resume);
     let joined = match identity {
         Ok(identity) => roster::join(node, identity, namespace.as_deref()).await.map_err(|e| refusal(&e)),
@@ -199,8 +228,13 @@ where
             }
             stop::tell_newcomer(node, &connection);
             drop(permit);
+            let place = place.and_then(|place| place.metering(&connection));
             let socket = Socket::new(io, Arc::clone(node), connection, leftover);
-            node.spawn_socket(socket.starting_at(&positions, resumes).run());
+            let running = socket.starting_at(&positions, resumes).run();
+            match place {
+                None => node.spawn_socket(running),
+                Some(place) => node.spawn_socket(holding(place, Box::pin(running))),
+            }
         }
         Err((result, code)) => {
             drop(permit);
@@ -209,6 +243,13 @@ where
             say_goodbye(&mut io, code, node.settings.close_timeout).await;
         }
     }
+}
+
+/// Where something is counted for the connection, it is until its task has ended. An async block around every task
+/// would cost each of them as much memory again.
+async fn holding(place: Place, running: impl Future<Output = ()>) {
+    running.await;
+    drop(place);
 }
 
 fn refusal(error: &Error) -> (HandshakeResult, CloseCode) {

@@ -52,6 +52,16 @@ impl Client {
         }
     }
 
+    /// Tries to connect; 0 if it was let in, else as [`Client::refusal`].
+    pub(crate) async fn refusal_or_welcome(address: impl std::fmt::Display, path: &str) -> u16 {
+        match timeout(PATIENCE, connect_async(format!("ws://{address}{path}"))).await.unwrap() {
+            Ok((ws, _)) => drop(Self::welcomed(ws).await),
+            Err(Error::Http(response)) => return response.status().as_u16(),
+            Err(error) => panic!("{error}"),
+        }
+        0
+    }
+
     pub(crate) fn text(&self, field: &str) -> &str {
         self.welcome[field].as_str().unwrap_or_else(|| panic!("{field} in {}", self.welcome))
     }
@@ -104,6 +114,18 @@ impl Client {
     /// The next envelope, if one comes within this time.
     pub(crate) async fn next_within(&mut self, time: Duration) -> Option<Value> {
         timeout(time, read(&mut self.ws)).await.ok()?
+    }
+
+    /// The next envelope, or the code of the close that comes instead.
+    pub(crate) async fn try_next(&mut self) -> Result<Value, Option<u16>> {
+        loop {
+            match timeout(PATIENCE, self.ws.next()).await.expect("something comes in time") {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(frame))) => return Err(frame.map(|frame| frame.code.into())),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(None),
+            }
+        }
     }
 
     /// The data of the next envelope, which is of this type.

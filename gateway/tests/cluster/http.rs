@@ -12,10 +12,23 @@ use crate::fixture::{TestCluster, TestNode, config};
 
 /// One request on a connection of its own; status and body.
 pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+    let (status, _, body) = call_with(address, method, path, &[], body).await;
+    (status, body)
+}
+
+/// The same with further headers; status, head in lower case, and body.
+pub(crate) async fn call_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String, String) {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -26,7 +39,7 @@ pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, body: &s
     let answer = timeout(PATIENCE, exchange).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, body.to_owned())
+    (status, head.to_lowercase(), body.to_owned())
 }
 
 /// A GET whose answer is JSON.

@@ -51,6 +51,7 @@ pub(super) fn acquire(
     connection: &Arc<Connection>,
     incoming: &Incoming<'_>,
 ) -> Result<Step, Fault> {
+    node.limits.lock_attempt(connection)?;
     let asked: LockAcquire = parse_data(incoming.data)?;
     let profile = connection.profile();
     let ask = Ask {

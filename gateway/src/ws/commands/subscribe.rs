@@ -11,6 +11,7 @@ use signalbox_registry::Row;
 
 use super::is_own;
 use crate::hub::{Connection, Hold};
+use crate::limits::Limit;
 use crate::node::Node;
 use crate::roster::current_row;
 use crate::router::fault;
@@ -66,6 +67,7 @@ pub(super) fn fresh_topics(
         .cloned()
         .collect();
     if connection.joined_len() + topics.len() > node.settings.subscriptions_max {
+        node.metrics.count_limit(Limit::Subscriptions);
         let text = format!("a connection joins at most {} topics", node.settings.subscriptions_max);
         return Err(Fault::new(ErrorCode::TooLarge, text));
     }

@@ -1,15 +1,16 @@
 //! What a connection does about what has happened to it; never waits.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::envelope::Incoming;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::limits::WAITS_MAX;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::farewell::Farewell;
 use super::{Event, Socket};
+use crate::limits::Limit;
 use crate::ws::dispatch::{Later, Outcome, Step};
 use crate::ws::reader::FromPeer;
 use crate::ws::{answer, frame};
@@ -26,7 +27,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
                 self.writing.push(frame::close_echo(code));
                 self.begin_ending(code, Farewell::Writing);
             }
-            Event::Peer(FromPeer::Broken(code)) => self.connection.outbox().close(code),
+            Event::Peer(FromPeer::Broken(code)) => self.on_broken(code),
             Event::Answered(outcome) => self.on_outcome(outcome),
             Event::Over => {}
         }
@@ -35,13 +36,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     fn on_text(&mut self, text: &str) {
         self.connection.traffic.messages_in.fetch_add(1, Relaxed);
         self.node.metrics.messages_received.inc();
+        if let Err(fault) = self.node.limits.message(&self.connection, text.len()) {
+            // Its id is looked for only now, so that whoever waits for an answer gets this one.
+            let incoming = Incoming::parse(text).ok();
+            let asked = incoming.as_ref().and_then(|incoming| incoming.answer_to());
+            return answer::fail(&self.connection, &self.node.metrics, &fault, asked);
+        }
         let step = (self.node.settings.manner.text)(&self.node, &self.connection, text);
         self.on_step(step);
     }
 
     fn on_binary(&mut self, bytes: &[u8]) {
+        if let Err(fault) = self.node.limits.message(&self.connection, bytes.len()) {
+            return answer::fail(&self.connection, &self.node.metrics, &fault, None);
+        }
         let step = (self.node.settings.manner.binary)(&self.node, &self.connection, bytes);
         self.on_step(step);
+    }
+
+    fn on_broken(&mut self, code: CloseCode) {
+        match code {
+            CloseCode::RateLimited => self.node.metrics.count_limit(Limit::Frames),
+            CloseCode::MessageTooBig => self.node.metrics.count_limit(Limit::MessageBytes),
+            _ => {}
+        }
+        self.connection.outbox().close(code);
     }
 
     fn on_step(&mut self, step: Step) {
@@ -55,6 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
 
     fn wait_beside(&mut self, Later { work, correlation_id }: Later) {
         if !self.waits.push(work) {
+            self.node.metrics.count_limit(Limit::Waits);
             let text = format!("at most {WAITS_MAX} requests of a connection may wait: let one end first");
             let fault = Fault::new(ErrorCode::RateLimited, text);
             answer::fail(&self.connection, &self.node.metrics, &fault, correlation_id.as_deref());
@@ -64,7 +84,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     fn count_malformed(&mut self) {
         let settings = &self.node.settings;
         let now = self.node.uptime.seconds();
-        if self.malformed.add(now, settings.malformed_window) >= settings.malformed_max {
+        if self.malformed.add(now, settings.malformed_window) as usize >= settings.malformed_max {
+            self.node.metrics.count_limit(Limit::Malformed);
             self.connection.outbox().close(CloseCode::Malformed);
         }
     }
@@ -85,22 +106,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
                 answer::push(&self.connection, ack);
             }
         }
-    }
-}
-
-/// How many malformed messages came in the current window.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    count: usize,
-    since: u32,
-}
-
-impl Tally {
-    fn add(&mut self, now: u32, window: Duration) -> usize {
-        if u64::from(now.saturating_sub(self.since)) >= window.as_secs() {
-            *self = Self { count: 0, since: now };
-        }
-        self.count += 1;
-        self.count
     }
 }

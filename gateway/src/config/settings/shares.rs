@@ -1,0 +1,69 @@
+//! The settings of `proxy` and `limits`.
+
+use super::{Setting, Unit, setting};
+
+/// What one customer, agent, address or connection may take, and who is believed about addresses.
+pub(super) const SHARES: &[Setting] = &[
+    setting(
+        "proxy.trusted",
+        Unit::Names,
+        "Addresses and ranges (10.0.0.0/8) from which proxies connect. They alone are believed about a client's address, \
+         by X-Forwarded-For or the PROXY protocol. None: any client could write what it likes.",
+    ),
+    setting(
+        "proxy.protocol",
+        Unit::Switch,
+        "Whether connections from proxy.trusted begin with a header of the PROXY protocol, version 1 or 2. Then they all \
+         have to; those from elsewhere never do.",
+    ),
+    setting(
+        "limits.connections_max",
+        Unit::Count("connections", 0, 10_000_000),
+        "WebSockets of this node; one more gets 503. 0: as many as files can be open. As all of this section it is counted \
+         by each node for itself, and 0 means no limit.",
+    ),
+    setting(
+        "limits.tenant_connections_max",
+        Unit::Count("connections", 0, 10_000_000),
+        "WebSockets of one tenant on this node; one more gets 429. Off: what is fair depends on the fleet.",
+    ),
+    setting(
+        "limits.agent_connections_max",
+        Unit::Count("connections", 0, 10_000_000),
+        "WebSockets of one agent on this node; one more gets 429. A session has 16 at most anyway.",
+    ),
+    setting(
+        "limits.address_connections_max",
+        Unit::Count("connections", 0, 10_000_000),
+        "WebSockets from one address (of IPv6: one network of 64 bits) on this node; one more gets 429. Off: a mobile \
+         network hides thousands behind one address, and without proxy.trusted so does a load balancer.",
+    ),
+    setting(
+        "limits.messages_per_second",
+        Unit::Count("messages/s", 0, 1_000_000),
+        "Messages of one connection; a second's worth may come at once. What is beyond is answered with rate_limited and \
+         not handled.",
+    ),
+    setting(
+        "limits.bytes_per_second",
+        Unit::Count("bytes/s", 0, 1_000_000_000),
+        "Bytes of the messages of one connection. One message is always taken, however large; the next ones wait for it.",
+    ),
+    setting(
+        "limits.tenant_messages_per_second",
+        Unit::Count("messages/s", 0, 10_000_000),
+        "Messages of all connections of one tenant on this node, and those that it publishes here by HTTP.",
+    ),
+    setting("limits.tenant_bytes_per_second", Unit::Count("bytes/s", 0, 1_000_000_000), "Bytes of them."),
+    setting(
+        "limits.lock_attempts_per_second",
+        Unit::Count("attempts/s", 0, 1_000_000),
+        "lock:acquire of one connection, granted or not.",
+    ),
+    setting(
+        "limits.refusals_max",
+        Unit::Count("refusals", 1, 1_000_000),
+        "Messages refused by these rates within 10 s that close with 4429. A client that heeds retry_after_ms never \
+         comes near.",
+    ),
+];
