@@ -66,6 +66,8 @@ fn bounds(options: &Chaos, report: &Report) -> Vec<Bound> {
         }
         Fault::None
         | Fault::KillPubsub
+        | Fault::RedisJitter
+        | Fault::RedisCut
         | Fault::RedisRestartEmpty
         | Fault::RedisRestartData
         | Fault::RedisFlushall

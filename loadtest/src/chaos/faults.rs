@@ -23,6 +23,13 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 /// How often the connections of all subscribers to Redis are cut.
 const CUT_EVERY: Duration = Duration::from_secs(2);
 
+/// What Redis takes longer: latency and jitter of each way.
+const SLOW: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(30));
+
+/// How often an answer of Redis is broken off, and after how many bytes at most.
+const CUT_AGAIN: Duration = Duration::from_millis(100);
+const CUT_BYTES_MAX: u64 = 16 * 1024;
+
 /// How often it is looked whether a node is listed, or has noticed something.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -44,6 +51,7 @@ pub(crate) struct Nemesis {
     /// Readers behind the paths that fail.
     aside: usize,
     victim: usize,
+    seed: u64,
     asked_for: AskedFor,
 }
 
@@ -54,6 +62,7 @@ impl Nemesis {
             lasts: options.fault_seconds,
             aside: aside(options.clients),
             victim: Dice::new(options.seed).below(stage.nodes.len() as u64) as usize,
+            seed: options.seed,
             asked_for: AskedFor::default(),
         }
     }
@@ -68,6 +77,8 @@ impl Nemesis {
             Fault::PauseNode => self.pause_node(stage, report).await?,
             Fault::KillPubsub => self.kill_pubsub(stage).await?,
             Fault::RedisBlackHole => self.black_hole(stage).await?,
+            Fault::RedisJitter => self.slow_down(stage).await?,
+            Fault::RedisCut => self.break_answers(stage).await?,
             Fault::RedisRestartEmpty | Fault::RedisRestartData => restart_redis(stage).await,
             Fault::RedisFlushall => ask_redis(stage, &[b"FLUSHALL"]).await?,
             Fault::RedisFailover => fail_over(stage).await?,
@@ -131,6 +142,26 @@ impl Nemesis {
         sleep(self.lasts).await;
         // Those that are under way have their answers before the path is whole again.
         self.asked_for = seekers.close().await;
+        path.heal();
+        Ok(())
+    }
+
+    async fn slow_down(&self, stage: &Stage<'_>) -> anyhow::Result<()> {
+        let path = stage.redis_path.as_ref().context("there is a path to Redis")?;
+        let (latency, jitter) = SLOW;
+        path.delay(latency, jitter, self.seed);
+        sleep(self.lasts).await;
+        path.delay(Duration::ZERO, Duration::ZERO, self.seed);
+        Ok(())
+    }
+
+    async fn break_answers(&self, stage: &Stage<'_>) -> anyhow::Result<()> {
+        let path = stage.redis_path.as_ref().context("there is a path to Redis")?;
+        let (end, mut dice) = (Instant::now() + self.lasts, Dice::new(self.seed));
+        while Instant::now() < end {
+            path.cut_after(dice.below(CUT_BYTES_MAX) as usize);
+            sleep(CUT_AGAIN).await;
+        }
         path.heal();
         Ok(())
     }

@@ -95,6 +95,10 @@ pub(crate) enum Fault {
     KillPubsub,
     /// Nothing passes between nodes and Redis, and nothing is closed
     RedisBlackHole,
+    /// Between nodes and Redis everything takes 20 to 50 ms, each way
+    RedisJitter,
+    /// Connections to Redis break in the middle of an answer, ten times a second
+    RedisCut,
     /// Redis is killed and starts again with nothing in it
     RedisRestartEmpty,
     /// Redis is killed and starts again with what it had
@@ -132,7 +136,7 @@ impl Fault {
     }
 
     pub(crate) fn needs_redis_path(self) -> bool {
-        matches!(self, Self::RedisBlackHole | Self::RedisFailover)
+        matches!(self, Self::RedisBlackHole | Self::RedisJitter | Self::RedisCut | Self::RedisFailover)
     }
 
     pub(crate) fn needs_client_path(self) -> bool {

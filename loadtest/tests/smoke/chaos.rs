@@ -75,6 +75,19 @@ async fn nothing_is_lost_and_no_lock_haunts_when_redis_is_a_black_hole() {
 }
 
 #[tokio::test]
+async fn nothing_is_lost_when_redis_is_far_away_for_a_while() {
+    let results = survive("redis-jitter", "--fault-seconds 3").await;
+    assert!(number(&results, "latency_p99_us") > 40_000.0, "it was: {results:#}");
+    assert_eq!((number(&results, "reconnects"), number(&results, "declared_lost")), (0.0, 0.0));
+}
+
+#[tokio::test]
+async fn nothing_is_lost_when_answers_of_redis_break_off() {
+    let results = survive("redis-cut", "--fault-seconds 3").await;
+    assert_eq!((number(&results, "reconnects"), number(&results, "declared_lost")), (0.0, 0.0));
+}
+
+#[tokio::test]
 async fn everybody_is_told_when_redis_comes_back_empty() {
     let results = survive("redis-restart-empty", "").await;
     assert!(number(&results, "declarations") >= 24.0, "{results:#}");
