@@ -5,16 +5,22 @@ mod asked;
 use std::sync::Arc;
 use std::time::Duration;
 
+use signalbox_identity::Verb;
 use signalbox_protocol::error::{ErrorCode, Fault};
+use signalbox_protocol::fleet::Passenger;
 use signalbox_protocol::timestamp::Timestamp;
+use signalbox_protocol::{PassengerId, Tenant, VehicleId};
 use signalbox_registry::{Backing, Error as RegistryError};
+use signalbox_reservoir::error::Missing;
+use signalbox_reservoir::repository::Alighting;
 use signalbox_reservoir::strapi::Strapi;
-use signalbox_reservoir::{CacheSettings, Error, Reservoir, repository};
+use signalbox_reservoir::{Actor, CacheSettings, Error, Reservoir, repository};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::node::{Node, Settings};
+use crate::rights::{ANYTHING, Rights};
 use crate::stamps::now_ms;
 
 /// How often a node looks for passengers whose waiting is over.
@@ -50,6 +56,43 @@ pub(crate) async fn expire(node: Arc<Node>) {
             Err(error) => tracing::debug!(%error, "passengers not looked through; tried again"),
         }
     }
+}
+
+/// A passenger, for somebody who may do `verb` to what has it: to the vehicle, for boarding, else to the pool. To others it
+/// is not there.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Registry`].
+pub(crate) async fn passenger(
+    node: &Node,
+    tenant: &Tenant,
+    (rights, verb): (&Rights, Verb),
+    id: &PassengerId,
+) -> Result<Passenger, Error> {
+    let passenger = node.reservoir.passenger(tenant, id).await?;
+    let what = match verb {
+        Verb::Board => passenger.vehicle_id.as_ref().map(VehicleId::as_str),
+        _ => Some(passenger.pool.as_str()),
+    };
+    let may = |what| rights.may(&node.metrics.access, verb, what).is_ok();
+    if what.is_some_and(may) { Ok(passenger) } else { Err(Error::NotFound(Missing::Passenger)) }
+}
+
+/// Drops a passenger off. Who may not act for all vehicles does so for those that it may, and for no other.
+///
+/// # Errors
+/// As of [`Reservoir::mark_dropped_off`].
+pub(crate) async fn drop_off(
+    node: &Node,
+    actor: &Actor,
+    rights: &Rights,
+    alighting: &mut Alighting,
+) -> Result<VehicleId, Error> {
+    if alighting.vehicle_id.is_none() && !rights.cover(Verb::Board, ANYTHING) {
+        let on_board = passenger(node, &actor.tenant, (rights, Verb::Board), &alighting.passenger_id).await?;
+        alighting.vehicle_id = on_board.vehicle_id;
+    }
+    node.alight(actor, alighting).await
 }
 
 /// What a client is told when something was not done.

@@ -1,6 +1,7 @@
 //! Everything on the node's port: health, metrics, the server API, and the way to a WebSocket.
 
 mod api;
+mod caller;
 mod document;
 mod health;
 mod input;

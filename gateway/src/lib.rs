@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod node;
 pub mod origins;
 pub mod peer;
+pub mod rights;
 pub mod roster;
 pub mod router;
 pub mod server;

@@ -3,6 +3,7 @@
 //! Names follow `signalbox_<noun>_<unit>[_total]`; labels come from enums only, never from a client.
 //! Counters are incremented where things happen; gauges that can be derived are read at the scrape.
 
+mod access;
 mod fleet;
 mod log;
 mod totals;
@@ -17,6 +18,7 @@ use signalbox_registry::lock::LockCounters;
 use signalbox_reservoir::cache::CacheCounters;
 use signalbox_reservoir::strapi::StrapiCounters;
 
+pub use self::access::AccessMetrics;
 pub use self::fleet::FleetMetrics;
 pub use self::log::LogMetrics;
 use self::totals::Totals;
@@ -49,6 +51,7 @@ pub struct Metrics {
     pub rejoins: IntCounter,
     pub swept_rows: IntCounter,
     pub late_unregisters: IntCounter,
+    pub access: AccessMetrics,
     pub fleet: FleetMetrics,
     pub log: LogMetrics,
     pub trust: TrustMetrics,
@@ -165,6 +168,7 @@ impl Metrics {
                 "signalbox_directory_late_unregisters_total",
                 "Rows whose removal had to be tried again.",
             ),
+            access: AccessMetrics::new(r),
             fleet: FleetMetrics::new(r),
             log: LogMetrics::new(r),
             trust: TrustMetrics::new(r),

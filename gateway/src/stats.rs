@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use signalbox_identity::Verb;
 use signalbox_protocol::control::{ClusterStats, LockStats, NodeStats};
 use signalbox_registry::NodeCard;
 use signalbox_registry::lock::LockCounters;
 use tokio::time::Instant;
 
 use crate::node::Node;
+use crate::rights::{NODES, Rights};
 
 /// Pillars are free labels: at most this many are told one by one, the rest as `other`.
 const PILLARS_MAX: usize = 100;
@@ -93,6 +95,17 @@ impl Rates {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.map_or((0.0, 0.0), |last| (last.in_per_second, last.out_per_second))
     }
+}
+
+/// The numbers of this node and of the cluster for somebody with these rights. Pillars are the tenants' own words: only
+/// whoever looks after all tenants sees them.
+pub fn shown_to(node: &Node, rights: &Rights) -> (NodeStats, ClusterStats) {
+    let (mut of_node, mut of_cluster) = (of_node(node), of_cluster(node));
+    if !rights.cover(Verb::Admin, NODES) {
+        of_node.connections_by_pillar.clear();
+        of_cluster.connections_by_pillar.clear();
+    }
+    (of_node, of_cluster)
 }
 
 /// This node's numbers, now.

@@ -2,6 +2,7 @@
 //! (`dispatch`, `commands`), and the queue through which everybody else reaches it (`outbox`).
 
 pub mod answer;
+mod asker;
 mod catch_up;
 pub mod commands;
 pub mod dispatch;
@@ -9,6 +10,7 @@ pub mod frame;
 pub mod handshake;
 pub mod manner;
 pub mod outbox;
+pub mod prepare;
 pub mod reader;
 pub mod socket;
 pub mod upgrade;

@@ -1,21 +1,22 @@
-//! What an agent may do: `verb:what`, where `what` may end with a star. No node asks for it yet.
+//! What an agent may do: `verb:what`, where `what` may end with a star.
 //!
 //! | capability | is for, over WebSocket and HTTP alike |
 //! | --- | --- |
 //! | `publish:TYPE` | sending messages of that type, as itself |
-//! | `subscribe:TOPIC` | following a topic, and seeing who else does |
-//! | `lock:RESOURCE` | acquiring, renewing, releasing and seeing a lock |
-//! | `order:ID` | viewing and accepting an order |
-//! | `query:POOL` | asking who waits in a pool, and for passengers of it |
+//! | `subscribe:TOPIC` | following a topic, and seeing who is there |
+//! | `lock:RESOURCE` | acquiring, renewing, releasing and seeing a lock; `lock:*`: all that are held |
+//! | `order:ID` | viewing and accepting an order, and seeing who views it |
+//! | `query:POOL` | asking who waits in a pool, and for passengers of it; `query:*`: in all pools |
 //! | `push:POOL` | letting passengers wait in a pool, and cancelling them |
 //! | `board:VEHICLE` | boarding and alighting with a vehicle, its seats, its manifest |
 //! | `see:connections`, `see:topics` | seeing all of the tenant's |
 //! | `end:connections` | disconnecting others of the tenant |
-//! | `admin:nodes` | draining nodes, which concerns all tenants |
+//! | `admin:nodes` | seeing and draining nodes, which concerns all tenants |
 
 use std::fmt;
 use std::str::FromStr;
 
+use signalbox_protocol::Agent;
 use thiserror::Error;
 
 /// What can be done.
@@ -136,9 +137,25 @@ impl Capabilities {
         Self(Verb::ALL.map(anything).to_vec())
     }
 
-    /// Everything but what concerns all tenants.
-    pub fn all_but_admin() -> Self {
-        Self(Verb::ALL.into_iter().filter(|verb| *verb != Verb::Admin).map(anything).collect())
+    /// What an agent may whose token does not say. A service: everything in its tenant, so that the server's API is
+    /// open to services. The others: what clients do, and those on the road what they need for it.
+    pub fn usual(agent: &Agent) -> Self {
+        use Verb::{Lock, Order, Publish, Query, Subscribe};
+        let everybody = [Publish, Subscribe, Lock, Order].map(anything);
+        let crew = everybody.iter().cloned().chain([anything(Query)]);
+        match agent.agent_type() {
+            "service" => {
+                Self(Verb::ALL.into_iter().filter(|verb| *verb != Verb::Admin).map(anything).collect())
+            }
+            "conductor" => Self(crew.chain([anything(Verb::Board)]).collect()),
+            "vehicle" => {
+                let itself = agent.agent_id().to_owned();
+                let board = Capability { verb: Verb::Board, what: itself, is_prefix: false };
+                Self(crew.chain([board]).collect())
+            }
+            "driver" => Self(crew.collect()),
+            _ => Self(everybody.to_vec()),
+        }
     }
 
     /// These.
@@ -149,9 +166,14 @@ impl Capabilities {
         Ok(Self(names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?))
     }
 
-    /// Whether it may be done.
+    /// Whether it may be done; `what` of `*` stands for all that there is.
     pub fn allow(&self, verb: Verb, what: &str) -> bool {
         self.0.iter().any(|capability| capability.allows(verb, what))
+    }
+
+    /// Whether it may be done to anything at all.
+    pub fn allow_some(&self, verb: Verb) -> bool {
+        self.0.iter().any(|capability| capability.verb == verb)
     }
 }
 

@@ -26,9 +26,9 @@ pub struct Claims {
     pub subject: String,
     /// `pillar`.
     pub pillar: Option<String>,
-    /// `namespaces`: those that it may join; `None`: all.
+    /// `namespaces`: those that it may follow and send to; `None`: the capabilities decide.
     pub namespaces: Option<Vec<String>>,
-    /// `capabilities`; without the claim, everything that its agent may.
+    /// `capabilities`; without the claim, [what such agents usually may](Capabilities::usual).
     pub capabilities: Capabilities,
     /// `exp`, seconds since 1970: not taken from then on.
     pub expires_at: u64,
@@ -69,7 +69,7 @@ pub(crate) fn read(claims: &BTreeMap<String, Value>) -> Result<(Claims, Terms), 
             Some(names) => Capabilities::parse(&names).map_err(|_| {
                 rejected("capabilities", "a list such as [\"publish:vehicle:*\", \"subscribe:route:12\"]")
             })?,
-            None => Capabilities::all_but_admin(),
+            None => Capabilities::usual(&agent),
         },
         expires_at: needed(seconds(claims, "exp")?, "exp")?,
         issued_at: seconds(claims, "iat")?,

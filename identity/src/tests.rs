@@ -247,9 +247,31 @@ fn capabilities_allow_what_they_name_and_nothing_else() {
     assert!(!read.allow(Verb::Publish, "vehicle") && !read.allow(Verb::Subscribe, "route:123"));
     assert!(!read.allow(Verb::Order, "vehicle:position_update"));
     assert_eq!(verified(&but("capabilities", json!([]))).unwrap().capabilities, Capabilities::default());
-    let without = verified(&claims()).unwrap().capabilities;
-    assert!(without.allow(Verb::Publish, "x") && !without.allow(Verb::Admin, "nodes"));
     assert!(Capabilities::all().allow(Verb::Admin, "nodes"));
+    assert!(read.allow_some(Verb::Subscribe) && !read.allow_some(Verb::Push));
+    assert!(
+        read.allow(Verb::Lock, "*") && !read.allow(Verb::Publish, "*"),
+        "a star is for all that there is"
+    );
+}
+
+#[test]
+fn a_token_without_the_claim_grants_what_such_agents_need() {
+    use Verb::{Admin, Board, End, Lock, Order, Publish, Push, Query, See, Subscribe};
+    let usual = |agent_type: &str| verified(&but("agent_type", json!(agent_type))).unwrap().capabilities;
+    for (agent_type, allowed, not) in [
+        ("service", &[Publish, Subscribe, Lock, Order, Query, Push, Board, See, End][..], &[Admin][..]),
+        ("conductor", &[Publish, Subscribe, Lock, Order, Query, Board], &[Push, See, End, Admin]),
+        ("driver", &[Publish, Subscribe, Lock, Order, Query], &[Board, Push, See, End, Admin]),
+        ("vehicle", &[Publish, Subscribe, Lock, Order, Query], &[Board, Push, See, End, Admin]),
+        ("passenger", &[Publish, Subscribe, Lock, Order], &[Query, Board, Push, See, End, Admin]),
+        ("tram", &[Publish, Subscribe, Lock, Order], &[Query, Board, Push, See, End, Admin]),
+    ] {
+        let usual = usual(agent_type);
+        assert!(allowed.iter().all(|verb| usual.allow(*verb, "*")), "{agent_type}");
+        assert!(not.iter().all(|verb| !usual.allow(*verb, "*")), "{agent_type}");
+    }
+    assert!(usual("vehicle").allow(Board, "V1") && !usual("vehicle").allow(Board, "V12"));
 }
 
 #[test]

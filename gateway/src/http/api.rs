@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use schemars::JsonSchema;
 use serde::Serialize;
+use signalbox_identity::Verb;
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::control::PresenceMembers;
 use signalbox_protocol::error::ErrorCode;
@@ -13,12 +14,16 @@ use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant};
 use signalbox_registry::Row;
 
-use super::input::{Caller, Name, Named, Page, Params, TopicPath};
+use super::caller::Caller;
+use super::input::{Name, Named, Page, Params, TopicPath};
 use super::output::NoContent;
 use super::problem::Problem;
 use crate::node::Node;
 use crate::roster;
 use crate::ws::commands::{PresenceQuery, members};
+
+/// What may be seen and ended.
+pub(super) const CONNECTIONS: &str = "connections";
 
 /// A connection as the API tells it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -65,7 +70,8 @@ pub(super) async fn connection(
     caller: Caller,
     ws_id: Named<ConnectionId>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    find(&node, &caller.tenant, ws_id).await.map(|row| Json(row.into()))
+    let tenant = caller.may(Verb::See, CONNECTIONS)?.tenant;
+    find(&node, tenant, ws_id).await.map(|row| Json(row.into()))
 }
 
 /// `DELETE /api/connections/{ws_id}`: closes it with 4403, wherever it is.
@@ -74,7 +80,7 @@ pub(super) async fn disconnect(
     caller: Caller,
     ws_id: Named<ConnectionId>,
 ) -> Result<NoContent, Problem> {
-    let row = find(&node, &caller.tenant, ws_id).await?;
+    let row = find(&node, caller.may(Verb::End, CONNECTIONS)?.tenant, ws_id).await?;
     if roster::close_anywhere(&node, &row, CloseCode::Forbidden) {
         Ok(NoContent)
     } else {
@@ -89,6 +95,7 @@ pub(super) async fn presence(
     TopicPath(topic): TopicPath,
     Params(page): Params<Page>,
 ) -> Result<Json<PresenceMembers>, Problem> {
+    let tenant = caller.may_follow(&topic)?.tenant;
     let query = PresenceQuery { topic, limit: page.limit, cursor: page.cursor };
-    Ok(Json(members(&node, &caller.tenant, query).await?))
+    Ok(Json(members(&node, tenant, query).await?))
 }

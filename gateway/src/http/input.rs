@@ -1,4 +1,4 @@
-//! What handlers take: who asks, parameters, names in the path, bodies. Each refuses with a problem that names
+//! What handlers take beside who asks: parameters, names in the path, bodies. Each refuses with a problem that names
 //! the field, and tells the description of the API about itself.
 
 use std::marker::PhantomData;
@@ -14,19 +14,13 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use signalbox_protocol::control::parse_body;
 use signalbox_protocol::error::{ErrorCode, Fault};
-use signalbox_protocol::timestamp::Timestamp;
-use signalbox_protocol::{
-    Agent, ConnectionId, NodeId, OrderId, PassengerId, RequestId, Tenant, Topic, VehicleId,
-};
-use signalbox_reservoir::Actor;
+use signalbox_protocol::{ConnectionId, NodeId, OrderId, PassengerId, Topic, VehicleId};
 use tokio::time::timeout;
 
 use super::document::Draft;
 use super::problem::Problem;
 use super::table::Input;
-use crate::announce::API;
 use crate::node::Node;
-use crate::stamps::now_ms;
 
 /// A page of a list unless the asker says otherwise, and the most that one holds.
 const LIMIT: usize = 100;
@@ -43,53 +37,6 @@ impl Input for Request {
 impl Input for Path<String> {
     fn describe(draft: &mut Draft<'_>) {
         draft.path_parameter::<String>();
-    }
-}
-
-/// Who asks: without credentials, for the tenant that the query names. Service tokens will come in here.
-#[derive(Debug)]
-pub(super) struct Caller {
-    pub(super) tenant: Tenant,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct OnBehalf {
-    /// The tenant to act for; `default` if absent.
-    #[schemars(with = "Option<Tenant>")]
-    tenant: Option<String>,
-}
-
-impl Caller {
-    /// Who changes something, now.
-    pub(super) fn actor(&self, request_id: Option<RequestId>) -> Actor {
-        let now = Timestamp(now_ms());
-        Actor { tenant: self.tenant.clone(), agent: api(), subject: API.to_owned(), request_id, now }
-    }
-}
-
-/// The agent that requests without credentials are.
-pub(super) fn api() -> Agent {
-    Agent::from_topic(Topic::try_new(API).expect("a constant agent"))
-}
-
-impl FromRequestParts<Arc<Node>> for Caller {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Problem> {
-        if !node.settings.anonymous {
-            return Err(Problem::of(ErrorCode::Forbidden, "this node takes no calls without credentials"));
-        }
-        let Params(OnBehalf { tenant }) = Params::from_request_parts(parts, node).await?;
-        let tenant = Tenant::try_new(tenant.as_deref().unwrap_or("default"));
-        tenant.map(|tenant| Self { tenant }).map_err(|error| invalid("tenant", &error))
-    }
-}
-
-impl Input for Caller {
-    fn describe(draft: &mut Draft<'_>) {
-        draft.query::<OnBehalf>();
-        draft.refuses(403, "This node takes no calls without credentials.");
-        draft.refuses(422, UNPROCESSABLE);
     }
 }
 
@@ -113,7 +60,7 @@ impl<Q: JsonSchema> Input for Params<Q> {
     }
 }
 
-const UNPROCESSABLE: &str =
+pub(super) const UNPROCESSABLE: &str =
     "A field that can't be: `details.field` names it, and `details.index` its place in a list.";
 
 /// What is wrong with a query, by the words of axum and serde: `field: what`, or the field in backticks.

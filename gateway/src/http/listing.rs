@@ -6,13 +6,15 @@ use axum::Json;
 use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use signalbox_identity::Verb;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::{Agent, SessionId, Tenant, Topic};
 use signalbox_registry::Row;
 use signalbox_registry::directory::Filter;
 
-use super::api::ConnectionView;
-use super::input::{Caller, Page, Params, invalid};
+use super::api::{CONNECTIONS, ConnectionView};
+use super::caller::Caller;
+use super::input::{Page, Params, invalid};
 use super::output::List;
 use super::problem::Problem;
 use crate::node::Node;
@@ -42,9 +44,10 @@ pub(super) async fn connections(
     Params(wanted): Params<Wanted>,
     Params(page): Params<Page>,
 ) -> Result<Json<List<ConnectionView>>, Problem> {
+    let tenant = caller.may(Verb::See, CONNECTIONS)?.tenant;
     let (rows, cursor) = match (&wanted.session, &wanted.agent) {
-        (None, None) => by_group(&node, &caller.tenant, &wanted, &page).await?,
-        _ => (by_name(&node, &caller.tenant, &wanted).await?, None),
+        (None, None) => by_group(&node, tenant, &wanted, &page).await?,
+        _ => (by_name(&node, tenant, &wanted).await?, None),
     };
     Ok(Json(List { items: rows.into_iter().map(ConnectionView::from).collect(), cursor }))
 }
@@ -124,6 +127,9 @@ fn groups(node: &Node, wanted: &Wanted) -> Result<Vec<Topic>, Problem> {
     groups.collect::<Result<_, _>>().map_err(|error| invalid("agent_type", &error))
 }
 
+/// What may be seen.
+const TOPICS: &str = "topics";
+
 /// A group topic that somebody follows.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "FollowedTopic")]
@@ -138,10 +144,11 @@ pub(super) struct TopicView {
 /// `GET /api/topics`: what the cluster follows, and how much of that is here.
 pub(super) async fn topics(
     State(node): State<Arc<Node>>,
-    Caller { tenant }: Caller,
+    caller: Caller,
 ) -> Result<Json<List<TopicView>>, Problem> {
-    let followed = node.cluster.bus.followed(&tenant).await?;
-    let local: std::collections::HashMap<Topic, usize> = node.hub.topics(&tenant).into_iter().collect();
+    let tenant = caller.may(Verb::See, TOPICS)?.tenant;
+    let followed = node.cluster.bus.followed(tenant).await?;
+    let local: std::collections::HashMap<Topic, usize> = node.hub.topics(tenant).into_iter().collect();
     let view = |(topic, nodes): (Topic, u64)| {
         let local_connections = local.get(&topic).copied().unwrap_or_default();
         TopicView { topic, local_connections, nodes }

@@ -1,4 +1,4 @@
-//! Locks over HTTP. The token alone authorises, so it may have been got anywhere.
+//! Locks over HTTP. A lock's token alone tells its holder, so it may have been got anywhere.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use signalbox_identity::Verb;
 use signalbox_protocol::control::LockGranted;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::limits::{LOCK_TTL, LOCK_TTL_BOUNDS, LOCK_WAIT_MAX};
@@ -17,14 +18,15 @@ use signalbox_registry::Error;
 use signalbox_registry::lock::{Acquired, Ask, Denial, Grant, Held, Released};
 use tokio::time::timeout;
 
+use super::caller::Caller;
 use super::document::Draft;
-use super::input::{Body, Caller, Page, Params, api, path_texts};
+use super::input::{Body, Page, Params, path_texts};
 use super::output::{Created, List, NoContent};
 use super::problem::Problem;
 use super::refusal::{conflict, unknown};
 use super::table::{DELETE, GET, Input, PATCH, POST, Table};
-use crate::announce::API;
 use crate::node::Node;
+use crate::rights::ANYTHING;
 
 /// One lock. Asking for it may take as long as its line.
 pub(super) const ONE: &str = "/api/locks/{resource}";
@@ -100,7 +102,7 @@ struct Wanted {
     wait_ms: Option<u64>,
     /// Tells a retry from a new request: it gets the grant that stands.
     request_id: Option<RequestId>,
-    /// Who others are told holds it; `service:api` if absent.
+    /// Who others are told holds it; the caller if absent. Only a service may name another.
     owner: Option<Agent>,
 }
 
@@ -137,11 +139,12 @@ async fn acquire(
     body: Body<Wanted, false>,
 ) -> Result<Created<LockGranted>, Problem> {
     let wanted = body.read()?;
+    let allowed = caller.may(Verb::Lock, resource.as_str())?;
     let ask = Ask {
-        tenant: caller.tenant,
+        tenant: allowed.tenant.clone(),
         resource,
-        owner: wanted.owner.unwrap_or_else(api),
-        subject: API.to_owned(),
+        owner: owner(allowed.agent, wanted.owner)?,
+        subject: allowed.subject.to_owned(),
         request_id: wanted.request_id,
         ttl: wanted.ttl_ms.map_or(Ok(LOCK_TTL), ttl)?,
         wait: wanted.wait_ms.map_or(Ok(Duration::ZERO), wait)?,
@@ -151,6 +154,17 @@ async fn acquire(
         Some(Ok(acquired)) => granted(&ask.resource, acquired?).map(Created),
         Some(Err(_late)) => Err(unknown("the lock was not answered in time")),
         None => Err(unknown("the node stops")),
+    }
+}
+
+/// Who is told to hold a lock: whoever takes it, or, for a service, whom it takes it for.
+fn owner(agent: &Agent, named: Option<Agent>) -> Result<Agent, Fault> {
+    match named {
+        Some(named) if named != *agent && agent.agent_type() != "service" => {
+            let text = format!("{agent} may not lock for {named}");
+            Err(Fault::new(ErrorCode::Forbidden, text).in_field("owner"))
+        }
+        named => Ok(named.unwrap_or_else(|| agent.clone())),
     }
 }
 
@@ -180,7 +194,8 @@ async fn renew(
     body: Body<Renewed, false>,
 ) -> Result<Json<LockGranted>, Problem> {
     let ttl = body.read()?.ttl_ms.map(ttl).transpose()?;
-    let renewed = node.cluster.locks.renew(&caller.tenant, &resource, &token, ttl).await?;
+    let tenant = caller.may(Verb::Lock, resource.as_str())?.tenant;
+    let renewed = node.cluster.locks.renew(tenant, &resource, &token, ttl).await?;
     granted(&resource, renewed).map(Json)
 }
 
@@ -190,7 +205,8 @@ async fn release(
     ResourcePath(resource): ResourcePath,
     LockToken(token): LockToken,
 ) -> Result<NoContent, Problem> {
-    match node.cluster.locks.release(&caller.tenant, &resource, &token).await? {
+    let tenant = caller.may(Verb::Lock, resource.as_str())?.tenant;
+    match node.cluster.locks.release(tenant, &resource, &token).await? {
         Released::Released => Ok(NoContent),
         Released::Denied(denial) => Err(denied(&denial)),
     }
@@ -230,7 +246,8 @@ async fn look(
     caller: Caller,
     ResourcePath(resource): ResourcePath,
 ) -> Result<Json<Lock>, Problem> {
-    let held = node.cluster.locks.inspect(&caller.tenant, &resource).await?;
+    let tenant = caller.may(Verb::Lock, resource.as_str())?.tenant;
+    let held = node.cluster.locks.inspect(tenant, &resource).await?;
     let free = || Lock { resource, held: false, owner: None, fence: None, ttl_ms: None, waiters: 0 };
     Ok(Json(held.map_or_else(free, Lock::from)))
 }
@@ -241,7 +258,8 @@ async fn list(
     Params(page): Params<Page>,
 ) -> Result<Json<List<Lock>>, Problem> {
     let cursor = page.cursor.as_deref();
-    let found = node.cluster.locks.list(&caller.tenant, cursor, page.limit()).await;
+    let tenant = caller.may(Verb::Lock, ANYTHING)?.tenant;
+    let found = node.cluster.locks.list(tenant, cursor, page.limit()).await;
     let found = found.map_err(|error| match error {
         Error::Unreadable { .. } if cursor.is_some() => {
             invalid("cursor", "cursor: not one that this list gave".to_owned())

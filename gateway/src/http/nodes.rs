@@ -7,18 +7,21 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use signalbox_identity::Verb;
 use signalbox_protocol::NodeId;
 use signalbox_protocol::control::DrainReason;
 use signalbox_protocol::error::ErrorCode;
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_registry::{Destination, NodeCard, Parcel};
 
-use super::input::{Caller, Name, Named};
+use super::caller::Caller;
+use super::input::{Name, Named};
 use super::output::{Accepted, List};
 use super::problem::Problem;
 use super::table::{GET, POST, Table};
 use crate::keeper::card;
 use crate::node::Node;
+use crate::rights::NODES;
 use crate::stop::StopPhase;
 
 /// The operations on nodes.
@@ -74,7 +77,8 @@ impl NodeView {
 }
 
 /// `GET /api/nodes`.
-async fn nodes(State(node): State<Arc<Node>>) -> Result<Json<List<NodeView>>, Problem> {
+async fn nodes(State(node): State<Arc<Node>>, caller: Caller) -> Result<Json<List<NodeView>>, Problem> {
+    caller.may(Verb::Admin, NODES)?;
     let cards = node.cluster.lease.live().await?;
     Ok(Json(List { items: cards.into_iter().map(NodeView::from).collect(), cursor: None }))
 }
@@ -83,9 +87,10 @@ async fn nodes(State(node): State<Arc<Node>>) -> Result<Json<List<NodeView>>, Pr
 /// Redis.
 async fn drain(
     State(node): State<Arc<Node>>,
-    _: Caller,
+    caller: Caller,
     id: Named<NodeId>,
 ) -> Result<Accepted<NodeView>, Problem> {
+    caller.may(Verb::Admin, NODES)?;
     let id = id.get()?;
     if id == *node.cluster.node.id() {
         node.stop.ask(DrainReason::Requested);

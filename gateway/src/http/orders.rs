@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use signalbox_identity::Verb;
 use signalbox_protocol::OrderId;
 use signalbox_protocol::control::OrderViewers;
 
-use super::input::{Caller, Named};
+use super::caller::Caller;
+use super::input::Named;
 use super::problem::Problem;
 use super::table::{GET, Table};
 use crate::node::Node;
@@ -27,5 +29,7 @@ async fn viewers(
     caller: Caller,
     id: Named<OrderId>,
 ) -> Result<Json<OrderViewers>, Problem> {
-    Ok(Json(order::viewers(&node, &caller.tenant, id.get()?).await?))
+    let id = id.get()?;
+    let tenant = caller.may(Verb::Order, id.as_str())?.tenant;
+    Ok(Json(order::viewers(&node, tenant, id).await?))
 }

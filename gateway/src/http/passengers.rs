@@ -1,5 +1,6 @@
 //! Passengers: taken in, looked up, boarded, dropped off, cancelled.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,6 +11,7 @@ use axum::response::IntoResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use signalbox_identity::Verb;
 use signalbox_protocol::control::parse_body;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::fleet::{NewPassenger, Passenger, PassengerState, Pool, PoolKind};
@@ -18,14 +20,18 @@ use signalbox_protocol::{PassengerId, RequestId, VehicleId};
 use signalbox_reservoir::Error;
 use signalbox_reservoir::repository::{Alighting, Boarding, Filter};
 
+use super::caller::{Allowed, Caller};
 use super::document::Draft;
-use super::input::{Body, Caller, Named, OneOrMany, Page, Params, invalid};
+use super::input::{Body, Named, OneOrMany, Page, Params, invalid};
 use super::output::{Created, List, NoContent};
 use super::problem::Problem;
 use super::refusal::{at_index, conflict};
 use super::reservoirs::PoolId;
 use super::table::{DELETE, GET, Output, PATCH, POST, Table};
+use crate::fleet;
 use crate::node::Node;
+use crate::rights::ANYTHING;
+use crate::ws::commands::boarding;
 
 const MANY: &str = "/api/passengers";
 const ONE: &str = "/api/passengers/{id}";
@@ -89,16 +95,19 @@ async fn push(
     body: Body<OneOrMany<NewPassenger>>,
 ) -> Result<Taken, Problem> {
     let (elements, is_list) = body.elements(PUSH_PASSENGERS_MAX)?;
-    let actor = caller.actor(None);
     if !is_list {
-        let passenger = parse_body(elements[0])?;
+        let passenger: NewPassenger = parse_body(elements[0])?;
+        let actor = caller.may(Verb::Push, passenger.pool()?.as_str())?.actor(None);
         let passenger = node.push(&actor, passenger).await?;
         return Ok(Taken::One(Box::new(passenger)));
     }
-    let mut passengers: Vec<NewPassenger> = Vec::with_capacity(elements.len());
+    let (mut passengers, mut pools) = (Vec::with_capacity(elements.len()), BTreeSet::new());
     for (index, element) in elements.into_iter().enumerate() {
-        passengers.push(parse_body(element).map_err(|fault| at_index(fault, index))?);
+        let passenger: NewPassenger = parse_body(element).map_err(|fault| at_index(fault, index))?;
+        pools.insert(passenger.pool().map_err(|fault| at_index(fault, index))?.to_string());
+        passengers.push(passenger);
     }
+    let actor = caller.may_each(Verb::Push, &pools)?.actor(None);
     let ids: Vec<PassengerId> = passengers.iter().map(|passenger| passenger.passenger_id.clone()).collect();
     match node.push_batch(&actor, passengers).await {
         Ok(items) => Ok(Taken::Many(List { items, cursor: None })),
@@ -155,11 +164,12 @@ async fn list(
     Params(page): Params<Page>,
 ) -> Result<Json<List<Passenger>>, Problem> {
     let filter = Filter { pool: pool.pool()?, state };
+    let tenant = caller.may(Verb::Query, filter.pool.as_ref().map_or(ANYTHING, Pool::as_str))?.tenant;
     let limit = page.limit();
     let (mut items, mut cursor) = (Vec::new(), page.cursor);
     for _ in 0..LOOKS_MAX {
         let left = limit - items.len();
-        let found = node.reservoir.list(&caller.tenant, &filter, cursor.as_deref(), left).await?;
+        let found = node.reservoir.list(tenant, &filter, cursor.as_deref(), left).await?;
         items.extend(found.items);
         cursor = found.cursor;
         if cursor.is_none() || items.len() >= limit {
@@ -182,16 +192,14 @@ async fn cancel_pool(
     Params(pool): Params<PoolFields>,
 ) -> Result<Json<Cancelled>, Problem> {
     let pool = pool.pool()?.ok_or_else(|| route_or_depot("name a pool: `route_id` or `depot_id`"))?;
-    let cancelled = node.reservoir.cancel_pool(&caller.actor(None), &pool).await?;
+    let actor = caller.may(Verb::Push, pool.as_str())?.actor(None);
+    let cancelled = node.reservoir.cancel_pool(&actor, &pool).await?;
     Ok(Json(Cancelled { cancelled }))
 }
 
-async fn one(
-    State(node): State<Arc<Node>>,
-    caller: Caller,
-    id: Named<PassengerId>,
-) -> Result<Json<Passenger>, Problem> {
-    Ok(Json(node.reservoir.passenger(&caller.tenant, &id.get()?).await?))
+async fn one(caller: Caller, id: Named<PassengerId>) -> Result<Json<Passenger>, Problem> {
+    let (_, passenger) = caller.passenger(Verb::Query, &id.get()?).await?;
+    Ok(Json(passenger))
 }
 
 async fn cancel(
@@ -199,7 +207,9 @@ async fn cancel(
     caller: Caller,
     id: Named<PassengerId>,
 ) -> Result<NoContent, Problem> {
-    node.reservoir.cancel(&caller.actor(None), &id.get()?).await?;
+    let id = id.get()?;
+    let (allowed, _) = caller.passenger(Verb::Push, &id).await?;
+    node.reservoir.cancel(&allowed.actor(None), &id).await?;
     Ok(NoContent)
 }
 
@@ -230,9 +240,11 @@ async fn board(
     body: Body<Board>,
 ) -> Result<Json<BoardedPassenger>, Problem> {
     let Board { vehicle_id, request_id, fence } = body.read()?;
+    let vehicle_id = boarding::vehicle_for(caller.agent(), Some(vehicle_id))?;
+    let allowed = caller.may(Verb::Board, vehicle_id.as_str())?;
     let boarding = Boarding { passenger_id: id.get()?, vehicle_id, fence };
-    let boarded = node.board(&caller.actor(request_id), &boarding).await?;
-    let passenger = after(&node, &caller, &boarding.passenger_id).await?;
+    let boarded = node.board(&allowed.actor(request_id), &boarding).await?;
+    let passenger = after(&node, allowed, &boarding.passenger_id).await?;
     Ok(Json(BoardedPassenger { passenger, seats_left: boarded.seats_left }))
 }
 
@@ -250,13 +262,18 @@ async fn alight(
     body: Body<Alight>,
 ) -> Result<Json<Passenger>, Problem> {
     let Alight { fence } = body.read()?;
-    let alighting = Alighting { passenger_id: id.get()?, fence, vehicle_id: None };
-    node.alight(&caller.actor(None), &alighting).await?;
-    Ok(Json(after(&node, &caller, &alighting.passenger_id).await?))
+    let vehicle_id = boarding::alighting_from(caller.agent())?;
+    let allowed = match &vehicle_id {
+        Some(own) => caller.may(Verb::Board, own.as_str())?,
+        None => caller.may_some(Verb::Board)?,
+    };
+    let mut alighting = Alighting { passenger_id: id.get()?, fence, vehicle_id };
+    fleet::drop_off(&node, &allowed.actor(None), caller.rights(), &mut alighting).await?;
+    Ok(Json(after(&node, allowed, &alighting.passenger_id).await?))
 }
 
 /// A passenger after a change that was made. If that can't be read, the change is not told as a failure.
-async fn after(node: &Node, caller: &Caller, id: &PassengerId) -> Result<Passenger, Problem> {
-    let read = node.reservoir.passenger(&caller.tenant, id).await;
+async fn after(node: &Node, caller: Allowed<'_>, id: &PassengerId) -> Result<Passenger, Problem> {
+    let read = node.reservoir.passenger(caller.tenant, id).await;
     read.map_err(|error| super::refusal::unknown(&format!("it was done, but can't be shown ({error})")))
 }

@@ -1,4 +1,4 @@
-//! `POST /api/publish`: one envelope or a list of them, sent as `service:api`.
+//! `POST /api/publish`: one envelope or a list of them, sent as the caller's agent.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,11 +15,12 @@ use signalbox_protocol::envelope::Incoming;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::limits::{MESSAGE_ID_CHARS_MAX, TARGETS_MAX};
 
-use super::input::{Body, Caller, OneOrMany, api};
+use super::caller::Caller;
+use super::input::{Body, OneOrMany};
 use super::problem::Problem;
 use crate::node::Node;
 use crate::router::Routed;
-use crate::ws::dispatch::{Passing, Prepared, Sender, prepare};
+use crate::ws::prepare::{Passing, Prepared, Sender, prepare};
 
 /// Most envelopes of one list.
 const ENVELOPES_MAX: usize = 1_000;
@@ -69,11 +70,10 @@ impl JsonSchema for Envelope {
 /// Checks every envelope before the first is sent: a bad one means that nothing was.
 pub(super) async fn publish(
     State(node): State<Arc<Node>>,
-    Caller { tenant }: Caller,
+    caller: Caller,
     body: Body<OneOrMany<Envelope>>,
 ) -> Result<Json<Published>, Problem> {
-    let agent = api();
-    let sender = Sender { tenant: &tenant, agent: &agent, namespace: None, connection: None };
+    let sender = caller.sender();
     let (envelopes, _) = body.elements(ENVELOPES_MAX)?;
     let bytes = envelopes.iter().map(|envelope| envelope.get().len()).sum();
     node.limits.published(&tenant, envelopes.len(), bytes)?;

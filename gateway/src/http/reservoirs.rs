@@ -13,14 +13,16 @@ use axum::response::IntoResponse;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use signalbox_identity::Verb;
 use signalbox_protocol::control::Found;
 use signalbox_protocol::error::ErrorCode;
 use signalbox_protocol::fleet::{GeoPoint, LATITUDE_MAX, Pool, PoolKind};
 use signalbox_protocol::limits::{QUERY_RADIUS_KM, QUERY_RADIUS_KM_MAX, QUERY_RESULTS, QUERY_RESULTS_MAX};
 use signalbox_reservoir::reservoir::{Answer, Query, Source};
 
+use super::caller::Caller;
 use super::document::Draft;
-use super::input::{Caller, Params, invalid, path_texts};
+use super::input::{Params, invalid, path_texts};
 use super::output::List;
 use super::problem::Problem;
 use super::table::{GET, Input, Output, Table};
@@ -46,7 +48,8 @@ async fn available(
     caller: Caller,
     PoolPath(pool): PoolPath,
 ) -> Result<Json<Available>, Problem> {
-    let available = node.reservoir.available(&caller.tenant, &pool).await?;
+    let tenant = caller.may(Verb::Query, pool.as_str())?.tenant;
+    let available = node.reservoir.available(tenant, &pool).await?;
     Ok(Json(Available { pool, available }))
 }
 
@@ -72,13 +75,14 @@ async fn query(
     PoolPath(pool): PoolPath,
     Params(place): Params<Place>,
 ) -> Result<Answered, Problem> {
+    let tenant = caller.may(Verb::Query, pool.as_str())?.tenant;
     let query = Query {
         pool,
         position: position(place.lat, place.lon)?,
         radius_km: place.radius_km.unwrap_or(QUERY_RADIUS_KM),
         max_results: place.max_results.unwrap_or(QUERY_RESULTS),
     };
-    let answer = node.query(&caller.tenant, &query).await?;
+    let answer = node.query(tenant, &query).await?;
     Ok(Answered(answer))
 }
 

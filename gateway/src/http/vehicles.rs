@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde_json::json;
+use signalbox_identity::Verb;
 use signalbox_protocol::VehicleId;
 use signalbox_protocol::fleet::{Manifest, NewVehicle, Vehicle};
 
-use super::input::{Body, Caller, Named};
+use super::caller::Caller;
+use super::input::{Body, Named};
 use super::problem::Problem;
 use super::table::{GET, PUT, Table};
 use crate::node::Node;
@@ -31,8 +33,9 @@ async fn put(
     id: Named<VehicleId>,
     body: Body<NewVehicle>,
 ) -> Result<Json<Vehicle>, Problem> {
-    let vehicle = body.read()?;
-    Ok(Json(node.reservoir.put_vehicle(&caller.tenant, &id.get()?, &vehicle).await?))
+    let (vehicle, id) = (body.read()?, id.get()?);
+    let tenant = caller.may(Verb::Board, id.as_str())?.tenant;
+    Ok(Json(node.reservoir.put_vehicle(tenant, &id, &vehicle).await?))
 }
 
 async fn one(
@@ -40,7 +43,9 @@ async fn one(
     caller: Caller,
     id: Named<VehicleId>,
 ) -> Result<Json<Vehicle>, Problem> {
-    Ok(Json(node.reservoir.vehicle(&caller.tenant, &id.get()?).await?))
+    let id = id.get()?;
+    let tenant = caller.may(Verb::Board, id.as_str())?.tenant;
+    Ok(Json(node.reservoir.vehicle(tenant, &id).await?))
 }
 
 async fn manifest(
@@ -48,5 +53,7 @@ async fn manifest(
     caller: Caller,
     id: Named<VehicleId>,
 ) -> Result<Json<Manifest>, Problem> {
-    Ok(Json(node.reservoir.manifest(&caller.tenant, &id.get()?).await?))
+    let id = id.get()?;
+    let tenant = caller.may(Verb::Board, id.as_str())?.tenant;
+    Ok(Json(node.reservoir.manifest(tenant, &id).await?))
 }

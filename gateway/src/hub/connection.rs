@@ -2,12 +2,14 @@
 //! belongs to the connection's task alone.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 use signalbox_registry::Row;
 use signalbox_registry::row::Generation;
 
+use crate::rights::{Grant, Rights};
 use crate::ws::outbox::{Bounds, Outbox};
 
 /// Who a connection is; fixed at its handshake.
@@ -50,6 +52,8 @@ pub struct Connection {
     number: u64,
     profile: Profile,
     outbox: Outbox,
+    /// What its token grants; empty without one. Replaced when it shows another.
+    grant: ArcSwapOption<Grant>,
     /// Every topic it follows but `connection:`; joined and parted by its own task only.
     topics: Mutex<Vec<Topic>>,
     /// What it sent and got, written by its own task.
@@ -76,6 +80,7 @@ impl Connection {
             number,
             profile,
             outbox: Outbox::new(bounds),
+            grant: ArcSwapOption::empty(),
             topics: Mutex::default(),
             traffic: Traffic::default(),
         }
@@ -94,6 +99,21 @@ impl Connection {
     /// Who it is.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// What its token grants; `None`: it came without one.
+    pub fn grant(&self) -> Option<Arc<Grant>> {
+        self.grant.load_full()
+    }
+
+    /// Holds it to another grant from its next message on. Topics that it follows already stay.
+    pub fn set_grant(&self, grant: Grant) {
+        self.grant.store(Some(Arc::new(grant)));
+    }
+
+    /// What it may do now.
+    pub fn rights(&self) -> Rights {
+        Rights::of(self.grant())
     }
 
     /// Where frames for it go.

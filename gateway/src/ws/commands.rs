@@ -1,6 +1,6 @@
 //! The commands of a client: each is checked, carried out, and answered to the asker alone.
 
-mod boarding;
+pub(crate) mod boarding;
 mod lock;
 pub(crate) mod order;
 mod presence;
@@ -15,6 +15,7 @@ use signalbox_protocol::Topic;
 use signalbox_protocol::envelope::Incoming;
 use signalbox_protocol::error::{ErrorCode, Fault};
 
+use super::asker::Asker;
 use super::dispatch::Step;
 use crate::hub::Connection;
 use crate::node::Node;
@@ -27,21 +28,22 @@ pub(crate) use self::report::health;
 /// # Errors
 /// The [`Fault`] to answer with; nothing was changed.
 pub fn run(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
+    let asker = Asker::new(node, connection);
     match &*incoming.message_type {
-        "system:subscribe" => subscribe::subscribe(node, connection, incoming),
-        "system:resume" => resume::resume(node, connection, incoming),
-        "system:unsubscribe" => subscribe::unsubscribe(node, connection, incoming),
-        "system:health_check" => Ok(report::health_check(node, connection, incoming)),
-        "system:stats" => Ok(report::stats(node, connection, incoming)),
-        "lock:acquire" => lock::acquire(node, connection, incoming),
-        "lock:renew" => lock::renew(node, connection, incoming),
-        "lock:release" => lock::release(node, connection, incoming),
-        "order:view" => order::view(node, connection, incoming),
-        "order:accept" => order::accept(node, connection, incoming),
-        "vehicle:query_commuters" => query::commuters(node, connection, incoming),
-        "boarding:request" => boarding::request(node, connection, incoming),
-        "boarding:alight" => boarding::alight(node, connection, incoming),
-        "presence:list" => presence::list(node, connection, incoming),
+        "system:subscribe" => subscribe::subscribe(node, asker, incoming),
+        "system:resume" => resume::resume(node, asker, incoming),
+        "system:unsubscribe" => subscribe::unsubscribe(node, asker, incoming),
+        "system:health_check" => Ok(report::health_check(node, asker, incoming)),
+        "system:stats" => Ok(report::stats(node, asker, incoming)),
+        "lock:acquire" => lock::acquire(node, asker, incoming),
+        "lock:renew" => lock::renew(node, asker, incoming),
+        "lock:release" => lock::release(node, asker, incoming),
+        "order:view" => order::view(node, asker, incoming),
+        "order:accept" => order::accept(node, asker, incoming),
+        "vehicle:query_commuters" => query::commuters(node, asker, incoming),
+        "boarding:request" => boarding::request(node, asker, incoming),
+        "boarding:alight" => boarding::alight(node, asker, incoming),
+        "presence:list" => presence::list(node, asker, incoming),
         other => {
             let text = format!("{other} is not supported by this version");
             Err(Fault::new(ErrorCode::UnknownType, text))

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use signalbox_identity::Verb;
 use signalbox_protocol::control::{
     BoardingAlight, BoardingAlighted, BoardingConfirmed, BoardingDenial, BoardingDenied, BoardingRequest,
     parse_data,
@@ -20,15 +21,13 @@ use crate::hub::Connection;
 use crate::node::Node;
 use crate::stamps::now_ms;
 use crate::ws::answer;
+use crate::ws::asker::Asker;
 use crate::ws::dispatch::{Outcome, Step};
 
-pub(super) fn request(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
+pub(super) fn request(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     let asked: BoardingRequest = parse_data(incoming.data)?;
-    let vehicle_id = vehicle_for(&connection.profile().agent, asked.vehicle_id)?;
+    let vehicle_id = vehicle_for(asker.agent(), asked.vehicle_id)?;
+    let connection = asker.may(Verb::Board, vehicle_id.as_str())?;
     let of_message = || incoming.id.as_deref().and_then(|id| RequestId::try_new(id).ok());
     let actor = actor(connection, asked.request_id.or_else(of_message));
     let boarding = Boarding { passenger_id: asked.passenger_id, vehicle_id, fence: asked.fence };
@@ -47,24 +46,19 @@ pub(super) fn request(
     })))
 }
 
-pub(super) fn alight(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
+pub(super) fn alight(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     let asked: BoardingAlight = parse_data(incoming.data)?;
-    let agent = &connection.profile().agent;
-    let vehicle_id = match agent.agent_type() {
-        "vehicle" => Some(own_vehicle(agent)),
-        "service" | "conductor" => None,
-        other => return Err(forbidden(format!("a {other} may not drop passengers off"))),
+    let vehicle_id = alighting_from(asker.agent())?;
+    let connection = match &vehicle_id {
+        Some(own) => asker.may(Verb::Board, own.as_str())?,
+        None => asker.may_some(Verb::Board)?,
     };
-    let actor = actor(connection, None);
-    let alighting = Alighting { passenger_id: asked.passenger_id, fence: asked.fence, vehicle_id };
+    let (actor, rights) = (actor(connection, None), connection.rights());
+    let mut alighting = Alighting { passenger_id: asked.passenger_id, fence: asked.fence, vehicle_id };
     let correlation = incoming.answer_to().map(str::to_owned);
     let node = Arc::clone(node);
     Ok(Step::Wait(Box::pin(async move {
-        let alighted = node.alight(&actor, &alighting).await;
+        let alighted = fleet::drop_off(&node, &actor, &rights, &mut alighting).await;
         let passenger_id = alighting.passenger_id;
         let alighted =
             alighted.map(|vehicle_id| BoardingAlighted { passenger_id: passenger_id.clone(), vehicle_id });
@@ -73,7 +67,10 @@ pub(super) fn alight(
 }
 
 /// A vehicle boards for itself; a service or conductor for any vehicle that it names.
-fn vehicle_for(agent: &Agent, named: Option<VehicleId>) -> Result<VehicleId, Fault> {
+///
+/// # Errors
+/// [`ErrorCode::Forbidden`] for other agents, [`ErrorCode::InvalidData`] where a vehicle has to be named.
+pub(crate) fn vehicle_for(agent: &Agent, named: Option<VehicleId>) -> Result<VehicleId, Fault> {
     match (agent.agent_type(), named) {
         ("vehicle", None) => Ok(own_vehicle(agent)),
         ("vehicle", Some(named)) if named == own_vehicle(agent) => Ok(named),
@@ -84,6 +81,18 @@ fn vehicle_for(agent: &Agent, named: Option<VehicleId>) -> Result<VehicleId, Fau
             Err(fault.in_field("vehicle_id"))
         }
         (other, _) => Err(forbidden(format!("a {other} may not board passengers"))),
+    }
+}
+
+/// The vehicle that an agent drops passengers off from: a vehicle from itself, a service or conductor (`None`) from any.
+///
+/// # Errors
+/// [`ErrorCode::Forbidden`] for other agents.
+pub(crate) fn alighting_from(agent: &Agent) -> Result<Option<VehicleId>, Fault> {
+    match agent.agent_type() {
+        "vehicle" => Ok(Some(own_vehicle(agent))),
+        "service" | "conductor" => Ok(None),
+        other => Err(forbidden(format!("a {other} may not drop passengers off"))),
     }
 }
 

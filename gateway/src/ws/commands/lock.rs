@@ -1,8 +1,10 @@
-//! `lock:*`: the registry's locks, for clients. The token alone authorises, so a lock outlives its connection.
+//! `lock:*`: the registry's locks, for clients. A lock's token alone tells its holder, so a lock outlives its
+//! connection; `lock:RESOURCE` says who may use locks at all.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use signalbox_identity::Verb;
 use signalbox_protocol::control::{
     LockAcquire, LockDenied, LockGranted, LockProof, LockReleased, parse_data,
 };
@@ -14,9 +16,9 @@ use signalbox_registry::Error;
 use signalbox_registry::lock::{Acquired, Ask, Denial, Grant, Released};
 
 use crate::fleet;
-use crate::hub::Connection;
 use crate::node::Node;
 use crate::ws::answer;
+use crate::ws::asker::Asker;
 use crate::ws::dispatch::{Later, Outcome, Step};
 
 /// How long a lock is to last: within [`LOCK_TTL_BOUNDS`].
@@ -46,13 +48,10 @@ pub(crate) fn checked_wait(wait_ms: u64) -> Result<Duration, Fault> {
     Err(Fault::new(ErrorCode::InvalidData, text).in_field("wait_ms"))
 }
 
-pub(super) fn acquire(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
-    node.limits.lock_attempt(connection)?;
+pub(super) fn acquire(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     let asked: LockAcquire = parse_data(incoming.data)?;
+    let connection = asker.may(Verb::Lock, asked.resource.as_str())?;
+    node.limits.lock_attempt(connection)?;
     let profile = connection.profile();
     let ask = Ask {
         tenant: profile.tenant.clone(),
@@ -72,24 +71,16 @@ pub(super) fn acquire(
     Ok(if is_short { Step::Wait(work) } else { Step::Later(Later { work, correlation_id }) })
 }
 
-pub(super) fn renew(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
-    let (node, tenant, proof, correlation) = parts(node, connection, incoming)?;
+pub(super) fn renew(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
+    let (node, tenant, proof, correlation) = parts(node, asker, incoming)?;
     Ok(Step::Wait(Box::pin(async move {
         let renewed = node.cluster.locks.renew(&tenant, &proof.resource, &proof.token, None).await;
         acquired_outcome(renewed, proof.resource, correlation)
     })))
 }
 
-pub(super) fn release(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
-    let (node, tenant, proof, correlation) = parts(node, connection, incoming)?;
+pub(super) fn release(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
+    let (node, tenant, proof, correlation) = parts(node, asker, incoming)?;
     Ok(Step::Wait(Box::pin(async move {
         let resource = proof.resource;
         match node.cluster.locks.release(&tenant, &resource, &proof.token).await {
@@ -105,9 +96,10 @@ pub(super) fn release(
 
 type Parts = (Arc<Node>, Tenant, LockProof, Option<String>);
 
-fn parts(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'_>) -> Result<Parts, Fault> {
+fn parts(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Parts, Fault> {
     let proof: LockProof = parse_data(incoming.data)?;
     let correlation = incoming.answer_to().map(str::to_owned);
+    let connection = asker.may(Verb::Lock, proof.resource.as_str())?;
     Ok((Arc::clone(node), connection.profile().tenant.clone(), proof, correlation))
 }
 

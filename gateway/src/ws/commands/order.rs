@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use signalbox_identity::Verb;
 use signalbox_protocol::control::{
     OrderAccept, OrderAccepted, OrderDenial, OrderDenied, OrderView, OrderViewers, parse_data,
 };
@@ -14,11 +15,11 @@ use signalbox_registry::Error;
 use signalbox_registry::order::{Acceptance, AcceptanceDenied, Accepted};
 
 use crate::fleet;
-use crate::hub::Connection;
 use crate::node::Node;
 use crate::router::{Message, Record, Routed};
 use crate::stamps::{MessageId, now_ms};
 use crate::ws::answer;
+use crate::ws::asker::Asker;
 use crate::ws::dispatch::{Outcome, Step};
 
 /// The answer to `order:view`, and the notice to the other viewers.
@@ -26,12 +27,9 @@ const VIEWERS: &str = "order:viewers";
 /// The answer to `order:accept`, and the event.
 const ACCEPTED: &str = "order:accepted";
 
-pub(super) fn view(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
+pub(super) fn view(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     let OrderView { order_id, viewing } = parse_data(incoming.data)?;
+    let connection = asker.may(Verb::Order, order_id.as_str())?;
     let profile = connection.profile();
     let (tenant, agent, number) = (profile.tenant.clone(), profile.agent.clone(), connection.number());
     let correlation = incoming.answer_to().map(str::to_owned);
@@ -48,13 +46,9 @@ pub(super) fn view(
     })))
 }
 
-pub(super) fn accept(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
+pub(super) fn accept(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     let OrderAccept { order_id, request_id } = parse_data(incoming.data)?;
-    let profile = connection.profile();
+    let profile = asker.may(Verb::Order, order_id.as_str())?.profile();
     let acceptance = Acceptance {
         tenant: profile.tenant.clone(),
         by: profile.agent.clone(),

@@ -10,11 +10,12 @@ use signalbox_registry::directory::Filter;
 use signalbox_registry::presence::INDEXED_KINDS;
 use signalbox_registry::{Error, Row};
 
-use crate::hub::Connection;
 use crate::node::Node;
 use crate::router::fault;
 use crate::ws::answer;
-use crate::ws::dispatch::{Outcome, Step, is_known};
+use crate::ws::asker::Asker;
+use crate::ws::dispatch::{Outcome, Step};
+use crate::ws::prepare::is_known;
 
 /// Members of a page unless the asker says otherwise, and the most that it may ask for.
 const LIMIT: usize = 100;
@@ -28,15 +29,12 @@ pub(crate) struct PresenceQuery {
     pub(crate) cursor: Option<String>,
 }
 
-pub(super) fn list(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
+pub(super) fn list(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     let PresenceRequest { topic, limit, cursor } = parse_data(incoming.data)?;
+    let tenant = asker.may_see_members(&topic)?.profile().tenant.clone();
     let query = PresenceQuery { topic, limit, cursor };
     let correlation = incoming.answer_to().map(str::to_owned);
-    let (node, tenant) = (Arc::clone(node), connection.profile().tenant.clone());
+    let node = Arc::clone(node);
     Ok(Step::Wait(Box::pin(async move {
         match members(&node, &tenant, query).await {
             Ok(members) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use signalbox_identity::Verb;
 use signalbox_protocol::control::{QueryCommuters, parse_data};
 use signalbox_protocol::envelope::Incoming;
 use signalbox_protocol::error::Fault;
@@ -9,26 +10,20 @@ use signalbox_protocol::timestamp::Timestamp;
 use signalbox_reservoir::reservoir::{Answer, Query, Source};
 
 use crate::fleet;
-use crate::hub::Connection;
 use crate::node::Node;
 use crate::stamps::now_ms;
 use crate::ws::answer;
+use crate::ws::asker::Asker;
 use crate::ws::dispatch::{Outcome, Step};
 
-pub(super) fn commuters(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
+pub(super) fn commuters(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     let asked: QueryCommuters = parse_data(incoming.data)?;
-    let query = Query {
-        pool: asked.pool()?,
-        position: asked.position,
-        radius_km: asked.radius_km,
-        max_results: asked.max_results,
-    };
+    let pool = asked.pool()?;
+    let tenant = asker.may(Verb::Query, pool.as_str())?.profile().tenant.clone();
+    let query =
+        Query { pool, position: asked.position, radius_km: asked.radius_km, max_results: asked.max_results };
     let correlation = incoming.answer_to().map(str::to_owned);
-    let (node, tenant) = (Arc::clone(node), connection.profile().tenant.clone());
+    let node = Arc::clone(node);
     Ok(Step::Wait(Box::pin(async move {
         let answer = node.query(&tenant, &query).await;
         match answer {

@@ -12,12 +12,13 @@ use crate::hub::Connection;
 use crate::node::Node;
 use crate::stop::StopPhase;
 use crate::ws::answer;
+use crate::ws::asker::Asker;
 use crate::ws::dispatch::Step;
 use crate::{stamps, stats};
 
-pub(super) fn health_check(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'_>) -> Step {
+pub(super) fn health_check(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Step {
     let health = health(node);
-    answer::push(connection, answer::reply("system:health_check", incoming.answer_to(), &health));
+    answer::push(asker.itself(), answer::reply("system:health_check", incoming.answer_to(), &health));
     Step::Done
 }
 
@@ -44,12 +45,10 @@ pub(crate) fn health(node: &Node) -> HealthCheck {
     }
 }
 
-pub(super) fn stats(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'_>) -> Step {
-    let stats = Stats {
-        connection: of_connection(node, connection),
-        node: stats::of_node(node),
-        cluster: stats::of_cluster(node),
-    };
+pub(super) fn stats(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Step {
+    let connection = asker.itself();
+    let (of_node, of_cluster) = stats::shown_to(node, &connection.rights());
+    let stats = Stats { connection: of_connection(node, connection), node: of_node, cluster: of_cluster };
     answer::push(connection, answer::reply("system:stats", incoming.answer_to(), &stats));
     Step::Done
 }

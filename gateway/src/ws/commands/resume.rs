@@ -11,11 +11,11 @@ use signalbox_protocol::{Tenant, Topic};
 use signalbox_registry::Error;
 use signalbox_registry::log::{Limits, Log, Read};
 
-use super::subscribe::{follow, fresh_topics, part};
-use crate::hub::Connection;
+use super::subscribe::{Fresh, follow, fresh_topics, part};
 use crate::node::Node;
 use crate::router::fault;
 use crate::ws::answer;
+use crate::ws::asker::Asker;
 use crate::ws::dispatch::{Outcome, Step};
 
 /// So many logs of one client are looked into at once.
@@ -23,13 +23,10 @@ const READS_MAX: usize = 8;
 /// Only whether it goes on is asked; what follows is read when there is room for it.
 const FIRST: Limits = Limits { entries_max: 1, bytes_max: 1 };
 
-pub(super) fn resume(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
+pub(super) fn resume(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     let ResumeRequest { positions } = parse_data(incoming.data)?;
-    let fresh = fresh_topics(node, connection, positions.keys().cloned().collect())?.topics;
+    let Fresh { connection, topics: fresh, .. } =
+        fresh_topics(node, asker, positions.keys().cloned().collect())?;
     let correlation = incoming.answer_to().map(str::to_owned);
     let (node, connection) = (Arc::clone(node), Arc::clone(connection));
     Ok(Step::Wait(Box::pin(async move {

@@ -16,15 +16,13 @@ use crate::node::Node;
 use crate::roster::current_row;
 use crate::router::fault;
 use crate::ws::answer;
-use crate::ws::dispatch::{Outcome, Step, is_known};
+use crate::ws::asker::Asker;
+use crate::ws::dispatch::{Outcome, Step};
+use crate::ws::prepare::is_known;
 
-pub(super) fn subscribe(
-    node: &Arc<Node>,
-    connection: &Arc<Connection>,
-    incoming: &Incoming<'_>,
-) -> Result<Step, Fault> {
+pub(super) fn subscribe(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Result<Step, Fault> {
     let request: TopicsRequest = parse_data(incoming.data)?;
-    let Fresh { asked, topics: fresh } = fresh_topics(node, connection, request.topics)?;
+    let Fresh { connection, asked, topics: fresh } = fresh_topics(node, asker, request.topics)?;
     let correlation = incoming.answer_to().map(str::to_owned);
     let (node, connection) = (Arc::clone(node), Arc::clone(connection));
     Ok(Step::Wait(Box::pin(async move {
@@ -41,17 +39,20 @@ pub(super) fn subscribe(
     })))
 }
 
-pub(super) struct Fresh {
+/// Topics that may be followed, and who follows them.
+pub(super) struct Fresh<'a> {
+    pub(super) connection: &'a Arc<Connection>,
     asked: Vec<Topic>,
     pub(super) topics: Vec<Topic>,
 }
 
 /// Checks every topic, and picks those that the connection does not follow yet.
-pub(super) fn fresh_topics(
+pub(super) fn fresh_topics<'a>(
     node: &Node,
-    connection: &Connection,
+    asker: Asker<'a>,
     mut asked: Vec<Topic>,
-) -> Result<Fresh, Fault> {
+) -> Result<Fresh<'a>, Fault> {
+    let connection = asker.may_follow(&asked)?;
     asked.sort_unstable();
     asked.dedup();
     for topic in &asked {
@@ -71,7 +72,7 @@ pub(super) fn fresh_topics(
         let text = format!("a connection joins at most {} topics", node.settings.subscriptions_max);
         return Err(Fault::new(ErrorCode::TooLarge, text));
     }
-    Ok(Fresh { asked, topics })
+    Ok(Fresh { connection, asked, topics })
 }
 
 /// Follows all topics on the bus and in the hub, or none. The connection gets nothing of them yet.
@@ -131,10 +132,11 @@ async fn store_namespaces(
 /// Leaves what the connection joined. Own topics stay: refused. Topics that it does not follow are left already.
 pub(super) fn unsubscribe(
     node: &Arc<Node>,
-    connection: &Arc<Connection>,
+    asker: Asker<'_>,
     incoming: &Incoming<'_>,
 ) -> Result<Step, Fault> {
     let request: TopicsRequest = parse_data(incoming.data)?;
+    let connection = asker.itself();
     if let Some(own) = request.topics.iter().find(|topic| is_own(connection, topic)) {
         return Err(Fault::new(
             ErrorCode::Forbidden,
