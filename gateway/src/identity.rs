@@ -1,18 +1,26 @@
-//! Who a client is, decided from its handshake alone. Pure: no I/O, no clock, nothing random.
+//! Who a client is, decided from its handshake alone. No I/O, nothing random; the clock is the [`Trust`]'s.
 //!
-//! Today there is one source, the query, trusted only where the node's policy allows anonymous
-//! identities. A token's claims will be the other: verified in [`identify`] before the query is
-//! believed, they will replace all of it but `session_id` and `resume`.
-
-use crate::announce::{API, GATEWAY};
-use signalbox_protocol::close::CloseCode;
-use signalbox_protocol::topic::is_topic_id;
-use signalbox_protocol::{Agent, SessionId, Tenant, Vocabulary};
-use thiserror::Error;
-
-use query::Fields;
+//! A token that is shown decides: it is verified, and of the query only `session_id` and `resume` count beside it. A
+//! bad one is refused also where anonymous identities are allowed: whoever shows a token does not want to be nobody.
+//! Without one the query is believed where the node's policy says so.
 
 mod query;
+mod refused;
+mod shown;
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use signalbox_identity::Claims;
+use signalbox_protocol::topic::is_topic_id;
+use signalbox_protocol::{Agent, SessionId, Tenant, Vocabulary};
+
+use self::query::Fields;
+pub use self::refused::{IdentityError, Refused};
+pub use self::shown::shown;
+use crate::announce::{API, GATEWAY};
+use crate::rights::Grant;
+use crate::trust::Trust;
 
 const DEFAULT_TENANT: &str = "default";
 const DEFAULT_AGENT_TYPE: &str = "guest";
@@ -33,6 +41,8 @@ pub struct Identity {
     pub session: Option<SessionId>,
     /// Whether its first message will be `system:resume`.
     pub resume: bool,
+    /// What its token grants; `None`: it came without one, and may do everything.
+    pub grant: Option<Arc<Grant>>,
 }
 
 /// What a node accepts as an identity.
@@ -40,73 +50,68 @@ pub struct Identity {
 pub struct Policy<'a> {
     /// Whether the query is believed.
     pub anonymous: bool,
+    /// Whether a token may stand in the query.
+    pub token_in_url: bool,
     /// The agent types that there are.
     pub vocabulary: &'a Vocabulary,
+    /// Whose tokens are believed.
+    pub trust: &'a Trust,
 }
 
-/// Why a client is not let in.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// The query makes no sense: refused before the upgrade, with 400.
-    #[error(transparent)]
-    BadQuery(#[from] IdentityError),
-    /// Nobody vouches for the client: refused after the upgrade, since browsers cannot read a status.
-    #[error("this node takes no identity from the query: a token is needed")]
-    Unauthenticated,
-}
-
-impl Refused {
-    /// The code to close with after the upgrade; `None` means to refuse before it, with 400.
-    pub fn close_code(&self) -> Option<CloseCode> {
-        match self {
-            Self::BadQuery(_) => None,
-            Self::Unauthenticated => Some(CloseCode::Unauthenticated),
-        }
-    }
-}
-
-/// A field of the query that can't be taken.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
-pub enum IdentityError {
-    /// It holds something that it must not.
-    #[error("query field {field}: has to be {allowed}")]
-    Invalid {
-        /// The field.
-        field: &'static str,
-        /// What it may be.
-        allowed: &'static str,
-    },
-    /// The agent type is none of the listed ones.
-    #[error("query field agent_type: has to be one of {}", .listed.join(", "))]
-    UnlistedAgentType {
-        /// The agent types that there are.
-        listed: Vec<String>,
-    },
-    /// It stands there twice, and which one is meant is anybody's guess.
-    #[error("query field {field}: is given more than once")]
-    Repeated {
-        /// The field.
-        field: &'static str,
-    },
-    /// Its percent-encoding does not give text.
-    #[error("query field {field}: is not percent-encoded UTF-8")]
-    Encoding {
-        /// The field.
-        field: &'static str,
-    },
-}
-
-/// Decides who a client is. `query` is what follows the `?` of the request, undecoded; `made_up_id`
-/// becomes the agent id of a client that names none, and has to be a topic id.
+/// Decides who a client is, from the headers of its handshake and its `query`: what follows the `?` of the request,
+/// undecoded. `made_up_id` becomes the agent id of a client that names none, and has to be a topic id.
 ///
 /// # Errors
-/// [`Refused`]; its [`close_code`](Refused::close_code) tells whether before or after the upgrade.
-pub fn identify(query: &str, made_up_id: &str, policy: &Policy<'_>) -> Result<Identity, Refused> {
+/// [`Refused`]: a [bad query](Refused::BadQuery) before the upgrade, all else after it.
+pub fn identify(
+    headers: &HeaderMap,
+    query: &str,
+    made_up_id: &str,
+    policy: &Policy<'_>,
+) -> Result<Identity, Refused> {
+    if let Some(token) = shown(headers, query, policy.token_in_url)? {
+        let fields = Fields::beside_token(query)?;
+        let claims = vouched(&token, policy.trust, policy.vocabulary)?;
+        return Ok(from_claims(&fields, claims)?);
+    }
     let fields = Fields::parse(query)?;
     if !policy.anonymous {
-        return Err(Refused::Unauthenticated);
+        return Err(Refused::NoToken);
     }
     Ok(from_query(&fields, made_up_id, policy.vocabulary)?)
+}
+
+/// Whom a token speaks for, if there can be such an agent here.
+///
+/// # Errors
+/// [`Refused`].
+pub fn vouched(token: &str, trust: &Trust, vocabulary: &Vocabulary) -> Result<Claims, Refused> {
+    let claims = trust.verify(token)?;
+    if !vocabulary.is_agent_type(claims.agent.agent_type()) {
+        return Err(Refused::AgentType);
+    }
+    if RESERVED.contains(&claims.agent.as_str()) {
+        return Err(Refused::Reserved);
+    }
+    Ok(claims)
+}
+
+fn from_claims(fields: &Fields<'_>, claims: Claims) -> Result<Identity, IdentityError> {
+    let (session, resume) = presence(fields)?;
+    let grant = Some(Arc::new(Grant::from(&claims)));
+    let Claims { tenant, agent, subject, pillar, .. } = claims;
+    Ok(Identity { tenant, agent, subject, pillar, session, resume, grant })
+}
+
+/// What no token tells: the session, and whether the client goes on from where it was.
+fn presence(fields: &Fields<'_>) -> Result<(Option<SessionId>, bool), IdentityError> {
+    let session = fields.session_id.as_deref().map(SessionId::try_new).transpose();
+    let resume = match fields.resume.as_deref() {
+        Some("1") => true,
+        None | Some("0") => false,
+        Some(_) => return Err(invalid("resume", "0 or 1")),
+    };
+    Ok((session.map_err(|_| invalid("session_id", TOPIC_ID))?, resume))
 }
 
 /// Agents whose messages clients take for the gateway's own.
@@ -128,6 +133,7 @@ fn from_query(
         return Err(invalid("agent_id", "another: what the gateway says itself comes from this one"));
     }
     let subject = fields.subject.as_deref().unwrap_or(agent.as_str()).to_owned();
+    let (session, resume) = presence(fields)?;
     Ok(Identity {
         tenant: Tenant::try_new(tenant).map_err(|_| invalid("tenant", "1 to 64 of A-Z a-z 0-9 . _ -"))?,
         subject: Some(subject).filter(|text| is_subject(text)).ok_or_else(|| invalid("subject", SUBJECT))?,
@@ -135,16 +141,9 @@ fn from_query(
             Some(pillar) if !is_topic_id(pillar) => return Err(invalid("pillar", TOPIC_ID)),
             pillar => pillar.map(str::to_owned),
         },
-        session: match fields.session_id.as_deref().map(SessionId::try_new) {
-            Some(Err(_)) => return Err(invalid("session_id", TOPIC_ID)),
-            Some(Ok(session)) => Some(session),
-            None => None,
-        },
-        resume: match fields.resume.as_deref() {
-            Some("1") => true,
-            None | Some("0") => false,
-            Some(_) => return Err(invalid("resume", "0 or 1")),
-        },
+        session,
+        resume,
+        grant: None,
         agent,
     })
 }

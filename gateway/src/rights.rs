@@ -52,6 +52,12 @@ impl Rights {
         Self(grant)
     }
 
+    /// None at all.
+    pub fn none() -> Self {
+        let (capabilities, namespaces) = (Capabilities::default(), Some(Vec::new()));
+        Self(Some(Arc::new(Grant { capabilities, namespaces, expires_at: u64::MAX, issued_at: None })))
+    }
+
     /// Whether it may be done, for whoever goes another way if not. Refuses nothing, and counts nothing.
     pub fn cover(&self, verb: Verb, what: &str) -> bool {
         self.0.as_ref().is_none_or(|grant| grant.capabilities.allow(verb, what))

@@ -64,6 +64,7 @@ fn new_connection(node: &Node, identity: Identity, namespace: Option<&str>) -> C
             format!("{connection_id}~{}", unguessable(SESSION_SECRET_CHARS))
         }
     };
+    let grant = identity.grant;
     let own_subject = identity.subject == identity.agent.as_str();
     let profile = Profile {
         tenant: identity.tenant,
@@ -77,6 +78,9 @@ fn new_connection(node: &Node, identity: Identity, namespace: Option<&str>) -> C
     };
     let connection = Connection::new(node_id, number, profile, node.settings.outbox);
     connection.traffic.heard(0, node.uptime.seconds());
+    if let Some(grant) = grant {
+        connection.set_grant(grant);
+    }
     connection
 }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use signalbox_identity::{Algorithm, Key, Keyring, SigningKey, Verifier};
 use signalbox_protocol::vocabulary::Vocabulary;
 use signalbox_protocol::{NodeId, Tenant, Topic};
 use signalbox_registry::memory::MemoryCluster;
@@ -24,6 +26,8 @@ use crate::hub::Connection;
 use crate::identity::{self, Identity, Policy};
 use crate::node::{Node, Settings};
 use crate::roster;
+use crate::stamps::now_ms;
+use crate::trust::Trust;
 use crate::ws::socket::Socket;
 
 /// Longer than anything here may take, by the paused clock of most tests.
@@ -64,8 +68,34 @@ pub(crate) async fn lone_node() -> Arc<Node> {
 }
 
 pub(crate) fn identity_of(query: &str) -> Identity {
-    let policy = Policy { anonymous: true, vocabulary: &Vocabulary::default() };
-    identity::identify(query, "made-up", &policy).unwrap()
+    let (vocabulary, trust) = (Vocabulary::default(), Trust::none());
+    let policy = Policy { anonymous: true, token_in_url: false, vocabulary: &vocabulary, trust: &trust };
+    identity::identify(&HeaderMap::new(), query, "made-up", &policy).unwrap()
+}
+
+/// Whom a node of a test believes.
+#[derive(Debug)]
+pub(crate) struct Issuer(SigningKey);
+
+const ISSUERS_SECRET: &[u8] = b"what the issuer of all tests signs with";
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self(SigningKey::try_new(None, Algorithm::Hs256, ISSUERS_SECRET).unwrap())
+    }
+}
+
+impl Issuer {
+    pub(crate) fn verifier(&self) -> Verifier {
+        let key = Key::try_new(None, Algorithm::Hs256, ISSUERS_SECRET).unwrap();
+        Verifier { keys: Keyring::new(vec![key]), ..Verifier::default() }
+    }
+
+    /// A token with these claims that is good for an hour.
+    pub(crate) fn token(&self, mut claims: Value) -> String {
+        claims["exp"] = (now_ms() / 1_000 + 3_600).into();
+        self.0.mint(claims.as_object().expect("claims are an object")).unwrap()
+    }
 }
 
 /// A registered connection without a socket.

@@ -55,6 +55,24 @@ pub enum Rejected {
 }
 
 impl Rejected {
+    /// All short names.
+    pub const NAMES: [&str; 14] = [
+        "too_long",
+        "malformed",
+        "algorithm",
+        "critical",
+        "unknown_key",
+        "wrong_algorithm",
+        "signature",
+        "expired",
+        "not_yet_valid",
+        "lives_too_long",
+        "revoked",
+        "issuer",
+        "audience",
+        "claim",
+    ];
+
     /// Short name, for a metric.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -73,5 +91,33 @@ impl Rejected {
             Self::Audience => "audience",
             Self::Claim { .. } => "claim",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_of_the_list() {
+        use Rejected::*;
+        let claim = Claim { claim: "exp", allowed: "there" };
+        let all = [
+            TooLong,
+            Malformed,
+            Algorithm,
+            Critical,
+            UnknownKey,
+            WrongAlgorithm,
+            Signature,
+            Expired,
+            NotYetValid,
+            LivesTooLong,
+            Revoked,
+            Issuer,
+            Audience,
+            claim,
+        ];
+        assert_eq!(all.map(Rejected::as_str), Rejected::NAMES);
     }
 }

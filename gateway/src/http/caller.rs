@@ -8,8 +8,10 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use signalbox_identity::Verb;
-use signalbox_protocol::error::ErrorCode;
+use serde_json::json;
+use signalbox_identity::{Claims, Verb};
+use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::fleet::Passenger;
 use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{Agent, PassengerId, RequestId, Tenant, Topic};
@@ -21,12 +23,14 @@ use super::problem::Problem;
 use super::table::Input;
 use crate::announce::API;
 use crate::fleet;
+use crate::identity::{Refused, shown, vouched};
 use crate::node::Node;
-use crate::rights::{ANYTHING, Rights};
+use crate::rights::{ANYTHING, Grant, Rights};
 use crate::stamps::now_ms;
 use crate::ws::prepare::Sender;
 
-/// Who asks, before it is known whether it may: without credentials, for the tenant that the query names.
+/// Who asks, before it is known whether it may: whoever its token says, or, where none is needed, `service:api` for the
+/// tenant that the query names.
 #[derive(Debug)]
 pub(super) struct Caller {
     node: Arc<Node>,
@@ -109,6 +113,24 @@ impl Caller {
         &self.agent
     }
 
+    /// Whoever the token says. It is for one tenant: to name another is a mistake.
+    fn of_token(node: &Arc<Node>, claims: Claims, named: Option<&Tenant>) -> Result<Self, Problem> {
+        if named.is_some_and(|named| *named != claims.tenant) {
+            let text = "the token is for another tenant than the query names";
+            return Err(Fault::new(ErrorCode::Forbidden, text).in_field("tenant").into());
+        }
+        let rights = Rights::of(Some(Arc::new(Grant::from(&claims))));
+        let Claims { tenant, agent, subject, .. } = claims;
+        Ok(Self { node: Arc::clone(node), tenant, agent, subject, rights })
+    }
+
+    fn without_token(node: &Arc<Node>, named: Option<Tenant>) -> Self {
+        let tenant = named.unwrap_or_else(|| Tenant::try_new("default").expect("a constant tenant"));
+        let agent = Agent::from_topic(Topic::try_new(API).expect("a constant agent"));
+        let (node, rights) = (Arc::clone(node), Rights::default());
+        Self { node, tenant, agent, subject: API.to_owned(), rights }
+    }
+
     fn allowed(&self) -> Allowed<'_> {
         Allowed { tenant: &self.tenant, agent: &self.agent, subject: &self.subject }
     }
@@ -116,7 +138,7 @@ impl Caller {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct OnBehalf {
-    /// The tenant to act for; `default` if absent.
+    /// The tenant to act for: without a token, `default` if absent; with one, the token's.
     #[schemars(with = "Option<Tenant>")]
     tenant: Option<String>,
 }
@@ -125,22 +147,49 @@ impl FromRequestParts<Arc<Node>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Problem> {
-        if !node.settings.anonymous {
-            return Err(Problem::of(ErrorCode::Forbidden, "this node takes no calls without credentials"));
+        let claims = believed(parts, node).map_err(|refused| {
+            node.metrics.access.count_stranger(&refused);
+            Problem::from(refused)
+        })?;
+        let Params(OnBehalf { tenant: named }) = Params::from_request_parts(parts, node).await?;
+        let named = named.as_deref().map(Tenant::try_new).transpose();
+        let named = named.map_err(|error| invalid("tenant", &error))?;
+        match claims {
+            Some(claims) => Self::of_token(node, claims, named.as_ref()),
+            None => Ok(Self::without_token(node, named)),
         }
-        let Params(OnBehalf { tenant }) = Params::from_request_parts(parts, node).await?;
-        let tenant = Tenant::try_new(tenant.as_deref().unwrap_or("default"));
-        let tenant = tenant.map_err(|error| invalid("tenant", &error))?;
-        let agent = Agent::from_topic(Topic::try_new(API).expect("a constant agent"));
-        let (node, rights) = (Arc::clone(node), Rights::default());
-        Ok(Self { node, tenant, agent, subject: API.to_owned(), rights })
+    }
+}
+
+/// What the token says that the request shows; nothing where none is needed.
+fn believed(parts: &Parts, node: &Node) -> Result<Option<Claims>, Refused> {
+    let query = parts.uri.query().unwrap_or_default();
+    match shown(&parts.headers, query, false)? {
+        Some(token) => vouched(&token, &node.trust, &node.vocabulary).map(Some),
+        None if node.settings.anonymous => Ok(None),
+        None => Err(Refused::NoToken),
+    }
+}
+
+/// Identity failures over HTTP: 401 asks for another token, 403 says that none like this will do.
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let text = refused.to_string();
+        match refused.close_code() {
+            CloseCode::Unauthenticated => Self::unauthenticated(text, refused != Refused::NoToken),
+            _ => Self::of(ErrorCode::Forbidden, text),
+        }
     }
 }
 
 impl Input for Caller {
     fn describe(draft: &mut Draft<'_>) {
         draft.query::<OnBehalf>();
-        draft.refuses(403, "This node takes no calls without credentials.");
+        draft.takes_token();
+        draft.refuses(401, "A token is needed, or the one that is shown is not believed.");
+        let schema = json!({"type": "string", "pattern": "^Bearer"});
+        draft.answer_header(401, "WWW-Authenticate", &schema);
+        draft.refuses(403, "The token lacks a capability, which `details` name, or is for another tenant.");
         draft.refuses(422, UNPROCESSABLE);
     }
 }

@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
 
+/// The name of the way in which callers show a token.
+const TOKEN: &str = "token";
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 
@@ -38,6 +40,7 @@ pub(super) struct Draft<'a> {
     parameters: Vec<Value>,
     body: Option<Value>,
     answers: BTreeMap<u16, Value>,
+    takes_token: bool,
 }
 
 impl Document {
@@ -73,6 +76,7 @@ impl Document {
             parameters: Vec::new(),
             body: None,
             answers: BTreeMap::new(),
+            takes_token: false,
         };
         describe(&mut draft);
         assert!(draft.path_names.is_empty(), "{method} {path}: the handler leaves {:?}", draft.path_names);
@@ -108,7 +112,10 @@ impl Document {
             "servers": [{"url": "/"}],
             "tags": self.tags,
             "paths": self.paths,
-            "components": {"schemas": schemas},
+            "components": {"schemas": schemas, "securitySchemes": {TOKEN: {
+                "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                "description": "Not needed where the node takes anonymous clients.",
+            }}},
         })
     }
 }
@@ -141,6 +148,11 @@ impl Draft<'_> {
             parameter.insert("schema".into(), never_null(schema));
             self.parameters.push(parameter.into());
         }
+    }
+
+    /// Callers show a token, unless the node takes anonymous ones.
+    pub(super) fn takes_token(&mut self) {
+        self.takes_token = true;
     }
 
     /// A header of the request.
@@ -193,6 +205,9 @@ impl Draft<'_> {
         operation.insert("parameters".into(), self.parameters.into());
         operation.extend(self.body.map(|body| ("requestBody".to_owned(), body)));
         operation.insert("responses".into(), Value::Object(answers.collect()));
+        if self.takes_token {
+            operation.insert("security".into(), json!([{}, {TOKEN: []}]));
+        }
         operation
     }
 }

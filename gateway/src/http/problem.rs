@@ -20,6 +20,8 @@ pub struct Problem {
     status_code: StatusCode,
     #[serde(skip)]
     retry_after_seconds: u32,
+    #[serde(skip)]
+    challenge: Option<&'static str>,
     status: u16,
     title: &'static str,
     code: ErrorCode,
@@ -36,6 +38,7 @@ impl Problem {
         Self {
             status_code: status,
             retry_after_seconds: RETRY_AFTER_SECONDS,
+            challenge: None,
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or("error"),
             code,
@@ -43,6 +46,13 @@ impl Problem {
             retryable: code.retryable(),
             details: None,
         }
+    }
+
+    /// 401: a token is needed; another one, if one was shown (RFC 6750, 3).
+    pub fn unauthenticated(detail: impl Into<Cow<'static, str>>, was_shown: bool) -> Self {
+        let problem = Self::of(ErrorCode::Forbidden, detail).with_status(StatusCode::UNAUTHORIZED);
+        let challenge = if was_shown { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+        Self { challenge: Some(challenge), ..problem }
     }
 
     /// The same with another status.
@@ -77,6 +87,9 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(self.status_code, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, self.retry_after_seconds.into());
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if self.status_code == StatusCode::UPGRADE_REQUIRED {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

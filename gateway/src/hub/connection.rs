@@ -107,8 +107,8 @@ impl Connection {
     }
 
     /// Holds it to another grant from its next message on. Topics that it follows already stay.
-    pub fn set_grant(&self, grant: Grant) {
-        self.grant.store(Some(Arc::new(grant)));
+    pub fn set_grant(&self, grant: impl Into<Arc<Grant>>) {
+        self.grant.store(Some(grant.into()));
     }
 
     /// What it may do now.

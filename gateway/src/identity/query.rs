@@ -20,11 +20,22 @@ pub(super) struct Fields<'q> {
 }
 
 impl<'q> Fields<'q> {
+    /// All of them.
     pub(super) fn parse(query: &'q str) -> Result<Self, IdentityError> {
+        Self::parse_those(query, |_| true)
+    }
+
+    /// Those that a token does not tell. The others may hold anything.
+    pub(super) fn beside_token(query: &'q str) -> Result<Self, IdentityError> {
+        Self::parse_those(query, |name| matches!(name, "session_id" | "resume"))
+    }
+
+    fn parse_those(query: &'q str, counts: impl Fn(&str) -> bool) -> Result<Self, IdentityError> {
         let mut fields = Self::default();
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let Some((field, slot)) = decode(name).and_then(|name| fields.slot(&name)) else { continue };
+            let name = decode(name).filter(|name| counts(name));
+            let Some((field, slot)) = name.and_then(|name| fields.slot(&name)) else { continue };
             if slot.is_some() {
                 return Err(IdentityError::Repeated { field });
             }
@@ -48,7 +59,7 @@ impl<'q> Fields<'q> {
 }
 
 /// `None` for a `%` without two hexadecimal digits, and for bytes that are not UTF-8.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
+pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Some(Cow::Borrowed(text));
     }
@@ -93,6 +104,14 @@ mod tests {
         ] {
             assert_eq!(decode(encoded).as_deref(), decoded, "{encoded:?}");
         }
+    }
+
+    #[test]
+    fn beside_a_token_only_the_session_is_asked_for() {
+        let fields = Fields::beside_token("tenant=a&tenant=%zz&session_id=S&resume=1&pillar=x").unwrap();
+        let expected = Fields { session_id: Some("S".into()), resume: Some("1".into()), ..Fields::default() };
+        assert_eq!(fields, expected);
+        assert!(Fields::beside_token("session_id=S&session_id=S").is_err());
     }
 
     #[test]

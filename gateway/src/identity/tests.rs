@@ -1,11 +1,25 @@
 //! Queries in, identities or refusals out.
 
+use axum::http::HeaderValue;
+use axum::http::header::AUTHORIZATION;
 use proptest::prelude::*;
+use serde_json::json;
+use signalbox_identity::{Rejected, Verb};
+use signalbox_protocol::close::CloseCode;
 
 use super::*;
+use crate::testing::Issuer;
 
 fn identify_here(query: &str) -> Result<Identity, Refused> {
-    identify(query, "made-up", &Policy { anonymous: true, vocabulary: &Vocabulary::default() })
+    identify_with(None, query, true)
+}
+
+/// With this token in the header, on a node that believes tokens of [`Issuer`].
+fn identify_with(token: Option<&str>, query: &str, anonymous: bool) -> Result<Identity, Refused> {
+    let (vocabulary, trust) = (Vocabulary::default(), Trust::of_verifier(Issuer::default().verifier()));
+    let policy = Policy { anonymous, token_in_url: false, vocabulary: &vocabulary, trust: &trust };
+    let bearer = |token| (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap());
+    identify(&HeaderMap::from_iter(token.map(bearer)), query, "made-up", &policy)
 }
 
 fn refusal(query: &str) -> String {
@@ -24,6 +38,7 @@ fn a_bare_handshake_is_a_guest_with_a_made_up_id() {
             pillar: None,
             session: None,
             resume: false,
+            grant: None,
         }
     );
 }
@@ -43,6 +58,7 @@ fn the_query_tells_everything_else() {
             pillar: Some("airport".to_owned()),
             session: Some(SessionId::try_new("S~1").unwrap()),
             resume: true,
+            grant: None,
         }
     );
     assert!(!identify_here("resume=0").unwrap().resume);
@@ -88,7 +104,7 @@ fn each_bad_field_is_named() {
     ] {
         let refused = identify_here(query).expect_err(query);
         assert!(refused.to_string().starts_with(&format!("query field {field}:")), "{query}: {refused}");
-        assert_eq!(refused.close_code(), None, "refused before the upgrade");
+        assert!(matches!(refused, Refused::BadQuery(_)), "refused before the upgrade");
     }
     assert!(refusal("agent_type=tram").contains("vehicle, passenger"), "{}", refusal("agent_type=tram"));
     assert!(identify_here(&long_subject[..long_subject.len() - 1]).is_ok());
@@ -103,13 +119,56 @@ fn other_fields_may_be_anything() {
 
 #[test]
 fn without_anonymous_identities_the_query_is_not_believed() {
-    let policy = Policy { anonymous: false, vocabulary: &Vocabulary::default() };
-    let refused = identify("agent_type=service&agent_id=root", "made-up", &policy).unwrap_err();
-    assert_eq!(refused, Refused::Unauthenticated);
-    assert_eq!(refused.close_code(), Some(CloseCode::Unauthenticated));
-    let malformed = identify("tenant=a&tenant=b", "made-up", &policy).unwrap_err();
-    assert_eq!(malformed.close_code(), None, "a broken query is 400 whoever asks");
+    let refused = identify_with(None, "agent_type=service&agent_id=root", false).unwrap_err();
+    assert_eq!((refused.close_code(), refused), (CloseCode::Unauthenticated, Refused::NoToken));
+    let malformed = identify_with(None, "tenant=a&tenant=b", false).unwrap_err();
+    assert!(matches!(malformed, Refused::BadQuery(_)), "a broken query is 400 whoever asks");
 }
+
+#[test]
+fn a_token_decides_and_of_the_query_only_the_session_counts() {
+    let token = Issuer::default().token(
+        json!({"tenant": "acme", "sub": "fleet-7", "agent_type": "vehicle", "agent_id": "V1", "pillar": "north",
+        "namespaces": ["vehicle-events"], "capabilities": ["lock:bay"]}),
+    );
+    let query =
+        "tenant=other&tenant=%zz&agent_type=tram&agent_id=V2&subject=x&pillar=y&session_id=S&resume=1";
+    for anonymous in [true, false] {
+        let identity = identify_with(Some(&token), query, anonymous).unwrap();
+        let told = (identity.tenant.as_str(), identity.agent.as_str(), &*identity.subject);
+        assert_eq!(told, ("acme", "vehicle:V1", "fleet-7"));
+        assert_eq!(identity.pillar.as_deref(), Some("north"));
+        assert_eq!((identity.session, identity.resume), (Some(SessionId::try_new("S").unwrap()), true));
+        let grant = identity.grant.unwrap();
+        assert!(grant.capabilities.allow(Verb::Lock, "bay") && !grant.capabilities.allow_some(Verb::Publish));
+        assert_eq!(grant.namespaces.as_deref(), Some(&["vehicle-events".to_owned()][..]));
+    }
+}
+
+#[test]
+fn a_bad_token_is_never_nobody() {
+    let issuer = Issuer::default();
+    let of = |agent_type: &str, agent_id: &str| {
+        issuer.token(json!({"tenant": "acme", "agent_type": agent_type, "agent_id": agent_id}))
+    };
+    for (token, refused, code) in [
+        ("".to_owned(), Refused::Token(Rejected::Malformed), 4401),
+        ("a.b.c".to_owned(), Refused::Token(Rejected::Malformed), 4401),
+        (
+            of("vehicle", "V 1"),
+            Refused::Token(Rejected::Claim { claim: "agent_id", allowed: AGENT_ID }),
+            4401,
+        ),
+        (of("tram", "1"), Refused::AgentType, 4403),
+        (of("service", "api"), Refused::Reserved, 4403),
+        (of("service", "signalbox"), Refused::Reserved, 4403),
+    ] {
+        let found = identify_with(Some(&token), "", true).unwrap_err();
+        assert_eq!((found.close_code().as_u16(), found), (code, refused), "{token}");
+    }
+}
+
+const AGENT_ID: &str = "1 to 128 of A-Z a-z 0-9 . _ ~ @ + -";
 
 proptest! {
     #[test]

@@ -1,9 +1,10 @@
 //! What is counted of who may not come in, and of who may not do what it asked for.
 
 use prometheus::{IntCounterVec, Registry};
-use signalbox_identity::Verb;
+use signalbox_identity::{Rejected, Verb};
 
 use super::labelled;
+use crate::identity::Refused;
 
 /// Counters of refusals for want of a right.
 #[derive(Debug, Clone)]
@@ -13,6 +14,7 @@ use super::labelled;
 )]
 pub struct AccessMetrics {
     pub refusals: IntCounterVec,
+    pub strangers: IntCounterVec,
 }
 
 impl AccessMetrics {
@@ -29,7 +31,23 @@ impl AccessMetrics {
         for verb in Verb::ALL.map(Verb::as_str).into_iter().chain([Self::NAMESPACE]) {
             refusals.with_label_values(&[verb]);
         }
-        Self { refusals }
+        let strangers = labelled(
+            r,
+            "signalbox_token_refusals_total",
+            "Handshakes and requests refused for want of a token that is believed, by reason.",
+            "reason",
+        );
+        for reason in Rejected::NAMES.into_iter().chain(Refused::NAMES) {
+            strangers.with_label_values(&[reason]);
+        }
+        Self { refusals, strangers }
+    }
+
+    /// Counts somebody for whom no token vouches.
+    pub fn count_stranger(&self, refused: &Refused) {
+        if let Some(reason) = refused.as_str() {
+            self.strangers.with_label_values(&[reason]).inc();
+        }
     }
 
     /// Counts something that was refused for want of a right.

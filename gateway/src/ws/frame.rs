@@ -10,6 +10,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 /// Largest header of a frame that a server sends (unmasked): two bytes and a 64-bit length.
 const HEADER_BYTES_MAX: usize = 10;
 
+/// Bytes of a close frame's reason: of the 125 of a control frame, two are the code's.
+const CLOSE_REASON_BYTES_MAX: usize = 123;
+
 /// A text frame in the making: the message is appended to [`TextFrame::body`], the header is put in
 /// front of it when its length is known, and nothing is copied.
 #[derive(Debug)]
@@ -65,7 +68,13 @@ pub fn pong(payload: &[u8]) -> Bytes {
 
 /// A close frame with the code and its short reason.
 pub fn close(code: CloseCode) -> Bytes {
-    control(Control::Close, &[&code.as_u16().to_be_bytes(), code.reason().as_bytes()])
+    close_saying(code, code.reason())
+}
+
+/// A close frame with the code and a reason of its own; what does not fit of that is cut off.
+pub fn close_saying(code: CloseCode, reason: &str) -> Bytes {
+    let fitting = reason.floor_char_boundary(CLOSE_REASON_BYTES_MAX);
+    control(Control::Close, &[&code.as_u16().to_be_bytes(), reason[..fitting].as_bytes()])
 }
 
 /// The answer to a peer's close frame, which repeats its code.

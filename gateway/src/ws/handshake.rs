@@ -11,7 +11,9 @@ pub enum HandshakeResult {
     Malformed,
     /// No such namespace.
     UnknownNamespace,
-    /// No identity, or another subject's session.
+    /// No token, or one that is not believed.
+    Unauthenticated,
+    /// Another subject's session, or what the token does not allow.
     Forbidden,
     /// The node can't register anybody now.
     Unavailable,
@@ -31,10 +33,11 @@ pub enum HandshakeResult {
 
 impl HandshakeResult {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Malformed,
         Self::UnknownNamespace,
+        Self::Unauthenticated,
         Self::Forbidden,
         Self::Unavailable,
         Self::RefusedRate,
@@ -51,6 +54,7 @@ impl HandshakeResult {
             Self::Accepted => "accepted",
             Self::Malformed => "malformed",
             Self::UnknownNamespace => "unknown_namespace",
+            Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
             Self::Unavailable => "unavailable",
             Self::RefusedRate => "refused_rate",

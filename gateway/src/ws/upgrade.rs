@@ -3,6 +3,7 @@
 //! What can be refused by an HTTP status is refused before the upgrade; identity failures come after it, as a
 //! close code, because browsers cannot read a status.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
+use signalbox_protocol::Topic;
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::control::{Positions, Welcome};
 use signalbox_protocol::error::{ErrorCode, Fault};
@@ -30,6 +32,7 @@ use crate::identity::{self, Identity, Policy};
 use crate::limits::{self, Limit, Place};
 use crate::node::Node;
 use crate::peer::Peer;
+use crate::rights::Rights;
 use crate::roster;
 use crate::stamps::unguessable;
 use crate::stop::{self, StopPhase};
@@ -65,7 +68,8 @@ fn check(
 ) -> Result<(Newcomer, Response<Body>), (HandshakeResult, Problem)> {
     let key = websocket_key(request).map_err(|problem| (HandshakeResult::Malformed, problem))?;
     let place = node.limits.enter(client_address(node, request)).map_err(full)?;
-    let newcomer = Newcomer::try_new(node, namespace, request.uri().query().unwrap_or_default())?;
+    let query = request.uri().query().unwrap_or_default();
+    let newcomer = Newcomer::try_new(node, namespace, request.headers(), query)?;
     let newcomer = newcomer.holding(place).map_err(full)?;
     Ok((newcomer, switching_protocols(request.headers(), key)))
 }
@@ -144,8 +148,8 @@ fn switching_protocols(headers: &HeaderMap, key: &[u8]) -> Response<Body> {
 /// Somebody whose handshake is under way.
 #[derive(Debug)]
 pub struct Newcomer {
-    /// Who it is, or the code to close with once the browser can see it.
-    identity: Result<Identity, CloseCode>,
+    /// Who it is, or why it is sent away once a browser can see that.
+    identity: Result<Identity, SentAway>,
     namespace: Option<Box<str>>,
     /// Given back when it is welcomed or sent away.
     permit: Permit,
@@ -153,14 +157,37 @@ pub struct Newcomer {
     place: Option<Place>,
 }
 
+/// Why somebody is sent away after the upgrade: the code, and what the close frame says beside it. Holds nothing of a
+/// token.
+#[derive(Debug)]
+struct SentAway {
+    code: CloseCode,
+    reason: Cow<'static, str>,
+}
+
+impl SentAway {
+    fn with(code: CloseCode) -> Self {
+        Self { code, reason: code.reason().into() }
+    }
+
+    fn result(&self) -> HandshakeResult {
+        match self.code {
+            CloseCode::Unauthenticated => HandshakeResult::Unauthenticated,
+            CloseCode::TryAgainLater => HandshakeResult::Unavailable,
+            _ => HandshakeResult::Forbidden,
+        }
+    }
+}
+
 impl Newcomer {
-    /// Lets somebody begin who asks for this namespace with this query.
+    /// Lets somebody begin who asks for this namespace with these headers and this query.
     ///
     /// # Errors
     /// How the handshake ended, and what to answer.
     pub fn try_new(
         node: &Node,
         namespace: Option<&str>,
+        headers: &HeaderMap,
         query: &str,
     ) -> Result<Self, (HandshakeResult, Problem)> {
         let permit = permit(node)?;
@@ -168,13 +195,13 @@ impl Newcomer {
             let problem = Problem::of(ErrorCode::NotFound, format!("there is no namespace {unknown:?}"));
             return Err((HandshakeResult::UnknownNamespace, problem));
         }
-        let policy = Policy { anonymous: node.settings.anonymous, vocabulary: &node.vocabulary };
-        let identity = match identity::identify(query, &unguessable(AGENT_ID_CHARS), &policy) {
+        let identity = match identify(node, namespace, headers, query) {
             Ok(identity) => Ok(identity),
-            Err(refused) => Err(refused.close_code().ok_or_else(|| {
-                let problem = Problem::of(ErrorCode::InvalidData, refused.to_string());
-                (HandshakeResult::Malformed, problem.with_status(StatusCode::BAD_REQUEST))
-            })?),
+            Err(identity::Refused::BadQuery(error)) => {
+                let problem = Problem::of(ErrorCode::InvalidData, error.to_string());
+                return Err((HandshakeResult::Malformed, problem.with_status(StatusCode::BAD_REQUEST)));
+            }
+            Err(refused) => Err(sent_away(node, &refused)),
         };
         if !can_register(node) {
             return Err(later(HandshakeResult::Unavailable, "the registry can't be reached now: try again"));
@@ -190,6 +217,33 @@ impl Newcomer {
         self.place = Some(place);
         Ok(self)
     }
+}
+
+/// Who it is, if it may follow the namespace that it asks for.
+fn identify(
+    node: &Node,
+    namespace: Option<&str>,
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<Identity, identity::Refused> {
+    let policy = Policy {
+        anonymous: node.settings.anonymous,
+        token_in_url: node.settings.token_in_url,
+        vocabulary: &node.vocabulary,
+        trust: &node.trust,
+    };
+    let identity = identity::identify(headers, query, &unguessable(AGENT_ID_CHARS), &policy)?;
+    if let Some(namespace) = namespace {
+        let topic = Topic::of("namespace", namespace).expect("namespaces have the characters of topic ids");
+        let rights = Rights::of(identity.grant.clone());
+        rights.may_follow(&node.metrics.access, &topic).map_err(identity::Refused::Namespace)?;
+    }
+    Ok(identity)
+}
+
+fn sent_away(node: &Node, refused: &identity::Refused) -> SentAway {
+    node.metrics.access.count_stranger(refused);
+    SentAway { code: refused.close_code(), reason: refused.to_string().into() }
 }
 
 /// Waits until the socket is there, and lets the newcomer in.
@@ -217,7 +271,7 @@ where
     let resumes = identity.as_ref().is_ok_and(|identity| identity.resume);
     let joined = match identity {
         Ok(identity) => roster::join(node, identity, namespace.as_deref()).await.map_err(|e| refusal(&e)),
-        Err(code) => Err((HandshakeResult::Forbidden, code)),
+        Err(sent_away) => Err(sent_away),
     };
     match joined {
         Ok(connection) => {
@@ -236,11 +290,11 @@ where
                 Some(place) => node.spawn_socket(holding(place, Box::pin(running))),
             }
         }
-        Err((result, code)) => {
+        Err(sent_away) => {
             drop(permit);
-            count(node, result);
-            node.metrics.count_close(Some(code.as_u16()));
-            say_goodbye(&mut io, code, node.settings.close_timeout).await;
+            count(node, sent_away.result());
+            node.metrics.count_close(Some(sent_away.code.as_u16()));
+            say_goodbye(&mut io, &sent_away, node.settings.close_timeout).await;
         }
     }
 }
@@ -252,19 +306,19 @@ async fn holding(place: Place, running: impl Future<Output = ()>) {
     drop(place);
 }
 
-fn refusal(error: &Error) -> (HandshakeResult, CloseCode) {
+fn refusal(error: &Error) -> SentAway {
     match error {
-        Error::SessionTaken => (HandshakeResult::Forbidden, CloseCode::Forbidden),
+        Error::SessionTaken => SentAway::with(CloseCode::Forbidden),
         other => {
             tracing::warn!(error = %other, "connection not registered");
-            (HandshakeResult::Unavailable, CloseCode::TryAgainLater)
+            SentAway::with(CloseCode::TryAgainLater)
         }
     }
 }
 
-async fn say_goodbye(io: &mut (impl AsyncWrite + Unpin), code: CloseCode, within: std::time::Duration) {
+async fn say_goodbye(io: &mut (impl AsyncWrite + Unpin), why: &SentAway, within: std::time::Duration) {
     let goodbye = async {
-        io.write_all(&frame::close(code)).await?;
+        io.write_all(&frame::close_saying(why.code, &why.reason)).await?;
         io.shutdown().await
     };
     if !matches!(timeout(within, goodbye).await, Ok(Ok(()))) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use signalbox_gateway::ws::upgrade::{Newcomer, enter};
@@ -36,7 +37,7 @@ impl Connection {
         if died.is_cancelled() {
             return None;
         }
-        let newcomer = Newcomer::try_new(&node.node, None, query).ok()?;
+        let newcomer = Newcomer::try_new(&node.node, None, &HeaderMap::new(), query).ok()?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let host = Arc::clone(&node.node);
         node.node.tasks.spawn(async move { enter(&host, near, &[], newcomer).await });
