@@ -74,7 +74,7 @@ pub fn close(code: CloseCode) -> Bytes {
 /// A close frame with the code and a reason of its own; what does not fit of that is cut off.
 pub fn close_saying(code: CloseCode, reason: &str) -> Bytes {
     let fitting = reason.floor_char_boundary(CLOSE_REASON_BYTES_MAX);
-    control(Control::Close, &[&code.as_u16().to_be_bytes(), reason[..fitting].as_bytes()])
+    control(Control::Close, &[&code.as_u16().to_be_bytes(), &reason.as_bytes()[..fitting]])
 }
 
 /// The answer to a peer's close frame, which repeats its code.
