@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod frame;
 pub mod handshake;
 pub mod manner;
+mod newcomer;
 pub mod outbox;
 pub mod prepare;
 pub mod reader;

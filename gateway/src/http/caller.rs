@@ -103,9 +103,10 @@ impl Caller {
         &self.rights
     }
 
-    /// The caller as the sender of messages; what it may send is checked with each.
-    pub(super) fn sender(&self) -> Sender<'_> {
-        Sender::new(&self.tenant, &self.agent, &self.rights)
+    /// The caller as the sender of so many messages, if that is not too much; what it may send is checked with each.
+    pub(super) fn sender_of(&self, messages: usize, bytes: usize) -> Result<Sender<'_>, Problem> {
+        self.node.limits.published(&self.tenant, messages, bytes)?;
+        Ok(Sender::new(&self.tenant, &self.agent, &self.rights))
     }
 
     /// Who it speaks as.

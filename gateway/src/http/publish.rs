@@ -73,10 +73,9 @@ pub(super) async fn publish(
     caller: Caller,
     body: Body<OneOrMany<Envelope>>,
 ) -> Result<Json<Published>, Problem> {
-    let sender = caller.sender();
     let (envelopes, _) = body.elements(ENVELOPES_MAX)?;
     let bytes = envelopes.iter().map(|envelope| envelope.get().len()).sum();
-    node.limits.published(&tenant, envelopes.len(), bytes)?;
+    let sender = caller.sender_of(envelopes.len(), bytes)?;
     let mut ready = Vec::with_capacity(envelopes.len());
     for (place, envelope) in envelopes.iter().enumerate() {
         let prepared = check(&node, &sender, envelope.get());

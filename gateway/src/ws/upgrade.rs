@@ -3,7 +3,6 @@
 //! What can be refused by an HTTP status is refused before the upgrade; identity failures come after it, as a
 //! close code, because browsers cannot read a status.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,36 +10,28 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use serde_json::json;
-use signalbox_protocol::Topic;
-use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::control::{Positions, Welcome};
 use signalbox_protocol::error::{ErrorCode, Fault};
-use signalbox_registry::Error;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::handshake::{HandshakeResult, count};
+pub use super::newcomer::Newcomer;
+use super::newcomer::{SentAway, full};
 use super::socket::Socket;
 use super::{answer, frame};
-use crate::admission::{Permit, Refused, retry_after_seconds};
 use crate::http::problem::Problem;
 use crate::hub::Connection;
-use crate::identity::{self, Identity, Policy};
-use crate::limits::{self, Limit, Place};
+use crate::limits::Place;
 use crate::node::Node;
 use crate::peer::Peer;
-use crate::rights::Rights;
 use crate::roster;
-use crate::stamps::unguessable;
-use crate::stop::{self, StopPhase};
+use crate::stop;
 
 /// The subprotocol; echoed if offered, not needed.
 const SUBPROTOCOL: &str = "signalbox.v1.json";
-/// Hexadecimal characters of a made-up agent id.
-const AGENT_ID_CHARS: usize = 16;
 
 /// Answers `GET /ws` and `GET /ws/{namespace}`.
 pub fn upgrade(node: &Arc<Node>, mut request: Request<Body>, namespace: Option<&str>) -> Response<Body> {
@@ -80,34 +71,6 @@ fn client_address(node: &Node, request: &Request<Body>) -> Option<IpAddr> {
     Some(node.settings.proxies.client_of(*peer, request.headers()))
 }
 
-fn full(limit: Limit) -> (HandshakeResult, Problem) {
-    let (code, text) = limits::refusal(limit);
-    let problem = Problem::of(code, text).with_retry_after(retry_after_seconds());
-    (HandshakeResult::RefusedLimit, problem.with_details(Some(json!({"limit": limit.as_str()}))))
-}
-
-/// Lets the handshake begin, unless too many do or the node drains. The permit comes first: a drain that has begun
-/// sees either the permit or no handshake.
-fn permit(node: &Node) -> Result<Permit, (HandshakeResult, Problem)> {
-    let admitted = node.admission.admit();
-    if *node.phase.borrow() >= StopPhase::Refusing {
-        return Err(later(HandshakeResult::RefusedDraining, "this node is stopping: connect to another"));
-    }
-    admitted.map_err(|refused| match refused {
-        Refused::Rate => later(HandshakeResult::RefusedRate, "too many handshakes a second: try again later"),
-        Refused::Busy => later(HandshakeResult::RefusedBusy, "too many handshakes at once: try again later"),
-    })
-}
-
-fn later(result: HandshakeResult, what: &'static str) -> (HandshakeResult, Problem) {
-    (result, Problem::of(ErrorCode::Unavailable, what).with_retry_after(retry_after_seconds()))
-}
-
-/// Whether a registration can succeed: Redis is there, and the node's lease vouches for its rows.
-fn can_register(node: &Node) -> bool {
-    *node.cluster.reachable.borrow() && node.lease_held.load(std::sync::atomic::Ordering::Acquire)
-}
-
 fn websocket_key(request: &Request<Body>) -> Result<&[u8], Problem> {
     let headers = request.headers();
     let refuse = |text: &'static str| Problem::of(ErrorCode::InvalidEnvelope, text);
@@ -145,107 +108,6 @@ fn switching_protocols(headers: &HeaderMap, key: &[u8]) -> Response<Body> {
     response
 }
 
-/// Somebody whose handshake is under way.
-#[derive(Debug)]
-pub struct Newcomer {
-    /// Who it is, or why it is sent away once a browser can see that.
-    identity: Result<Identity, SentAway>,
-    namespace: Option<Box<str>>,
-    /// Given back when it is welcomed or sent away.
-    permit: Permit,
-    /// What it holds of the node's limits.
-    place: Option<Place>,
-}
-
-/// Why somebody is sent away after the upgrade: the code, and what the close frame says beside it. Holds nothing of a
-/// token.
-#[derive(Debug)]
-struct SentAway {
-    code: CloseCode,
-    reason: Cow<'static, str>,
-}
-
-impl SentAway {
-    fn with(code: CloseCode) -> Self {
-        Self { code, reason: code.reason().into() }
-    }
-
-    fn result(&self) -> HandshakeResult {
-        match self.code {
-            CloseCode::Unauthenticated => HandshakeResult::Unauthenticated,
-            CloseCode::TryAgainLater => HandshakeResult::Unavailable,
-            _ => HandshakeResult::Forbidden,
-        }
-    }
-}
-
-impl Newcomer {
-    /// Lets somebody begin who asks for this namespace with these headers and this query.
-    ///
-    /// # Errors
-    /// How the handshake ended, and what to answer.
-    pub fn try_new(
-        node: &Node,
-        namespace: Option<&str>,
-        headers: &HeaderMap,
-        query: &str,
-    ) -> Result<Self, (HandshakeResult, Problem)> {
-        let permit = permit(node)?;
-        if let Some(unknown) = namespace.filter(|name| !node.vocabulary.is_namespace(name)) {
-            let problem = Problem::of(ErrorCode::NotFound, format!("there is no namespace {unknown:?}"));
-            return Err((HandshakeResult::UnknownNamespace, problem));
-        }
-        let identity = match identify(node, namespace, headers, query) {
-            Ok(identity) => Ok(identity),
-            Err(identity::Refused::BadQuery(error)) => {
-                let problem = Problem::of(ErrorCode::InvalidData, error.to_string());
-                return Err((HandshakeResult::Malformed, problem.with_status(StatusCode::BAD_REQUEST)));
-            }
-            Err(refused) => Err(sent_away(node, &refused)),
-        };
-        if !can_register(node) {
-            return Err(later(HandshakeResult::Unavailable, "the registry can't be reached now: try again"));
-        }
-        Ok(Self { identity, namespace: namespace.map(Into::into), permit, place: None })
-    }
-
-    /// The same with its place, which is its tenant's and its agent's as well.
-    fn holding(mut self, mut place: Place) -> Result<Self, Limit> {
-        if let Ok(identity) = &self.identity {
-            place.belongs_to(&identity.tenant, &identity.agent)?;
-        }
-        self.place = Some(place);
-        Ok(self)
-    }
-}
-
-/// Who it is, if it may follow the namespace that it asks for.
-fn identify(
-    node: &Node,
-    namespace: Option<&str>,
-    headers: &HeaderMap,
-    query: &str,
-) -> Result<Identity, identity::Refused> {
-    let policy = Policy {
-        anonymous: node.settings.anonymous,
-        token_in_url: node.settings.token_in_url,
-        vocabulary: &node.vocabulary,
-        trust: &node.trust,
-    };
-    let identity = identity::identify(headers, query, &unguessable(AGENT_ID_CHARS), &policy)?;
-    if let Some(namespace) = namespace {
-        let topic = Topic::of("namespace", namespace).expect("namespaces have the characters of topic ids");
-        let rights = Rights::of(identity.grant.clone());
-        rights.may_follow(&node.metrics.access, &topic).map_err(identity::Refused::Namespace)?;
-    }
-    Ok(identity)
-}
-
-fn sent_away(node: &Node, refused: &identity::Refused) -> SentAway {
-    node.metrics.access.count_stranger(refused);
-    SentAway { code: refused.close_code(), reason: refused.to_string().into() }
-}
-
 /// Waits until the socket is there, and lets the newcomer in.
 async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
     let Ok(Ok(upgraded)) = timeout(node.settings.handshake_timeout, on_upgrade).await else {
@@ -270,7 +132,9 @@ where
     let Newcomer { identity, namespace, permit, place } = newcomer;
     let resumes = identity.as_ref().is_ok_and(|identity| identity.resume);
     let joined = match identity {
-        Ok(identity) => roster::join(node, identity, namespace.as_deref()).await.map_err(|e| refusal(&e)),
+        Ok(identity) => {
+            roster::join(node, identity, namespace.as_deref()).await.map_err(|error| SentAway::from(&error))
+        }
         Err(sent_away) => Err(sent_away),
     };
     match joined {
@@ -304,16 +168,6 @@ where
 async fn holding(place: Place, running: impl Future<Output = ()>) {
     running.await;
     drop(place);
-}
-
-fn refusal(error: &Error) -> SentAway {
-    match error {
-        Error::SessionTaken => SentAway::with(CloseCode::Forbidden),
-        other => {
-            tracing::warn!(error = %other, "connection not registered");
-            SentAway::with(CloseCode::TryAgainLater)
-        }
-    }
 }
 
 async fn say_goodbye(io: &mut (impl AsyncWrite + Unpin), why: &SentAway, within: std::time::Duration) {

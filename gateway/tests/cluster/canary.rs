@@ -1,0 +1,177 @@
+//! A token that is shown, wherever and however good, is nowhere to be read afterwards: not in a log line of any level,
+//! not in a metric, not in an answer.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::client::PATIENCE;
+use crate::fixture::{TestNode, config};
+use crate::http::call;
+use crate::tokens::{bearer, believing, open, signed_with, token};
+
+/// Everything that was written.
+#[derive(Clone, Default)]
+struct Evidence(Arc<Mutex<Vec<u8>>>);
+
+impl Evidence {
+    fn add(&self, bytes: &[u8]) {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Evidence {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.add(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Evidence {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Characters of a token that are as good as all of it. Its first part is the same in all tokens of the world.
+const TRACE_CHARS: usize = 16;
+
+/// The telling pieces of a token.
+fn traces(token: &str) -> Vec<String> {
+    let telling = token.split('.').skip(1).flat_map(|part| {
+        let pieces = part.as_bytes().chunks(TRACE_CHARS).filter(|piece| piece.len() == TRACE_CHARS);
+        pieces.map(|piece| String::from_utf8(piece.to_vec()).unwrap()).collect::<Vec<_>>()
+    });
+    telling.collect()
+}
+
+/// Tokens, each with secrets of its own inside, as good as they can be and as bad.
+fn tokens() -> Vec<String> {
+    let claims = |id: u32| {
+        json!({"tenant": "acme", "agent_type": "service", "agent_id": format!("canary-{id}"),
+            "canary": format!("not for anybody's eyes: {id}{id}{id}{id}")})
+    };
+    let with = |id, field: &str, value| {
+        let mut claims = claims(id);
+        claims[field] = value;
+        token(claims)
+    };
+    vec![
+        token(claims(1)),
+        with(2, "exp", json!(1)),
+        with(3, "tenant", json!("a b")),
+        with(4, "agent_type", json!("tram")),
+        with(5, "agent_id", json!("api")),
+        with(6, "capabilities", json!(["nonsense"])),
+        with(7, "namespaces", json!(["system-events"])),
+        signed_with("another secret of at least 32 bytes", claims(8)),
+        format!("{}x", token(claims(9))),
+        token(claims(10)).replacen('.', "..", 1),
+        format!("{}.{}", token(claims(11)), "a".repeat(9_000)),
+    ]
+}
+
+/// Connects with these headers, and notes what comes until the answer to a message or the close.
+async fn note_socket(node: &TestNode, path: &str, header: (&str, String), evidence: &Evidence) {
+    let (mut ws, chosen) = open(node.address, path, &[header]).await;
+    evidence.add(chosen.unwrap_or_default().as_bytes());
+    while let Ok(Some(Ok(message))) = timeout(PATIENCE, ws.next()).await {
+        match message {
+            Message::Text(text) => {
+                evidence.add(text.as_bytes());
+                if text.contains("system:welcome") {
+                    ws.close(None).await.unwrap();
+                }
+            }
+            Message::Close(Some(frame)) => evidence.add(frame.reason.as_bytes()),
+            _ => {}
+        }
+    }
+}
+
+/// A request as it stands; notes the whole answer.
+async fn note_request(node: &TestNode, path: &str, headers: &str, evidence: &Evidence) {
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n", node.address);
+    let exchange = async {
+        let mut stream = TcpStream::connect(node.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        answer
+    };
+    evidence.add(&timeout(PATIENCE, exchange).await.unwrap());
+}
+
+async fn show_everywhere(node: &TestNode, token: &str, evidence: &Evidence) {
+    let (name, value) = bearer(token);
+    let offered = ("sec-websocket-protocol", format!("signalbox.v1.json, bearer.{token}"));
+    for path in ["/ws", "/ws/vehicle-events?tenant=other"] {
+        note_socket(node, path, (name, value.clone()), evidence).await;
+        note_socket(node, path, offered.clone(), evidence).await;
+    }
+    let none = ("x-nothing", String::new());
+    note_socket(node, &format!("/ws?access_token={token}"), none, evidence).await;
+    let header = format!("{name}: {value}\r\n");
+    for path in ["/api/connections", "/api/nodes", "/api/locks/a%20b", "/metrics", "/ws", "/no/such/path"] {
+        note_request(node, path, &header, evidence).await;
+    }
+    note_request(node, &format!("/api/connections?access_token={token}"), "", evidence).await;
+    note_request(node, &format!("/ws?access_token={token}&resume=maybe"), "", evidence).await;
+    note_request(node, "/api/connections?tenant=other", &header, evidence).await;
+}
+
+/// On one thread, so that all that is logged is logged here.
+#[tokio::test]
+async fn no_part_of_a_token_is_logged_counted_or_answered() {
+    let evidence = Evidence::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(evidence.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let mut in_url = believing();
+    in_url.auth.token_in_url = true;
+    let mut trusting = config(None);
+    trusting.allow_anonymous = true;
+    let tokens = tokens();
+    for config in [believing(), in_url, trusting] {
+        let node = TestNode::start(&config).await;
+        for token in &tokens {
+            show_everywhere(&node, token, &evidence).await;
+        }
+        let (_, metrics) = call(node.address, "GET", "/metrics", "").await;
+        evidence.add(metrics.as_bytes());
+    }
+    let seen = evidence.text();
+    for expected in
+        ["connection over", "signalbox_token_refusals_total", "system:welcome", "WWW-Authenticate"]
+    {
+        assert!(seen.to_lowercase().contains(&expected.to_lowercase()), "{expected} was to be seen");
+    }
+    assert!(!seen.contains("not for anybody's eyes"), "nothing of what is inside either");
+    for token in tokens {
+        let traces = traces(&token);
+        assert!(traces.len() > 3, "{token}");
+        let found: Vec<_> = traces.iter().filter(|trace| seen.contains(*trace)).collect();
+        assert!(found.is_empty(), "{found:?} of {token}");
+    }
+}
