@@ -146,7 +146,7 @@ impl Operation {
         for (name, schema) in self.fields() {
             let Some(of_kind) = kind(&name, &schema).and_then(|kind| names.get(kind)) else { continue };
             if body.get(&name).is_some() || more == Some(&name) {
-                body[&name] = plain(&of_kind[round % of_kind.len()]);
+                body[&name] = plain(&name, &of_kind[round % of_kind.len()]);
             }
         }
         body
@@ -176,9 +176,9 @@ fn kind<'s>(name: &str, schema: &'s Value) -> Option<&'s str> {
     reference(schema).or_else(|| BY_FIELD.iter().find(|(field, _)| *field == name).map(|(_, kind)| *kind))
 }
 
-/// A number if it is one.
-fn plain(text: &str) -> Value {
-    text.parse::<u64>().map_or_else(|_| text.into(), Value::from)
+/// A name as the field holds it: a fence is a number, all else is text.
+fn plain(field: &str, name: &str) -> Value {
+    if field == "fence" { json!(name.parse::<u64>().unwrap()) } else { name.into() }
 }
 
 /// Examples of commands that the reference does not show.
@@ -208,9 +208,10 @@ fn about(data: Value, names: &Names, round: usize) -> Value {
     let filled = fields.into_iter().map(|(name, value)| {
         let value = match (name.as_str(), value) {
             ("topics", _) => json!([pick("Topic")]),
-            ("positions", _) => json!({ pick("Topic"): {"epoch": pick("Epoch"), "offset": 0} }),
+            // An epoch is the data set's, and names nothing of a tenant's.
+            ("positions", _) => json!({ pick("Topic"): {"epoch": "made-up", "offset": 0} }),
             (field, value) => match BY_FIELD.iter().find(|(known, _)| *known == field) {
-                Some((_, kind)) => plain(&pick(kind)),
+                Some((_, kind)) => plain(field, &pick(kind)),
                 None => {
                     assert!(!value.is_string() || NO_NAMES.contains(&field), "does {field} name something?");
                     value

@@ -34,8 +34,8 @@ impl World {
         let names = Names::new();
         let mut world = Self { address, bearer, vehicle, names };
         let (fence, lock) = world.fill().await;
-        let epoch = world.speak().await;
-        world.names = world.names(fence, lock, epoch);
+        world.speak().await;
+        world.names = world.names(fence, lock);
         world
     }
 
@@ -65,20 +65,19 @@ impl World {
         (rider["fence"].clone(), lock["token"].clone())
     }
 
-    /// Stored messages, and an order that is looked at; the epoch of a log.
-    async fn speak(&mut self) -> Value {
+    /// Stored messages, and an order that is looked at.
+    async fn speak(&mut self) {
         let view = json!({"type": "order:view", "data": {"order_id": "their-order"}});
         assert_eq!(self.vehicle.request(view).await["type"], "order:viewers");
         let topics = ["route:their-route", "order:their-order", "vehicle:their-vehicle"];
         let new = json!({"type": "order:new", "target": topics});
-        let stored = self.ask("POST", "/api/publish", new).await;
+        self.ask("POST", "/api/publish", new).await;
         for _ in topics {
             self.vehicle.expect("order:new").await;
         }
-        stored["positions"]["route:their-route"]["epoch"].clone()
     }
 
-    fn names(&self, fence: Value, lock: Value, epoch: Value) -> Names {
+    fn names(&self, fence: Value, lock: Value) -> Names {
         let connection = self.vehicle.text("connection_id");
         let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let mut names = made_up(self.vehicle.text("node_id"));
@@ -92,7 +91,6 @@ impl World {
         names.insert("NodeId", vec![self.vehicle.text("node_id").to_owned()]);
         names.insert("Fence", vec![text(fence)]);
         names.insert("LockToken", vec![text(lock)]);
-        names.insert("Epoch", vec![text(epoch)]);
         names
     }
 
@@ -128,9 +126,14 @@ fn nobody(node_id: &str) -> String {
 
 /// Names of nothing, of the same number and forms.
 pub(crate) fn made_up(node_id: &str) -> Names {
-    let topics =
-        ["route:no-such-route", "order:no-such-order", "vehicle:no-such-vehicle", "session:no-such-session"];
-    let groups = ["pillar:no-such-pillar", "namespace:vehicle-events", "agent_type:vehicle"];
+    let topics = [
+        "pillar:no-such-pillar",
+        "route:no-such-route",
+        "order:no-such-order",
+        "vehicle:no-such-vehicle",
+        "session:no-such-session",
+    ];
+    let groups = ["namespace:vehicle-events", "agent_type:vehicle"];
     let one = |name: &str| vec![name.to_owned()];
     let connection = [format!("connection:{}", nobody(node_id))];
     Names::from([
@@ -149,7 +152,6 @@ pub(crate) fn made_up(node_id: &str) -> Names {
         ("Topic", topics.into_iter().chain(groups).map(str::to_owned).chain(connection).collect()),
         ("LockToken", one("00000000000000000000000000000000")),
         ("Fence", one("1767254400000001")),
-        ("Epoch", one("no-such-epoch")),
     ])
 }
 
