@@ -169,3 +169,6 @@ impl Tails {
         caught != Some(Caught::Behind)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use super::*;
 use crate::node::Settings;
 use crate::testing::{Client, default_settings, lone_node, node_in, topic};
 use crate::ws::answer;
+use crate::ws::catch_up::RESUME_WITHIN;
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
 use crate::{keeper, ws::outbox::Keep};
@@ -137,6 +138,33 @@ async fn messages_of_one_sender_arrive_in_order_also_when_some_wait_for_an_answe
     for n in 0..200 {
         assert_eq!(receiver.next().await["data"], n);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_it_will_resume_and_does_not_gets_what_was_held_after_five_seconds() {
+    let node = lone_node().await;
+    // Its lease would end in that time.
+    keeper::spawn(&node);
+    let mut sender = Client::connect(&node, "agent_type=user").await;
+    let connected = tokio::time::Instant::now();
+    let mut driver = Client::connect(&node, "agent_type=driver&agent_id=D&resume=1").await;
+    for n in 1..=3 {
+        sender.send(json!({"type": "order:new", "target": "driver:D", "data": n})).await;
+        assert_eq!(sender.next().await["type"], "system:ack");
+    }
+    sender.send(json!({"type": "test:passing", "target": "driver:D", "metadata": {"ack": true}})).await;
+    assert_eq!(sender.next().await["type"], "system:ack");
+    assert_eq!(driver.next().await["type"], "test:passing", "only durable topics are held");
+    assert_eq!(connected.elapsed(), Duration::ZERO);
+    for n in 1..=3 {
+        let message = driver.next().await;
+        assert_eq!((&message["data"], &message["offset"]), (&json!(n), &json!(n)));
+        assert!(connected.elapsed() >= RESUME_WITHIN, "{:?}", connected.elapsed());
+    }
+    sender.send(json!({"type": "order:new", "target": "driver:D", "data": 4})).await;
+    assert_eq!(driver.next().await["offset"], 4, "and from then on it gets what comes");
+    assert!(connected.elapsed() < RESUME_WITHIN + Duration::from_millis(100), "{:?}", connected.elapsed());
+    node.halt.cancel();
 }
 
 #[tokio::test(start_paused = true)]
