@@ -45,7 +45,7 @@ fn echo(connection: &Connection, kind: Data, payload: &[u8]) -> Step {
     let mut frame = Vec::new();
     header.format(payload.len() as u64, &mut frame).expect("a Vec takes what it is given");
     frame.extend_from_slice(payload);
-    answer::push(connection, Bytes::from(frame));
+    answer::push(connection, &node.metrics, Bytes::from(frame));
     Step::Done
 }
 

@@ -18,7 +18,7 @@ pub use self::followers::Followers;
 pub use self::hold::{Caught, Hold};
 pub use self::tail::Question;
 use crate::metrics::Metrics;
-use crate::ws::outbox::{Keep, Pushed};
+use crate::ws::outbox::Keep;
 
 /// A topic of one tenant: the tenant is part of the key, so nothing crosses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -167,12 +167,7 @@ impl Hub {
             return;
         }
         let keep = Keep::Ephemeral { conflation: delivery.conflation };
-        match connection.outbox().push(delivery.frame.clone(), keep) {
-            Pushed::Queued | Pushed::Closing | Pushed::Overflow => {}
-            Pushed::Conflated => self.metrics.dropped_conflated.inc(),
-            Pushed::Displaced(count) => self.metrics.dropped_overflow.inc_by(u64::from(count)),
-            Pushed::Dropped => self.metrics.dropped_overflow.inc(),
-        }
+        self.metrics.count_push(connection.outbox().push(delivery.frame.clone(), keep));
     }
 
     /// The connection of that id.

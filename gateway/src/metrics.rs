@@ -24,6 +24,7 @@ pub use self::log::LogMetrics;
 use self::totals::Totals;
 pub use self::trust::TrustMetrics;
 use crate::limits::Limit;
+use crate::ws::outbox::Pushed;
 
 /// Handles to all metrics of one node; cloning shares them.
 #[derive(Debug, Clone)]
@@ -42,6 +43,7 @@ pub struct Metrics {
     pub writes: IntCounter,
     pub dropped_conflated: IntCounter,
     pub dropped_overflow: IntCounter,
+    pub dropped_closing: IntCounter,
     pub dropped_unroutable: IntCounter,
     pub dropped_unreachable: IntCounter,
     pub errors: IntCounterVec,
@@ -137,6 +139,7 @@ impl Metrics {
             writes: counter(r, "signalbox_socket_writes_total", "Write calls on sockets."),
             dropped_conflated: dropped.with_label_values(&["conflated"]),
             dropped_overflow: dropped.with_label_values(&["overflow"]),
+            dropped_closing: dropped.with_label_values(&["closing"]),
             dropped_unroutable: dropped.with_label_values(&["unroutable"]),
             dropped_unreachable: dropped.with_label_values(&["unreachable"]),
             errors: labelled(r, "signalbox_errors_total", "Errors answered to clients, by code.", "code"),
@@ -215,6 +218,26 @@ impl Metrics {
             (Some(_), None) => "other",
         };
         self.closes.with_label_values(&[label]).inc();
+    }
+
+    /// Counts what was dropped when a frame was pushed into an outbox.
+    pub fn count_push(&self, pushed: Pushed) {
+        match pushed {
+            Pushed::Queued => {}
+            Pushed::Conflated => self.dropped_conflated.inc(),
+            Pushed::Displaced(messages) => self.dropped_overflow.inc_by(messages.into()),
+            Pushed::Dropped => self.dropped_overflow.inc(),
+            Pushed::Closing => self.dropped_closing.inc(),
+            Pushed::Overflow => {
+                self.log.slow_consumers.inc();
+                self.dropped_closing.inc();
+            }
+        }
+    }
+
+    /// Counts messages that were queued for a connection whose socket took no more.
+    pub fn count_unwritten(&self, messages: usize) {
+        self.dropped_closing.inc_by(messages as u64);
     }
 
     /// The text of a scrape.
@@ -323,3 +346,6 @@ fn labelled(registry: &Registry, name: &str, help: &str, label: &str) -> IntCoun
 fn register(registry: &Registry, metric: &(impl Collector + Clone + 'static)) {
     registry.register(Box::new(metric.clone())).expect("each name is registered once");
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,6 +152,7 @@ pub async fn leave(node: &Arc<Node>, connection: &Arc<Connection>) {
             node.cluster.bus.unsubscribe(&row.tenant, &topic);
         }
     }
+    node.metrics.count_unwritten(connection.outbox().end());
     let viewed = node.viewing.take(connection.number());
     let (tenant, agent) = (row.tenant.clone(), row.agent.clone());
     if unregister(node, row).await && !viewed.is_empty() {

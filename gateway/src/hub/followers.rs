@@ -18,7 +18,7 @@ use super::{Connection, TopicKey};
 use crate::metrics::Metrics;
 use crate::ws::answer;
 use crate::ws::frame::placed;
-use crate::ws::outbox::{Keep, Pushed};
+use crate::ws::outbox::Keep;
 
 /// See the module. A topic of which nobody has heard a stored message has no tail: its followers stand where
 /// nothing had been said when the node last looked.
@@ -307,7 +307,5 @@ impl Followers {
 
 /// Queues what may not be dropped. Who has no room for it is closed, and resumes.
 fn push(member: &Connection, frame: &Bytes, metrics: &Metrics) {
-    if member.outbox().push(frame.clone(), Keep::Always) == Pushed::Overflow {
-        metrics.log.slow_consumers.inc();
-    }
+    metrics.count_push(member.outbox().push(frame.clone(), Keep::Always));
 }

@@ -117,7 +117,7 @@ fn tell(node: &Node, connection: &Arc<Connection>) {
     let draining = Draining { reconnect_in_ms, reason: node.stop.reason() };
     // A slow reader may miss it, and is closed all the same.
     let frame = answer::reply("system:draining", None, &draining);
-    connection.outbox().push(frame, Keep::Ephemeral { conflation: 0 });
+    node.metrics.count_push(connection.outbox().push(frame, Keep::Ephemeral { conflation: 0 }));
 }
 
 /// Closes one after the other, until nobody is left in line and nobody can come any more.

@@ -53,13 +53,13 @@ pub fn lost(reason: Discontinuity, head: &Position) -> TopicResumed {
 }
 
 /// Queues a reply; it may not be dropped, so a client that can't take it is closed.
-pub fn push(connection: &Connection, frame: Bytes) {
-    connection.outbox().push(frame, Keep::Always);
+pub fn push(connection: &Connection, metrics: &Metrics, frame: Bytes) {
+    metrics.count_push(connection.outbox().push(frame, Keep::Always));
 }
 
 /// Answers with `system:error`, and counts it.
 pub fn fail(connection: &Connection, metrics: &Metrics, fault: &Fault, correlation_id: Option<&str>) {
     metrics.count_error(fault.code);
     connection.traffic.errors.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    push(connection, reply("system:error", correlation_id, fault));
+    push(connection, metrics, reply("system:error", correlation_id, fault));
 }

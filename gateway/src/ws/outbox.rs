@@ -48,9 +48,9 @@ pub enum Pushed {
     Displaced(u32),
     /// Dropped itself: what is queued may not be dropped for it.
     Dropped,
-    /// The connection is closing and takes nothing more.
+    /// Dropped itself: the connection is closing and takes nothing more.
     Closing,
-    /// An answer did not fit: the connection has been told to close with 4413.
+    /// Dropped itself, though it may not be: so the connection has been told to close with 4413.
     Overflow,
 }
 
@@ -86,20 +86,18 @@ impl Outbox {
             return Pushed::Closing;
         }
         let pushed = self.lock().push(frame, keep, self.bounds);
-        if pushed == Pushed::Overflow {
-            self.close(CloseCode::SlowConsumer);
+        if pushed == Pushed::Overflow && !self.begin_closing(CloseCode::SlowConsumer) {
+            return Pushed::Closing;
         }
         self.writer.wake();
         pushed
     }
 
-    /// Queues what may not be dropped if there is room for it; else it is given back, and its giver waits.
+    /// Queues what may not be dropped if there is room for it, and the connection is not closing; else it is given
+    /// back, and its giver waits.
     pub fn offer(&self, frame: Bytes) -> Result<(), Bytes> {
-        if self.closing().is_some() {
-            return Ok(());
-        }
         let mut queue = self.lock();
-        if !queue.fits(frame.len(), self.bounds) {
+        if self.closing().is_some() || !queue.fits(frame.len(), self.bounds) {
             return Err(frame);
         }
         queue.append(frame, Keep::Always);
@@ -126,15 +124,27 @@ impl Outbox {
         self.writer.wake();
     }
 
-    /// Closes the connection after what is queued; the first code stays. A peer that is gone would not take what
-    /// is queued: that is dropped.
+    /// Closes the connection after what is queued; the first code stays.
     pub fn close(&self, code: CloseCode) {
-        let first =
-            self.closing.compare_exchange(0, code.as_u16(), Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if first && code == CloseCode::HeartbeatMissed {
-            self.lock().clear();
-        }
+        self.begin_closing(code);
         self.writer.wake();
+    }
+
+    /// False: somebody has.
+    fn begin_closing(&self, code: CloseCode) -> bool {
+        self.closing.compare_exchange(0, code.as_u16(), Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Drops what is queued; how many messages that were.
+    pub fn clear(&self) -> usize {
+        self.lock().clear()
+    }
+
+    /// Drops what is queued and takes nothing more: nobody will write. How many messages were dropped.
+    pub fn end(&self) -> usize {
+        let mut queue = self.lock();
+        queue.ended = true;
+        queue.clear()
     }
 
     /// The code that the connection is to be closed with, if it is.

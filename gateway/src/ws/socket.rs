@@ -127,6 +127,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         self.connection.outbox().register(cx.waker());
         if let (None, Some(code)) = (&self.ending, self.connection.outbox().closing()) {
+            if code == CloseCode::HeartbeatMissed {
+                // A peer that is gone would not take what is queued.
+                self.node.metrics.count_unwritten(self.connection.outbox().clear());
+            }
             self.begin_ending(Some(code.as_u16()), Farewell::Flushing);
         }
         if self.poll_write(cx).is_err() {

@@ -186,23 +186,30 @@ async fn a_client_that_answers_no_ping_is_closed_and_one_that_does_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_never_reads_is_cut_off_and_its_memory_is_bounded() {
+async fn a_reader_that_never_reads_is_cut_off_its_memory_is_bounded_and_every_message_is_accounted_for() {
     let settings = Settings { outbox: Bounds { messages_max: 50, bytes_max: 20_000 }, ..default_settings() };
     let node = node_in(&MemoryCluster::new(), "n1", settings).await;
     let deaf = Client::connect_through(&node, "agent_type=vehicle", 1_000).await;
     for _ in 0..500 {
         let frame = answer::reply("a:b", None, &json!("x".repeat(200)));
-        deaf.connection.outbox().push(frame, Keep::Ephemeral { conflation: 0 });
+        let pushed = deaf.connection.outbox().push(frame, Keep::Ephemeral { conflation: 0 });
+        node.metrics.count_push(pushed);
         assert!(deaf.connection.outbox().bytes() <= 20_000);
+        tokio::task::yield_now().await;
     }
     // Answers may not be dropped: the fifty-first closes the connection, and the deadline ends it.
-    for _ in 0..51 {
-        answer::push(&deaf.connection, answer::reply("a:b", None, &json!(1)));
+    for _ in 0..55 {
+        answer::push(&deaf.connection, &node.metrics, answer::reply("a:b", None, &json!(1)));
     }
     assert_eq!(deaf.connection.outbox().closing(), Some(CloseCode::SlowConsumer));
     tokio::time::sleep(node.settings.close_timeout + Duration::from_secs(1)).await;
     assert!(node.hub.is_empty());
     assert_eq!(node.metrics.closes.with_label_values(&["4413"]).get(), 1);
+    let counted =
+        [&node.metrics.messages_sent, &node.metrics.dropped_overflow, &node.metrics.dropped_closing]
+            .map(|counter| counter.get());
+    assert!(counted.iter().all(|messages| *messages > 0), "{counted:?}");
+    assert_eq!(counted.iter().sum::<u64>(), 555, "{counted:?}");
 }
 
 #[tokio::test(start_paused = true)]

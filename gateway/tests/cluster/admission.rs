@@ -137,6 +137,23 @@ async fn a_handshake_that_fails_gives_its_place_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_door_is_told_before_anything_is_read() {
+    let mut one = config(None);
+    one.admission.handshakes_max = 1;
+    let node = TestNode::start(&one).await;
+    let wrong = [("/ws/nowhere", 404), ("/ws?agent_type=nobody", 400), ("/ws?agent_type=x%20y", 400)];
+    let under_way = node.node.admission.admit().unwrap();
+    for (path, _) in wrong {
+        assert_eq!(Client::refusal(node.address, path).await, 503, "{path}");
+    }
+    assert_eq!((handshakes(&node, "refused_busy"), handshakes(&node, "malformed")), (3, 0));
+    drop(under_way);
+    for (path, refusal) in wrong {
+        assert_eq!(Client::refusal(node.address, path).await, refusal, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_sockets_make_room_for_those_who_speak() {
     let mut few = config(None);
     few.admission.silent_sockets_max = 3;

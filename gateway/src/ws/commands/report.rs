@@ -18,7 +18,8 @@ use crate::{stamps, stats};
 
 pub(super) fn health_check(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>) -> Step {
     let health = health(node);
-    answer::push(asker.itself(), answer::reply("system:health_check", incoming.answer_to(), &health));
+    let frame = answer::reply("system:health_check", incoming.answer_to(), &health);
+    answer::push(asker.itself(), &node.metrics, frame);
     Step::Done
 }
 
@@ -49,7 +50,7 @@ pub(super) fn stats(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>)
     let connection = asker.itself();
     let (of_node, of_cluster) = stats::shown_to(node, &connection.rights());
     let stats = Stats { connection: of_connection(node, connection), node: of_node, cluster: of_cluster };
-    answer::push(connection, answer::reply("system:stats", incoming.answer_to(), &stats));
+    answer::push(connection, &node.metrics, answer::reply("system:stats", incoming.answer_to(), &stats));
     Step::Done
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Queue {
     /// Conflation key -> number of its newest item; exists only under pressure.
     #[expect(clippy::box_collection, reason = "forty bytes less in every idle connection")]
     newest: Option<Box<HashMap<u64, u64>>>,
+    /// Nobody takes anything out any more.
+    pub(super) ended: bool,
     pub(super) ping: bool,
     pub(super) pong: Option<Bytes>,
 }
@@ -49,6 +51,9 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, frame: Bytes, keep: Keep, bounds: Bounds) -> Pushed {
+        if self.ended {
+            return Pushed::Closing;
+        }
         let conflated = self.conflate(keep);
         let mut displaced = 0;
         while !self.fits(frame.len(), bounds) {
@@ -69,15 +74,22 @@ impl Queue {
     }
 
     pub(super) fn fits(&self, bytes: usize, bounds: Bounds) -> bool {
-        let messages = self.items.len() - self.removed;
+        let messages = self.len();
         messages == 0 || (messages < bounds.messages_max && self.bytes + bytes <= bounds.bytes_max)
     }
 
-    pub(super) fn clear(&mut self) {
+    fn len(&self) -> usize {
+        self.items.len() - self.removed
+    }
+
+    /// Drops everything; how many messages that were.
+    pub(super) fn clear(&mut self) -> usize {
+        let dropped = self.len();
         self.items = VecDeque::new();
         self.removed = 0;
         self.bytes = 0;
         self.newest = None;
+        dropped
     }
 
     pub(super) fn append(&mut self, frame: Bytes, keep: Keep) {

@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     fn on_outcome(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Nothing => {}
-            Outcome::Reply(frame) => answer::push(&self.connection, frame),
+            Outcome::Reply(frame) => answer::push(&self.connection, &self.node.metrics, frame),
             Outcome::Failed(fault, correlation_id) => {
                 answer::fail(&self.connection, &self.node.metrics, &fault, correlation_id.as_deref());
             }
@@ -103,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
                 if let Some(catch_up) = &mut self.catch_up {
                     topics.iter().for_each(|topic| catch_up.leave(topic));
                 }
-                answer::push(&self.connection, ack);
+                answer::push(&self.connection, &self.node.metrics, ack);
             }
         }
     }

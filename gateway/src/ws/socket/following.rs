@@ -25,6 +25,7 @@ impl<S> Socket<S> {
         }
         answer::push(
             connection,
+            &self.node.metrics,
             answer::reply("system:ack", correlation_id, &TopicsAck { topics: positions }),
         );
         asked.iter().for_each(|topic| tails.admit(connection, topic));
@@ -39,7 +40,8 @@ impl<S> Socket<S> {
             catch_up.go_on(topic, Position { epoch: told.epoch.clone(), offset: told.offset });
         }
         let resumed = Resumed { topics: told };
-        answer::push(connection, answer::reply("system:resumed", correlation_id, &resumed));
+        let frame = answer::reply("system:resumed", correlation_id, &resumed);
+        answer::push(connection, &self.node.metrics, frame);
         resumed.topics.keys().for_each(|topic| tails.admit(connection, topic));
     }
 }
