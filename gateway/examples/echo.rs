@@ -32,15 +32,15 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 
 const ECHO: Manner = Manner { welcomes: false, text: echo_text, binary: echo_binary };
 
-fn echo_text(_: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Step {
-    echo(connection, Data::Text, text.as_bytes())
+fn echo_text(node: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Step {
+    echo(node, connection, Data::Text, text.as_bytes())
 }
 
-fn echo_binary(_: &Arc<Node>, connection: &Arc<Connection>, bytes: &[u8]) -> Step {
-    echo(connection, Data::Binary, bytes)
+fn echo_binary(node: &Arc<Node>, connection: &Arc<Connection>, bytes: &[u8]) -> Step {
+    echo(node, connection, Data::Binary, bytes)
 }
 
-fn echo(connection: &Connection, kind: Data, payload: &[u8]) -> Step {
+fn echo(node: &Node, connection: &Connection, kind: Data, payload: &[u8]) -> Step {
     let header = FrameHeader { opcode: OpCode::Data(kind), ..FrameHeader::default() };
     let mut frame = Vec::new();
     header.format(payload.len() as u64, &mut frame).expect("a Vec takes what it is given");

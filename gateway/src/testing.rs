@@ -1,5 +1,7 @@
 //! What unit tests of this crate share: nodes over the memory back end, and a WebSocket client on a pipe.
 
+pub(crate) mod failing;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

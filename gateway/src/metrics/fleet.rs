@@ -18,6 +18,7 @@ use super::{counter, labelled};
 pub struct FleetMetrics {
     pub locks: IntCounterVec,
     pub orders: IntCounterVec,
+    pub orders_untold: IntCounter,
     pub boardings: IntCounterVec,
     pub alightings: IntCounterVec,
     pub queries: IntCounterVec,
@@ -40,6 +41,11 @@ impl FleetMetrics {
         Self {
             locks: by_result("signalbox_lock_acquisitions_total", "Locks asked for, by result.", &DECIDED),
             orders: by_result("signalbox_order_acceptances_total", "Orders asked for, by result.", &DECIDED),
+            orders_untold: counter(
+                r,
+                "signalbox_orders_untold_total",
+                "Acceptances that could not be told to all; who accepted was told to ask again.",
+            ),
             boardings: by_result("signalbox_boardings_total", "Boardings asked for, by result.", &BOARDED),
             alightings: by_result("signalbox_alightings_total", "Alightings asked for, by result.", &BOARDED),
             queries: by_result(

@@ -1,62 +1,17 @@
 //! What a publisher is told when its message could not be stored in every topic.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
-use signalbox_protocol::control::Position;
+use signalbox_protocol::Agent;
 use signalbox_protocol::error::{ErrorCode, Fault};
-use signalbox_protocol::{Agent, Tenant, Topic};
-use signalbox_registry::log::{Appended, Entry, Limits, Read};
 use signalbox_registry::memory::MemoryCluster;
-use signalbox_registry::{Cluster, Error, Log, ThisNode};
+use signalbox_registry::{Cluster, ThisNode};
 
 use super::Record;
+use crate::testing::failing::{Failing, Failure};
 use crate::testing::{default_settings, node_over, tenant, topic};
-
-/// How an append to a topic fails.
-#[derive(Debug, Clone, Copy)]
-enum Failure {
-    /// Nothing was stored.
-    Away,
-    /// It was stored, and the answer was lost.
-    AnswerLost,
-}
-
-/// A log whose appends to some topics fail.
-#[derive(Debug)]
-struct Failing {
-    log: Arc<dyn Log>,
-    topics: BTreeMap<Topic, Failure>,
-}
-
-#[async_trait]
-impl Log for Failing {
-    async fn append(&self, entry: &Entry) -> Result<Appended, Error> {
-        match self.topics.get(&entry.topic) {
-            None => self.log.append(entry).await,
-            Some(Failure::Away) => Err(Error::Unavailable(None)),
-            Some(Failure::AnswerLost) => {
-                self.log.append(entry).await?;
-                Err(Error::OutcomeUnknown(None))
-            }
-        }
-    }
-
-    async fn read(&self, of: &Tenant, topic: &Topic, after: &Position, most: Limits) -> Result<Read, Error> {
-        self.log.read(of, topic, after, most).await
-    }
-
-    async fn heads(&self, topics: &[(Tenant, Topic)]) -> Result<Vec<Position>, Error> {
-        self.log.heads(topics).await
-    }
-
-    async fn new_epoch(&self, of: &Tenant, topic: &Topic, seen: &str) -> Result<Position, Error> {
-        self.log.new_epoch(of, topic, seen).await
-    }
-}
 
 /// What storing one message in two topics is answered by a node whose log fails like this; and then, by one whose log
 /// works, what the retry gets.
@@ -64,9 +19,7 @@ async fn store_twice(failing: &[(&str, Failure)]) -> (Fault, Vec<u64>) {
     let shared = MemoryCluster::new();
     let well = join(&shared, "n2");
     let cluster = join(&shared, "n1");
-    let topics = failing.iter().map(|(name, failure)| (topic(name), *failure)).collect();
-    let log = Arc::new(Failing { log: Arc::clone(&cluster.log), topics });
-    let node = node_over(Cluster { log, ..cluster }, default_settings()).await;
+    let node = node_over(Failing::some_of(cluster, failing), default_settings()).await;
     let other = node_over(well, default_settings()).await;
     let record = Record {
         tenant: tenant("default"),

@@ -9,7 +9,7 @@ use signalbox_protocol::control::{
     OrderAccept, OrderAccepted, OrderDenial, OrderDenied, OrderView, OrderViewers, parse_data,
 };
 use signalbox_protocol::envelope::{Incoming, Reply, Stamp, write_reply};
-use signalbox_protocol::error::Fault;
+use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::{Agent, OrderId, Tenant};
 use signalbox_registry::Error;
 use signalbox_registry::order::{Acceptance, AcceptanceDenied, Accepted};
@@ -65,8 +65,10 @@ pub(super) fn accept(node: &Arc<Node>, asker: Asker<'_>, incoming: &Incoming<'_>
         node.metrics.fleet.count_order(granted);
         match accepted {
             Ok(Accepted::Accepted { by, fence, event, .. }) => {
-                if let Some(event) = event {
-                    tell_further(&node, &acceptance, &event).await;
+                if let Some(event) = event
+                    && let Err(fault) = tell_further(&node, &acceptance, &event).await
+                {
+                    return Outcome::Failed(fault, correlation);
                 }
                 let data = OrderAccepted { order_id: acceptance.order_id, by, fence };
                 Outcome::Reply(answer::reply(ACCEPTED, correlation.as_deref(), &data))
@@ -97,8 +99,9 @@ fn event(order_id: &OrderId, by: &Agent) -> [Bytes; 2] {
     [Bytes::copy_from_slice(head), rest.into()]
 }
 
-/// Tells the topics that hear of every accepted order. If that fails, the winner's retry tells them.
-async fn tell_further(node: &Arc<Node>, acceptance: &Acceptance, event: &Bytes) {
+/// Tells the topics that hear of every accepted order. If that fails, the winner is not told either that all is
+/// done: its retry tells them.
+async fn tell_further(node: &Arc<Node>, acceptance: &Acceptance, event: &Bytes) -> Result<(), Fault> {
     let record = Record {
         tenant: acceptance.tenant.clone(),
         to: node.settings.orders_announce.iter().cloned().collect(),
@@ -107,10 +110,23 @@ async fn tell_further(node: &Arc<Node>, acceptance: &Acceptance, event: &Bytes) 
         body: event.clone(),
     };
     if let Err(fault) = node.router.store(&record).await {
-        return tracing::debug!(%fault, "an accepted order was not told to everybody");
+        tracing::debug!(%fault, "an accepted order was not told to everybody");
+        node.metrics.fleet.orders_untold.inc();
+        return Err(untold(&acceptance.order_id, fault));
     }
     if let Err(error) = node.cluster.orders.announced(&acceptance.tenant, &acceptance.order_id).await {
         tracing::debug!(%error, "not noted that an accepted order was told; a retry tells it again");
+    }
+    Ok(())
+}
+
+fn untold(order_id: &OrderId, fault: Fault) -> Fault {
+    let text =
+        format!("order {order_id} is yours, but not everybody was told: ask again, with the same request_id");
+    let told = Fault::new(ErrorCode::OutcomeUnknown, text);
+    match fault.details {
+        Some(details) => told.with_details(details),
+        None => told,
     }
 }
 
@@ -188,21 +204,4 @@ async fn tell_others(node: &Arc<Node>, tenant: &Tenant, agent: &Agent, viewers: 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_event_is_whole_once_the_fence_is_in_it() {
-        let (order_id, by) = (OrderId::try_new("99").unwrap(), Agent::of("driver", "456").unwrap());
-        let [head, rest] = event(&order_id, &by);
-        let text = [&head[..], b"1767254400000456", &rest[..]].concat();
-        let event: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!((&event["type"], &event["source"]), (&"order:accepted".into(), &"driver:456".into()));
-        assert_eq!(
-            (&event["target"], &event["correlationId"]),
-            (&"order:99".into(), &serde_json::Value::Null)
-        );
-        let data: OrderAccepted = serde_json::from_value(event["data"].clone()).unwrap();
-        assert_eq!(data, OrderAccepted { order_id, by, fence: 1_767_254_400_000_456 });
-    }
-}
+mod tests;
