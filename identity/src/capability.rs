@@ -11,6 +11,7 @@
 //! | `board:VEHICLE` | boarding and alighting with a vehicle, its seats, its manifest |
 //! | `see:connections`, `see:topics` | seeing all of the tenant's |
 //! | `end:connections` | disconnecting others of the tenant |
+//! | `end:tokens` | revoking tokens of the tenant, and seeing which are |
 //! | `admin:nodes` | seeing and draining nodes, which concerns all tenants |
 
 use std::fmt;

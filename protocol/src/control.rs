@@ -11,6 +11,7 @@ mod lock;
 mod order;
 mod parse_data;
 mod resume;
+mod token;
 
 pub use boarding::{
     BoardingAlight, BoardingAlighted, BoardingConfirmed, BoardingDenial, BoardingDenied, BoardingRequest,
@@ -20,6 +21,7 @@ pub use lock::{LockAcquire, LockDenied, LockGranted, LockProof, LockReleased};
 pub use order::{OrderAccept, OrderAccepted, OrderDenial, OrderDenied, OrderView, OrderViewers};
 pub use parse_data::{parse_body, parse_data};
 pub use resume::{Discontinuity, ResumeRequest, Resumed, TopicResumed};
+pub use token::{TokenExpiring, TokenRefresh, TokenRefreshed};
 
 /// A place in a durable topic's log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

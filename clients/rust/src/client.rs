@@ -101,6 +101,7 @@ impl Client {
             silence: HEARTBEAT_TIMEOUT,
             resume: config.request_timeout,
             closing: config.closing_timeout,
+            token: config.wire.connect_timeout,
         };
         let tasks = TaskTracker::new();
         let handle = Arc::new(Handle {

@@ -118,7 +118,8 @@ impl ClientConfig {
     }
 
     /// Where to get a token: asked before the first connection, and whenever a node refuses the one of before
-    /// (4401, or HTTP 401). It has the connect timeout to answer; if it fails, it is asked again after a back-off.
+    /// (4401, or HTTP 401) or says that it ends soon (`system:token_expiring`): then the new one is shown on the open
+    /// connection, which stays. It has the connect timeout to answer; if it fails, it is asked again after a back-off.
     #[must_use]
     pub fn token_provider<F, R>(mut self, provide: F) -> Self
     where

@@ -10,14 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::closed::{CloseCause, Closed};
+use crate::error::ConnectError;
 use crate::session::Session;
 use crate::stats::Count;
-use crate::wire::{Frame, Wire};
+use crate::token::{Renewal, Token};
+use crate::wire::{Bearer, Frame, Wire};
 
 /// A node that stops closes the connection at the time that it named, or a little later. Then it has this long.
 const OVERSTAY_MAX: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
 pub(crate) struct Connection<'a, S> {
     wire: Wire<S>,
     session: &'a mut Session,
@@ -25,6 +26,9 @@ pub(crate) struct Connection<'a, S> {
     patience: Patience,
     /// The handles are done: what is still to be sent has until then.
     finish_by: Option<Instant>,
+    token: &'a mut Token,
+    /// Another token, for which somebody was asked.
+    renewal: Option<Renewal>,
 }
 
 /// How long a connection waits for its node.
@@ -36,6 +40,8 @@ pub(crate) struct Patience {
     pub(crate) resume: Duration,
     /// For the acknowledgements that are outstanding when the client closes.
     pub(crate) closing: Duration,
+    /// For another token.
+    pub(crate) token: Duration,
 }
 
 enum Event {
@@ -46,12 +52,19 @@ enum Event {
     Alarm,
     /// A handle wants another node.
     Move,
+    /// Another token came, or none.
+    Renewed(Result<Bearer, ConnectError>),
     Ended(Closed),
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
-    pub(crate) fn new(wire: Wire<S>, session: &'a mut Session, patience: Patience) -> Self {
-        Self { wire, session, heard_at: Instant::now(), patience, finish_by: None }
+    pub(crate) fn new(
+        wire: Wire<S>,
+        session: &'a mut Session,
+        token: &'a mut Token,
+        patience: Patience,
+    ) -> Self {
+        Self { wire, session, heard_at: Instant::now(), patience, finish_by: None, token, renewal: None }
     }
 
     /// Drives the connection to its end. A socket on which a goodbye may help is returned with the reason.
@@ -95,6 +108,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 Err(closed) => Event::Ended(closed),
             },
             () = self.session.needs_attention() => Event::Session,
+            renewed = another(&mut self.renewal) => Event::Renewed(renewed),
             () = alarm => Event::Alarm,
             () = self.session.shared.moves.notified() => Event::Move,
         }
@@ -112,6 +126,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 self.attend();
                 Ok(())
             }
+            Event::Renewed(renewed) => {
+                self.renewal = None;
+                self.renew(renewed);
+                Ok(())
+            }
             Event::Alarm => self.check_deadlines(),
             Event::Move => Err(CloseCause::Moved.into()),
             Event::Ended(closed) => Err(closed),
@@ -122,7 +141,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         match frame {
             Frame::Heartbeat => {}
             Frame::Binary(_) => self.session.shared.counters.count(Count::Errors),
-            Frame::Text(text) => self.session.receive(text, self.heard_at),
+            Frame::Text(text) => {
+                self.session.receive(text, self.heard_at);
+                if self.session.wants_token() && self.renewal.is_none() {
+                    self.renewal = self.token.another(self.patience.token);
+                }
+            }
+        }
+    }
+
+    /// Shows the node another token, which is also the one for the next connection. Without one the old one counts
+    /// until its end.
+    fn renew(&mut self, renewed: Result<Bearer, ConnectError>) {
+        match renewed {
+            Ok(token) => {
+                self.session.show(token.expose().to_owned());
+                self.token.replace(token);
+            }
+            Err(error) => tracing::debug!(%error, "no other token"),
         }
     }
 
@@ -197,5 +233,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             return Err(CloseCause::ByClient.into());
         }
         Ok(())
+    }
+}
+
+/// The token that comes, if somebody was asked for one.
+async fn another(renewal: &mut Option<Renewal>) -> Result<Bearer, ConnectError> {
+    match renewal {
+        Some(coming) => coming.await,
+        None => std::future::pending().await,
     }
 }

@@ -52,6 +52,11 @@ pub enum Event {
         /// What the node says.
         fault: Fault,
     },
+    /// The token that replaced an earlier one does not allow these topics any more: nothing more comes of them.
+    NotAllowed {
+        /// The topics.
+        topics: Vec<Topic>,
+    },
     /// A durable message that nobody waits for, sent with [`Client::emit`](crate::Client::emit), is not known to
     /// be stored.
     Undelivered {

@@ -111,7 +111,8 @@ impl<D: Dial> Runner<D> {
             };
             let since = Instant::now();
             let patience = Patience { silence: silence_max, ..self.patience };
-            let (closed, wire) = Connection::new(wire, &mut self.session, patience).run().await;
+            let connection = Connection::new(wire, &mut self.session, &mut self.road.token, patience);
+            let (closed, wire) = connection.run().await;
             let told = match closed.cause {
                 CloseCause::Moved => Some(Duration::ZERO),
                 _ => self.session.leave_at().map(|at| at.saturating_duration_since(Instant::now())),

@@ -29,6 +29,7 @@ use crate::shared::Shared;
 use crate::stats::{ClientState, Count};
 
 mod receiving;
+mod renewing;
 mod resuming;
 mod sending;
 
@@ -56,6 +57,7 @@ pub(crate) struct Session {
     is_open: bool,
     /// The node that holds the connection has said when to leave it.
     leave_at: Option<Instant>,
+    renewal: renewing::Renewal,
     id: Option<SessionId>,
     /// The handles know that no more will be taken, or are gone.
     finishing: bool,
@@ -79,6 +81,7 @@ impl Session {
             rng,
             is_open: false,
             leave_at: None,
+            renewal: renewing::Renewal::default(),
             id: None,
             finishing: false,
         }
@@ -123,6 +126,7 @@ impl Session {
         self.is_open = false;
         self.control.clear();
         self.rejoining.disconnected();
+        self.forget_renewal();
         self.deliveries.disconnected();
         for (question, text) in self.pending.disconnected(closed).into_iter().rev() {
             self.plain.push_front(Plain { text, question: Some(question), price: 0 });

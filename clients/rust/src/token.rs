@@ -11,6 +11,9 @@ use tokio::time::timeout;
 use crate::error::{ConnectError, TokenError};
 use crate::wire::Bearer;
 
+/// A token on its way.
+pub(crate) type Renewal = Pin<Box<dyn Future<Output = Result<Bearer, ConnectError>> + Send>>;
+
 type Coming = Pin<Box<dyn Future<Output = Result<String, TokenError>> + Send>>;
 
 /// Where tokens come from.
@@ -57,13 +60,26 @@ impl Token {
         self.provider.is_some()
     }
 
+    /// Asks for another token than the one of now, if somebody provides them.
+    pub(crate) fn another(&self, limit: Duration) -> Option<Renewal> {
+        let TokenProvider(provide) = self.provider.clone()?;
+        Some(Box::pin(async move {
+            let provided = timeout(limit, provide()).await.map_err(|_| ConnectError::Timeout(limit))?;
+            Ok(provided.map_err(ConnectError::NoToken)?.into())
+        }))
+    }
+
+    /// From now on this one is shown.
+    pub(crate) fn replace(&mut self, token: Bearer) {
+        self.shown = Some(token);
+    }
+
     /// The token to show, if any; asks for one if there is a provider and none at hand.
     pub(crate) async fn show(&mut self, limit: Duration) -> Result<Option<Bearer>, ConnectError> {
         if self.shown.is_none()
-            && let Some(TokenProvider(provide)) = &self.provider
+            && let Some(coming) = self.another(limit)
         {
-            let provided = timeout(limit, provide()).await.map_err(|_| ConnectError::Timeout(limit))?;
-            self.shown = Some(provided.map_err(ConnectError::NoToken)?.into());
+            self.shown = Some(coming.await?);
         }
         Ok(self.shown.clone())
     }

@@ -61,6 +61,13 @@ impl<T: Into<String>> From<T> for Bearer {
     }
 }
 
+impl Bearer {
+    /// The token itself, for whoever shows it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Bearer(..)")

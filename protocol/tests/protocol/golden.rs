@@ -11,7 +11,8 @@ use signalbox_protocol::control::{
     BoardingAlight, BoardingAlighted, BoardingConfirmed, BoardingDenied, BoardingRequest, CommutersFound,
     Draining, Found, HealthCheck, LockAcquire, LockDenied, LockGranted, LockProof, LockReleased, OrderAccept,
     OrderAccepted, OrderDenied, OrderView, OrderViewers, PresenceMembers, PresenceRequest, QueryCommuters,
-    ResumeRequest, Resumed, SendAck, Stats, TopicsAck, TopicsRequest, Welcome, parse_data,
+    ResumeRequest, Resumed, SendAck, Stats, TokenExpiring, TokenRefresh, TokenRefreshed, TopicsAck,
+    TopicsRequest, Welcome, parse_data,
 };
 use signalbox_protocol::envelope::{Incoming, Received, Reply, Stamp, write_event, write_reply};
 use signalbox_protocol::fleet::Passenger;
@@ -157,6 +158,9 @@ fn every_golden_message_is_read_and_written_as_it_stands() {
     made::<PresenceMembers>(golden("presence-members.json"));
     made::<ServiceConnected>(golden("service-connected.json"));
     made::<Draining>(golden("draining.json"));
+    made::<TokenExpiring>(golden("token-expiring.json"));
+    sent::<TokenRefresh>(golden("refresh.json"));
+    made::<TokenRefreshed>(golden("refreshed.json"));
     sent::<LockAcquire>(golden("lock-acquire.json"));
     made::<LockGranted>(golden("lock-granted.json"));
     made::<LockDenied>(golden("lock-denied.json"));

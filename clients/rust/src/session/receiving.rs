@@ -39,6 +39,8 @@ impl Session {
     fn sort(&mut self, message: Received, now: Instant) {
         match message.message_type.as_str() {
             "system:resumed" => return self.resumed(&message, now),
+            "system:token_expiring" => return self.token_expiring(&message),
+            "system:refreshed" => return self.refreshed(&message),
             "system:draining" => return self.draining(&message, now),
             ACK | ERROR if self.answers_for_client(&message, now) => return,
             _ => {}
@@ -107,8 +109,11 @@ impl Session {
             return id.is_some_and(|id| self.rejoined(id, message));
         }
         let Ok(fault) = message.data::<Fault>() else { return false };
-        id.is_some_and(|id| self.not_resumed(id, &fault, now) || self.not_rejoined(id, &fault))
-            || self.delivery_refused(key, &fault, now)
+        id.is_some_and(|id| {
+            self.not_resumed(id, &fault, now)
+                || self.not_rejoined(id, &fault)
+                || self.not_refreshed(id, &fault)
+        }) || self.delivery_refused(key, &fault, now)
     }
 
     fn delivery_refused(&mut self, key: &str, fault: &Fault, now: Instant) -> bool {

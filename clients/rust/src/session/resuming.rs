@@ -23,7 +23,7 @@ impl Session {
     }
 
     /// Queues a command of the client's own.
-    fn say(&mut self, command: &str, id: Uuid, data: &impl serde::Serialize) {
+    pub(super) fn say(&mut self, command: &str, id: Uuid, data: &impl serde::Serialize) {
         let id = id.to_string();
         let mut message = Outgoing::new(command, data);
         message.id = Some(&id);

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use signalbox_client::protocol::CloseCode;
 use signalbox_client::protocol::close::Advice;
 use signalbox_client::{Client, ClientConfig, ClientState, CloseCause, Event};
+use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
-use crate::fake_node::soon;
+use crate::fake_node::{Peer, soon};
 use crate::pipes::{Pipes, config, connected, network};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -278,4 +279,57 @@ async fn a_client_moves_when_it_is_told_to() {
     peer.recover(&resume).await;
     sleep(SECOND).await;
     assert_eq!(client.stats().reconnects, 1, "while it was connecting there was nothing to leave");
+}
+
+/// The node says that the token ends soon; what it is shown then.
+async fn told_to_renew(peer: &mut Peer<DuplexStream>) -> Value {
+    peer.send(json!({"type": "system:token_expiring", "data": {"expires_in_seconds": 60}})).await;
+    let refresh = peer.receive().await;
+    assert_eq!(refresh["type"], "system:refresh");
+    refresh
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_ends_soon_is_renewed_on_the_open_connection() {
+    let (dialer, mut pipes) = network(4_096);
+    let asked = Arc::new(AtomicU32::new(0));
+    let provide = move || {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        async move { Ok(format!("t{number}")) }
+    };
+    let client = Client::start_over(config().token_provider(provide), dialer);
+    let mut events = client.events();
+    let (mut peer, asked) = pipes.welcome().await;
+    assert_eq!(asked.authorization.as_deref(), Some("Bearer t0"));
+    let refresh = told_to_renew(&mut peer).await;
+    assert_eq!(refresh["data"]["token"], "t1");
+    let left = json!({"expires_in_seconds": 3_600, "left": ["route:1"]});
+    peer.send(json!({"type": "system:refreshed", "correlationId": refresh["id"], "data": left})).await;
+    assert!(matches!(soon(events.next()).await, Some(Event::Connected { .. })));
+    let told = soon(events.next()).await;
+    assert!(matches!(&told, Some(Event::NotAllowed { topics }) if topics.len() == 1), "{told:?}");
+    // The next connection shows the token of now.
+    peer.cut();
+    let (_, asked) = pipes.accept().await;
+    assert_eq!(asked.authorization.as_deref(), Some("Bearer t1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_token_that_is_refused_or_does_not_come_leaves_the_connection_as_it_is() {
+    let (client, mut pipes) = with_tokens();
+    let mut any = client.on_any();
+    let (mut peer, _) = pipes.welcome().await;
+    // The provider has none.
+    peer.send(json!({"type": "system:token_expiring", "data": {"expires_in_seconds": 60}})).await;
+    peer.send(json!({"type": "a:first", "data": {}})).await;
+    assert_eq!(soon(any.recv()).await.unwrap().message_type, "a:first");
+    let refresh = told_to_renew(&mut peer).await;
+    assert_eq!(refresh["data"]["token"], "t2");
+    let fault = json!({"code": "forbidden", "message": "no", "retryable": false});
+    peer.send(json!({"type": "system:error", "correlationId": refresh["id"], "data": fault})).await;
+    peer.send(json!({"type": "a:second", "data": {}})).await;
+    assert_eq!(soon(any.recv()).await.unwrap().message_type, "a:second", "nobody else is told");
+    peer.close(4401, "expired").await;
+    let (_, asked) = pipes.accept().await;
+    assert_eq!(asked.authorization.as_deref(), Some("Bearer t3"));
 }
