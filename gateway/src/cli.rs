@@ -21,6 +21,7 @@ mod line;
 mod locks;
 mod logging;
 mod publish;
+mod revoke;
 mod seed;
 mod serve;
 mod settings;
@@ -64,6 +65,8 @@ enum Command {
     Seed(seed::SeedArgs),
     /// Simulate a fleet against a running cluster, and check what the cluster says
     Fleet(fleet::FleetArgs),
+    /// Take tokens no longer that were issued up to now, and close their connections
+    Revoke(revoke::RevokeArgs),
     /// Make tokens for tests and services, or look into one
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -85,6 +88,7 @@ impl Cli {
             Some(Command::Locks(args)) => locks::run(&args),
             Some(Command::Seed(args)) => seed::run(&args),
             Some(Command::Fleet(args)) => fleet::run(&args),
+            Some(Command::Revoke(args)) => revoke::run(&args),
             Some(Command::Token(command)) => token::run(&command),
             Some(Command::Config(command)) => config::run(&command),
         };

@@ -26,6 +26,7 @@ use crate::limits::{ConnectionBounds, LimitBounds, RateBounds};
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
 use crate::stamps::unguessable;
+use crate::trust::RevocationSettings;
 use crate::ws::manner::{self, Manner};
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
@@ -245,6 +246,12 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         publisher: None,
         token_in_url: config.auth.token_in_url,
         expiry_notice: config.auth.expiry_notice,
+        revocations: RevocationSettings {
+            // From `iat` by the slowest clock to the end by the fastest.
+            kept: config.auth.lifetime_max + 2 * config.auth.leeway,
+            most: config.auth.revocations_max,
+            reread: config.auth.revocations_reread,
+        },
         embedded: config.redis.url.is_none(),
         handshake_timeout: config.handshake.timeout,
         header_bytes_max: config.handshake.header_bytes_max,

@@ -17,6 +17,7 @@ pub mod problem;
 mod publish;
 mod refusal;
 mod reservoirs;
+mod revocations;
 mod table;
 mod vehicles;
 
@@ -55,7 +56,7 @@ pub fn router(node: Arc<Node>) -> Router {
 
 /// Every path, with what is said of it.
 fn table() -> Table {
-    let table = nodes::routes(server(sockets(operators(Table::new()))));
+    let table = revocations::routes(nodes::routes(server(sockets(operators(Table::new())))));
     let table = vehicles::routes(reservoirs::routes(passengers::routes(table)));
     openapi::routes(orders::routes(locks::routes(table)))
 }

@@ -72,7 +72,12 @@ pub fn identify(
     if let Some(token) = shown(headers, query, policy.token_in_url)? {
         let fields = Fields::beside_token(query)?;
         let claims = vouched(&token, policy.trust, policy.vocabulary)?;
-        return Ok(from_claims(&fields, claims)?);
+        let issued = claims.clone();
+        let identity = from_claims(&fields, claims)?;
+        if let Some(session) = &identity.session {
+            policy.trust.check_session(&issued, session)?;
+        }
+        return Ok(identity);
     }
     let fields = Fields::parse(query)?;
     if !policy.anonymous {

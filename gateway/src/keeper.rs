@@ -1,7 +1,7 @@
 //! The node's background tasks: its lease, its rows, the rows of the dead, its clients' heartbeats, its fleet's
-//! clock, the keys that it believes, and whether its clients have everything that was stored.
+//! clock, the keys that it believes, how long tokens live, and whether its clients have everything that was stored.
 //!
-//! Seven long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
+//! Nine long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
 //! a Redis that is away delays the lease and the rows, never the heartbeats.
 
 mod heartbeat;
@@ -27,6 +27,8 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         node.tasks.spawn(sweeper::run(Arc::clone(node))),
         node.tasks.spawn(fleet::expire(Arc::clone(node))),
         node.tasks.spawn(trust::keep_published_keys(Arc::clone(node))),
+        node.tasks.spawn(trust::keep_lives(Arc::clone(node))),
+        node.tasks.spawn(trust::keep_revocations(Arc::clone(node))),
         node.tasks.spawn(check_logs(Arc::clone(node))),
     ]
 }

@@ -29,7 +29,7 @@ use crate::stamps::{Uptime, now_ms};
 use crate::stats::Rates;
 use crate::stop::{Departures, StopPhase, StopRequest};
 use crate::tails::Tails;
-use crate::trust::{Publisher, Trust};
+use crate::trust::{Publisher, RevocationSettings, Trust};
 use crate::viewing::Viewing;
 use crate::ws::manner::Manner;
 use crate::ws::outbox::Bounds;
@@ -74,6 +74,8 @@ pub struct Settings {
     pub token_in_url: bool,
     /// How long before the end of its token a client is told.
     pub expiry_notice: Duration,
+    /// How revocations are kept and spread.
+    pub revocations: RevocationSettings,
     /// Whether the node runs alone, in memory.
     pub embedded: bool,
     /// How long a handshake may take, from the first byte to the upgrade.
@@ -243,12 +245,14 @@ impl Node {
     }
 
     /// Each thing that readiness hangs on, with whether it is well.
-    pub fn checks(&self) -> [(&'static str, bool); 5] {
+    pub fn checks(&self) -> [(&'static str, bool); 6] {
+        let takes_tokens = !self.settings.verifier.keys.is_empty() || self.settings.publisher.is_some();
         [
             ("redis", *self.cluster.reachable.borrow()),
             ("lease", self.lease_held.load(Ordering::Acquire)),
             ("bus", self.cluster.bus.health().healthy),
             ("keys", self.settings.publisher.is_none() || self.trust.has_published_keys()),
+            ("revocations", !takes_tokens || self.trust.has_looked()),
             ("serving", *self.phase.borrow() == StopPhase::Serving),
         ]
     }

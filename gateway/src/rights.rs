@@ -93,6 +93,11 @@ impl Rights {
         }
     }
 
+    /// Whether a topic may be followed. Refuses nothing, and counts nothing.
+    pub fn cover_topic(&self, topic: &Topic) -> bool {
+        self.lists(topic).unwrap_or_else(|| self.cover(Verb::Subscribe, topic.as_str()))
+    }
+
     /// Checks that a message may go to a topic.
     ///
     /// # Errors

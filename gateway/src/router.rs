@@ -67,6 +67,8 @@ pub struct Router {
     reconnected: Notify,
     /// Another node passed on that this one shall drain.
     drain_asked: Notify,
+    /// Another node passed on that tokens were revoked, or the bus may have skipped that.
+    revoked: Notify,
 }
 
 impl Router {
@@ -87,6 +89,7 @@ impl Router {
             metrics,
             reconnected: Notify::new(),
             drain_asked: Notify::new(),
+            revoked: Notify::new(),
         }
     }
 
@@ -109,6 +112,14 @@ impl Router {
     /// Nothing is lost when this is dropped while it waits.
     pub async fn drain_asked(&self) {
         self.drain_asked.notified().await;
+    }
+
+    /// Resolves when tokens may have been revoked since the last time.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when this is dropped while it waits.
+    pub async fn revoked(&self) {
+        self.revoked.notified().await;
     }
 
     /// Sends a message to all its topics, in their order. Never waits itself: if a look-up or a

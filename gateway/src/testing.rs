@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use signalbox_identity::{Algorithm, Key, Keyring, SigningKey, Verifier};
 use signalbox_protocol::vocabulary::Vocabulary;
-use signalbox_protocol::{NodeId, Tenant, Topic};
+use signalbox_protocol::{ConnectionId, NodeId, Tenant, Topic};
 use signalbox_registry::memory::MemoryCluster;
 use signalbox_registry::{Cluster, ThisNode};
 use tokio::io::DuplexStream;
@@ -31,6 +31,7 @@ use crate::roster;
 use crate::stamps::now_ms;
 use crate::trust::Trust;
 use crate::ws::socket::Socket;
+use crate::ws::upgrade::{Newcomer, enter};
 
 /// Longer than anything here may take, by the paused clock of most tests.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -96,6 +97,11 @@ impl Issuer {
     /// A token with these claims that is good for an hour.
     pub(crate) fn token(&self, mut claims: Value) -> String {
         claims["exp"] = (now_ms() / 1_000 + 3_600).into();
+        self.mint(&claims)
+    }
+
+    /// A token with these claims and no others.
+    pub(crate) fn mint(&self, claims: &Value) -> String {
         self.0.mint(claims.as_object().expect("claims are an object")).unwrap()
     }
 }
@@ -142,6 +148,25 @@ impl Client {
         node.spawn_socket(socket.starting_at(&positions, identity_of(query).resume).run());
         let ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         Self { ws, connection }
+    }
+
+    /// Through the handshake, with a token; welcomed, or the code with which it was sent away.
+    pub(crate) async fn with_token(node: &Arc<Node>, token: &str, query: &str) -> Result<Self, u16> {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {token}").try_into().unwrap());
+        let newcomer = Newcomer::try_new(node, None, &headers, query).expect("the query is good");
+        let (near, far) = tokio::io::duplex(64 * 1_024);
+        enter(node, near, &[], newcomer).await;
+        let mut ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
+        match timeout(PATIENCE, ws.next()).await.unwrap().unwrap().unwrap() {
+            Message::Text(welcome) => {
+                let welcome: Value = serde_json::from_str(&welcome).unwrap();
+                let id = ConnectionId::try_new(welcome["data"]["connection_id"].as_str().unwrap()).unwrap();
+                Ok(Self { ws, connection: node.hub.get(&id).expect("it is there") })
+            }
+            Message::Close(frame) => Err(frame.expect("with a code").code.into()),
+            other => panic!("unexpected {other:?}"),
+        }
     }
 
     pub(crate) async fn send(&mut self, envelope: Value) {

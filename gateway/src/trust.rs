@@ -3,20 +3,32 @@
 //! Asked at every handshake and request, so it waits for nothing: what it needs lies in memory and is replaced as a
 //! whole when it changes. Cloning gives another handle to the same.
 
+mod lives;
+mod pace;
 mod published;
 mod publisher;
+mod revocations;
+mod revoked;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use signalbox_identity::{Claims, Keyring, Rejected, Verifier};
+use signalbox_protocol::{SessionId, Tenant};
+use signalbox_registry::Revocation;
+use signalbox_registry::revocation::Whom;
 use tokio::sync::Notify;
 
+pub use self::lives::begin;
+pub(crate) use self::lives::run as keep_lives;
 pub(crate) use self::published::run as keep_published_keys;
 pub use self::publisher::{
     InvalidKeySetUrl, KeySetUrl, Publisher, PublisherSettings, ReadError, UnusableCertificates,
 };
+pub use self::revocations::RevocationSettings;
+pub(crate) use self::revocations::{TooMany, revoke, run as keep_revocations};
+use self::revoked::Revoked;
 use crate::stamps::now_ms;
 
 /// Whom the node believes.
@@ -32,6 +44,12 @@ struct Shared {
     published: AtomicBool,
     /// A token named a key that is not known.
     unknown_key: Notify,
+    revoked: Revoked,
+    /// Whether it was read what is revoked, ever.
+    looked: AtomicBool,
+    /// A clock that tests pause: what time it was, and when.
+    #[cfg(test)]
+    paused: std::sync::OnceLock<(u64, tokio::time::Instant)>,
 }
 
 impl Trust {
@@ -51,11 +69,67 @@ impl Trust {
     /// # Errors
     /// [`Rejected`]; it holds nothing of the token.
     pub fn verify(&self, token: &str) -> Result<Claims, Rejected> {
-        let verified = self.shared.verifier.load().verify(token, now_ms() / 1_000);
+        let verified = self.shared.verifier.load().verify(token, self.now());
         if verified == Err(Rejected::UnknownKey) {
             self.shared.unknown_key.notify_one();
         }
-        verified
+        let claims = verified?;
+        let bearers = [Whom::Agent(claims.agent.clone()), Whom::Subject(claims.subject.clone())];
+        if self.is_revoked(&claims.tenant, &bearers, claims.issued_at) {
+            return Err(Rejected::Revoked);
+        }
+        Ok(claims)
+    }
+
+    /// Checks that a token which is believed may be shown in this session.
+    ///
+    /// # Errors
+    /// [`Rejected::Revoked`].
+    pub fn check_session(&self, claims: &Claims, session: &SessionId) -> Result<(), Rejected> {
+        let session = [Whom::Session(session.clone())];
+        let revoked = self.is_revoked(&claims.tenant, &session, claims.issued_at);
+        if revoked { Err(Rejected::Revoked) } else { Ok(()) }
+    }
+
+    /// Whether tokens of one of these that were issued then are revoked.
+    pub(crate) fn is_revoked(&self, tenant: &Tenant, all: &[Whom], issued_at: Option<u64>) -> bool {
+        self.shared.revoked.covers(tenant, all, issued_at)
+    }
+
+    /// Whether there are revocations of the tenant.
+    fn has_revocations(&self, tenant: &Tenant) -> bool {
+        self.shared.revoked.has_any(tenant)
+    }
+
+    /// Whether it was read what is revoked, ever.
+    pub fn has_looked(&self) -> bool {
+        self.shared.looked.load(Ordering::Acquire)
+    }
+
+    /// It was read what is revoked.
+    fn look_done(&self) {
+        self.shared.looked.store(true, Ordering::Release);
+    }
+
+    /// Remembers revocations; tells whether there was a new one.
+    fn learn(&self, tenant: &Tenant, revocations: Vec<Revocation>) -> bool {
+        self.shared.revoked.learn(tenant, revocations, self.now())
+    }
+
+    /// What time it is, in seconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        #[cfg(test)]
+        if let Some((then, since)) = self.shared.paused.get() {
+            return then + since.elapsed().as_secs();
+        }
+        now_ms() / 1_000
+    }
+
+    /// From now on time goes by as tests let it.
+    #[cfg(test)]
+    pub(crate) fn follow_paused_clock(&self) {
+        let now = (now_ms() / 1_000, tokio::time::Instant::now());
+        self.shared.paused.set(now).expect("once for each node");
     }
 
     /// Whether an issuer's published keys were read, ever.
@@ -78,6 +152,10 @@ impl Trust {
 }
 
 #[cfg(test)]
+mod lives_tests;
+#[cfg(test)]
 mod publisher_tests;
+#[cfg(test)]
+mod revocations_tests;
 #[cfg(test)]
 mod tests;

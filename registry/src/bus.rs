@@ -63,6 +63,8 @@ pub enum Parcel {
     Logged(Logged),
     /// The receiver stops in order. Again: nothing more.
     Drain,
+    /// Tokens were revoked: the receiver reads which.
+    Revoked,
 }
 
 /// Why the continuity of what arrives is in doubt.

@@ -8,7 +8,7 @@ use signalbox_protocol::NodeId;
 use crate::memory::Commons;
 use crate::redis::{Call, Scripts};
 use crate::row::Generation;
-use crate::{Announcement, Bus, Directory, Error, Lease, Locks, Log, Orders, Presence};
+use crate::{Announcement, Bus, Directory, Error, Lease, Locks, Log, Orders, Presence, Revocations};
 
 /// The node that this process is: its id for life, its generation as leases come and go.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub struct Cluster {
     pub orders: Arc<dyn Orders>,
     /// The messages of durable topics.
     pub log: Arc<dyn Log>,
+    /// Whose tokens are no longer taken.
+    pub revocations: Arc<dyn Revocations>,
     /// Whether the back end can be reached now; the memory back end always can.
     pub reachable: tokio::sync::watch::Receiver<bool>,
     /// Where crates that build on this one keep what their nodes share.

@@ -19,6 +19,8 @@
 //! | `sb:{T:RESOURCE}:lock:turn`, `:lock:nodes` | string, hash | whose turn it is; until when a node's waiters are believed |
 //! | `sb:{T:order:ID}:accepted`, `:viewers` | hash, zset | who accepted an order; who looks at it -> until when, ms |
 //! | `sb:{T:TOPIC}:meta`, `:log`, `:ids`, `:ids:old` | string, list, hash | a durable topic: epoch and offset; its messages; which ids are known |
+//! | `sb:{T:revocations}` | hash | `agent:AGENT`, `subject:S` or `session:S` -> since when and until when, s: whose tokens are not taken |
+//! | `sb:revocations` | zset | tenant that has some -> a number that changes with them |
 //! | `sb:life` | string | names what this Redis holds; no time to live |
 //! | `sb:{T:fleet}:...` | | the fleet: passengers, pools, vehicles; named by the scripts of the reservoirs |
 //! | `sb:fleets` | zset | tenant -> when its fleet wants to be looked at, ms of Redis' clock |
@@ -52,6 +54,10 @@ pub(crate) enum Scope<'a> {
     Fleets,
     /// A topic: one key, with which the names of its log and of an agent's or a session's record begin.
     Topic(&'a Tenant, &'a Topic),
+    /// A tenant's revocations.
+    Revocations(&'a Tenant),
+    /// The tenants that have some.
+    RevokedTenants,
     /// The life of what Redis holds.
     Life,
 }
@@ -100,6 +106,8 @@ impl Keys {
             Scope::Fleet(tenant) => vec![self.fleet(tenant)],
             Scope::Fleets => vec![format!("{}:fleets", self.prefix)],
             Scope::Topic(tenant, topic) => vec![self.channel(tenant, topic)],
+            Scope::Revocations(tenant) => vec![format!("{}revocations}}", self.channel_prefix(tenant))],
+            Scope::RevokedTenants => vec![format!("{}:revocations", self.prefix)],
             Scope::Life => vec![format!("{}:life", self.prefix)],
         })
     }
@@ -256,6 +264,8 @@ mod tests {
             Scope::Fleet(&tenant),
             Scope::Fleets,
             Scope::Topic(&tenant, agent.topic()),
+            Scope::Revocations(&tenant),
+            Scope::RevokedTenants,
             Scope::Life,
         ];
         for scope in scopes {
@@ -270,6 +280,8 @@ mod tests {
                 | Scope::Fleet(_)
                 | Scope::Fleets
                 | Scope::Topic(..)
+                | Scope::Revocations(_)
+                | Scope::RevokedTenants
                 | Scope::Life => {}
             }
             let keys = Keys::new("sb").of(scope);

@@ -3,6 +3,7 @@
 //! [`directory`]: which connections exist and where. [`presence`]: who is in a group.
 //! [`bus`]: how a node hands frames to other nodes. [`lease`]: which nodes are alive. [`lock`]: who may do what
 //! only one may. [`order`]: who has accepted one. [`log`]: what was said lately and must not be lost.
+//! [`revocation`]: whose tokens are no longer taken.
 //! Each is a small trait with two back ends, `memory` (one process, any number of nodes in it) and
 //! `redis`, and one conformance suite runs on both (`registry/tests/conformance`).
 //!
@@ -24,6 +25,7 @@ pub mod order;
 pub mod presence;
 mod recent;
 pub mod redis;
+pub mod revocation;
 pub mod row;
 
 pub use bus::{Announcement, Bus, BusListener, Destination, Parcel};
@@ -36,4 +38,5 @@ pub use log::{Log, Logged};
 pub use memory::MemoryCluster;
 pub use order::Orders;
 pub use presence::Presence;
+pub use revocation::{Revocation, Revocations};
 pub use row::Row;

@@ -11,6 +11,7 @@ mod lock;
 mod log;
 mod order;
 mod presence;
+mod revocation;
 mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,6 +45,8 @@ pub struct MemoryCluster {
     logs: Arc<Logs>,
     /// Who can be posted to.
     exchange: Arc<Exchange>,
+    /// Whose tokens are no longer taken.
+    revoked: Mutex<revocation::Revoked>,
     /// What other crates keep here.
     commons: Commons,
     /// Always true; kept so that receivers of it stay open.
@@ -68,6 +71,7 @@ impl MemoryCluster {
             commons: Commons::new(Arc::clone(&exchange), Arc::clone(&logs)),
             logs,
             exchange,
+            revoked: Mutex::default(),
             reachable: watch::Sender::new(true),
         })
     }
@@ -84,6 +88,7 @@ impl MemoryCluster {
             locks: MemoryLocks::new(&self.locks),
             orders: Arc::clone(&self.orders) as _,
             log: Arc::clone(self) as _,
+            revocations: Arc::clone(self) as _,
             reachable: self.reachable.subscribe(),
             backing: Backing::Memory(self.commons.clone()),
         }

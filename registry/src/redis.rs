@@ -24,6 +24,7 @@ mod log;
 mod order;
 mod presence;
 mod refresh;
+mod revocation;
 mod script;
 mod scripts;
 mod store;
@@ -55,6 +56,7 @@ use lock::{Core, RedisLocks};
 use log::RedisLog;
 use order::RedisOrders;
 use presence::RedisPresence;
+use revocation::RedisRevocations;
 use store::Store;
 use subscriber::Subscriber;
 use wire::Endpoint;
@@ -144,6 +146,7 @@ pub fn connect(
         locks: Arc::new(RedisLocks { core: locks }),
         orders: Arc::new(RedisOrders { store: Arc::clone(&store) }),
         log: Arc::new(RedisLog { store: Arc::clone(&store) }),
+        revocations: Arc::new(RedisRevocations { store: Arc::clone(&store) }),
         reachable: store.links.reachable(),
         backing: Backing::Redis(Scripts::new(store)),
     })

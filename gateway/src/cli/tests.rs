@@ -38,6 +38,9 @@ fn commands_are_taken_as_documented() {
         "fleet --conductors 5 --pool depot:4 --seconds 30",
         "connect ws://127.0.0.1:8080/ws --token-file token",
         "topics --token-file token",
+        "revoke --agent vehicle:V1 --token-file token",
+        "revoke --subject fleet:7 --url http://127.0.0.1:1 --json",
+        "revoke --session S-1 --tenant acme",
         "token mint --as vehicle:V1",
         "token mint --key-file ed.pem --algorithm EdDSA --kid k1 --tenant acme --as service:dispatch --sub dispatch \
          --pillar north --namespace route-reservoir,system-events --capability publish:order:*,subscribe:* --ttl 8h \
@@ -63,6 +66,8 @@ fn bad_usage_is_refused_before_anything_runs() {
         "connect ws://127.0.0.1:8080/ws --as vehicle:a:b",
         "connect ws://127.0.0.1:8080/ws --linger 5",
         "publish",
+        "revoke",
+        "revoke --agent vehicle:V1 --subject s",
         "token",
         "token mint",
         "token mint --as vehicle",

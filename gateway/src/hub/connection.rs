@@ -141,6 +141,11 @@ impl Connection {
         self.lock_topics().len().saturating_sub(own)
     }
 
+    /// The topics that it follows now, but `connection:`.
+    pub fn topics(&self) -> Vec<Topic> {
+        self.lock_topics().clone()
+    }
+
     /// Whether it follows the topic.
     pub fn follows(&self, topic: &Topic) -> bool {
         self.lock_topics().contains(topic)

@@ -1,8 +1,8 @@
 //! What is counted about tokens and their keys.
 
-use prometheus::{Gauge, IntCounterVec, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, Registry};
 
-use super::{labelled, seconds};
+use super::{counter, labelled, seconds};
 use crate::stamps::now_ms;
 
 /// Handles to them; cloning shares them.
@@ -10,6 +10,11 @@ use crate::stamps::now_ms;
 pub struct TrustMetrics {
     key_reads: IntCounterVec,
     keys_read_at: Gauge,
+    refreshes: IntCounterVec,
+    /// Connections closed because their token had ended.
+    pub(crate) expired: IntCounter,
+    /// Connections closed because of a revocation.
+    pub(crate) revoked: IntCounter,
 }
 
 impl TrustMetrics {
@@ -26,11 +31,35 @@ impl TrustMetrics {
                 "signalbox_jwks_read_timestamp_seconds",
                 "When published keys were last read, in seconds since 1970; 0: never.",
             ),
+            refreshes: labelled(
+                r,
+                "signalbox_token_refreshes_total",
+                "Tokens shown on connections that were open, by result.",
+                "result",
+            ),
+            expired: counter(
+                r,
+                "signalbox_token_expired_connections_total",
+                "Connections closed because their token had ended.",
+            ),
+            revoked: counter(
+                r,
+                "signalbox_token_revoked_connections_total",
+                "Connections closed because of a revocation.",
+            ),
         };
+        for result in ["ok", "refused"] {
+            metrics.refreshes.with_label_values(&[result]);
+        }
         for result in ["ok", "failed"] {
             metrics.key_reads.with_label_values(&[result]);
         }
         metrics
+    }
+
+    /// Counts a token that was shown on an open connection.
+    pub(crate) fn count_refresh(&self, well: bool) {
+        self.refreshes.with_label_values(&[if well { "ok" } else { "refused" }]).inc();
     }
 
     /// Counts a reading of an issuer's published keys.

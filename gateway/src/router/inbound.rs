@@ -26,6 +26,7 @@ impl BusListener for Router {
                 tracing::info!(%from, "asked to drain");
                 self.drain_asked.notify_one();
             }
+            Parcel::Revoked => self.revoked.notify_one(),
         }
     }
 
@@ -44,6 +45,7 @@ impl BusListener for Router {
     fn on_break(&self, what: Break) {
         tracing::warn!(?what, "the bus may have skipped messages");
         self.tails.on_break();
+        self.revoked.notify_one();
         if what == Break::Reconnected {
             self.reconnected.notify_one();
         }

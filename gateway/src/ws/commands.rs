@@ -5,6 +5,7 @@ mod lock;
 pub(crate) mod order;
 mod presence;
 mod query;
+mod refresh;
 mod report;
 mod resume;
 mod subscribe;
@@ -32,6 +33,7 @@ pub fn run(node: &Arc<Node>, connection: &Arc<Connection>, incoming: &Incoming<'
     match &*incoming.message_type {
         "system:subscribe" => subscribe::subscribe(node, asker, incoming),
         "system:resume" => resume::resume(node, asker, incoming),
+        "system:refresh" => refresh::refresh(node, asker, incoming),
         "system:unsubscribe" => subscribe::unsubscribe(node, asker, incoming),
         "system:health_check" => Ok(report::health_check(node, asker, incoming)),
         "system:stats" => Ok(report::stats(node, asker, incoming)),

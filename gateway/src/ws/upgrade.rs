@@ -29,6 +29,7 @@ use crate::node::Node;
 use crate::peer::Peer;
 use crate::roster;
 use crate::stop;
+use crate::trust;
 
 /// The subprotocol; echoed if offered, not needed.
 const SUBPROTOCOL: &str = "signalbox.v1.json";
@@ -145,6 +146,7 @@ where
                 connection.outbox().push_front(welcome(node, &connection, positions.clone()));
             }
             stop::tell_newcomer(node, &connection);
+            trust::begin(node, &connection);
             drop(permit);
             let place = place.and_then(|place| place.metering(&connection));
             let socket = Socket::new(io, Arc::clone(node), connection, leftover);

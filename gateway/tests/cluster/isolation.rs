@@ -10,7 +10,7 @@ use crate::verbs::{Names, messages, operations};
 use crate::world::{World, made_up, without};
 
 /// Other ones each time, whoever asks.
-const EACH_TIME: [&str; 13] = [
+const EACH_TIME: [&str; 15] = [
     "id",
     "timestamp",
     "fence",
@@ -23,6 +23,8 @@ const EACH_TIME: [&str; 13] = [
     "boarded_at",
     "alighted_at",
     "expires_at",
+    "revoked_at",
+    "kept_until",
     "connected_at",
 ];
 

@@ -30,6 +30,7 @@ mod passengers;
 mod process;
 mod reference;
 mod resume;
+mod revocations;
 mod routing;
 mod simulate;
 mod tenants;

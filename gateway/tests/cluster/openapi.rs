@@ -66,6 +66,7 @@ const OPERATIONS: &str = "
     GET /livez, GET /readyz, GET /healthz, GET /health, GET /metrics, GET /ws, GET /ws/stats, GET /ws/{namespace},
     POST /api/publish, GET /api/connections, GET /api/connections/{ws_id}, DELETE /api/connections/{ws_id},
     GET /api/presence/{topic}, GET /api/topics, GET /api/nodes, POST /api/nodes/{id}/drain,
+    GET /api/revocations, POST /api/revocations,
     POST /api/passengers, GET /api/passengers, DELETE /api/passengers,
     GET /api/passengers/{id}, DELETE /api/passengers/{id},
     PATCH /api/passengers/{id}/board, PATCH /api/passengers/{id}/alight,

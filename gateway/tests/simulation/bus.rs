@@ -285,5 +285,6 @@ fn name(parcel: &Parcel) -> String {
         Parcel::Logged(logged) => format!("{} {} {}", logged.tenant, logged.topic, logged.position.offset),
         Parcel::Close { .. } => "close".to_owned(),
         Parcel::Drain => "drain".to_owned(),
+        Parcel::Revoked => "revoked".to_owned(),
     }
 }

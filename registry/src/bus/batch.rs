@@ -14,6 +14,7 @@
 //!         4 not here       tenant text8, topic text8
 //!         5 logged         tenant text8, topic text8, epoch text8, offset u64, the message
 //!         6 drain
+//!         7 revoked
 //! text8   length u8, then so many bytes
 //! ```
 
@@ -151,6 +152,7 @@ impl Batch {
                 self.bytes.extend_from_slice(body);
             }
             Parcel::Drain => self.bytes.push(6),
+            Parcel::Revoked => self.bytes.push(7),
         }
         let length = u32::try_from(self.bytes.len() - start - 4).expect("frames are far below 4 GiB");
         self.bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
@@ -178,7 +180,7 @@ pub fn encoded_bytes_max(parcel: &Parcel) -> usize {
         Parcel::Logged(Logged { tenant, topic, position, body }) => {
             names(tenant, topic.as_str()) + 1 + position.epoch.len() + 8 + body.len()
         }
-        Parcel::Drain => 4 + 1,
+        Parcel::Drain | Parcel::Revoked => 4 + 1,
     }
 }
 

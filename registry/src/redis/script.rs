@@ -104,8 +104,13 @@ pub(super) static LOG_EPOCH: Script = Script::appending("", include_str!("script
 /// Lets a log be remembered for as long again: on a topic.
 pub(super) static LOG_KEEP: Script = Script::appending("", include_str!("scripts/log_keep.lua"));
 
+/// Writes a revocation down: on a tenant's revocations.
+pub(super) static REVOKE: Script = Script::new(include_str!("scripts/revoke.lua"));
+/// Marks a tenant's revocations as changed: on the tenants that have some.
+pub(super) static REVOKED: Script = Script::new(include_str!("scripts/revoked.lua"));
+
 /// All of them; each new connection makes sure that Redis knows them.
-pub(super) static ALL: [&Script; 26] = [
+pub(super) static ALL: [&Script; 28] = [
     &LEASE_ACQUIRE,
     &LEASE_RENEW,
     &LEASE_RELEASE,
@@ -132,6 +137,8 @@ pub(super) static ALL: [&Script; 26] = [
     &LOG_READ,
     &LOG_EPOCH,
     &LOG_KEEP,
+    &REVOKE,
+    &REVOKED,
 ];
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ async fn parcels_to_a_node_arrive_whole_and_in_order(world: World) {
         },
         Parcel::NotHere { tenant: tenant("other"), topic: topic("vehicle:V17") },
         Parcel::Drain,
+        Parcel::Revoked,
     ];
     for number in 0..2_000 {
         let (tenant, topic) = (tenant("acme"), topic(&format!("vehicle:V{}", number % 7)));
@@ -75,10 +76,10 @@ async fn parcels_to_a_node_arrive_whole_and_in_order(world: World) {
     let heard = b.heard.parcels.lock().unwrap().clone();
     assert!(heard.iter().all(|(from, _)| from == a.id()));
     assert_eq!(heard.into_iter().map(|(_, parcel)| parcel).collect::<Vec<_>>(), sent);
-    eventually("all are settled", SOON, || async { a.cluster.bus.counters().parcels_out == 2_003 }).await;
+    eventually("all are settled", SOON, || async { a.cluster.bus.counters().parcels_out == 2_004 }).await;
     let (out, into) = (a.cluster.bus.counters(), b.cluster.bus.counters());
     assert_eq!((out.parcels_dropped, out.bytes_queued), (0, 0));
-    assert_eq!((into.parcels_in, into.batches_late, into.batches_missed), (2_003, 0, 0));
+    assert_eq!((into.parcels_in, into.batches_late, into.batches_missed), (2_004, 0, 0));
     assert_eq!(out.batches_out, into.batches_in);
     if world.server().is_some() {
         assert!(out.batches_out < 1_000, "{} batches: what waits goes together", out.batches_out);

@@ -13,6 +13,7 @@ mod log;
 mod order;
 mod presence;
 mod redis_only;
+mod revocation;
 mod world;
 
 /// Runs each named function on both back ends.

@@ -217,7 +217,11 @@ impl Heard {
         let parcels = self.parcels.lock().unwrap();
         let frames = parcels.iter().filter_map(|(_, parcel)| match parcel {
             Parcel::Deliver { frame, .. } => Some(String::from_utf8(frame.to_vec()).unwrap()),
-            Parcel::Close { .. } | Parcel::NotHere { .. } | Parcel::Logged(_) | Parcel::Drain => None,
+            Parcel::Close { .. }
+            | Parcel::NotHere { .. }
+            | Parcel::Logged(_)
+            | Parcel::Drain
+            | Parcel::Revoked => None,
         });
         frames.collect()
     }

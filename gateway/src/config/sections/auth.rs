@@ -60,6 +60,11 @@ pub struct Auth {
     /// How long before its token's end a client is told.
     #[serde(with = "period")]
     pub expiry_notice: Duration,
+    /// Revocations kept of one tenant.
+    pub revocations_max: usize,
+    /// How often a node looks for revocations that it was not told of.
+    #[serde(with = "period")]
+    pub revocations_reread: Duration,
 }
 
 impl Default for Auth {
@@ -82,6 +87,8 @@ impl Default for Auth {
             lifetime_max: 30 * 24 * HOUR,
             token_in_url: false,
             expiry_notice: Duration::from_secs(60),
+            revocations_max: 10_000,
+            revocations_reread: Duration::from_secs(5),
         }
     }
 }

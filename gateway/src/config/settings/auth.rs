@@ -86,7 +86,7 @@ pub(super) const AUTH: &[Setting] = &[
     setting(
         "auth.token_in_url",
         Unit::Switch,
-        "Whether a token may stand in the address, as `token=`, for clients that can set neither a header nor a \
+        "Whether a token may stand in the address, as `access_token=`, for clients that can set neither a header nor a \
          subprotocol. Addresses end up in the logs of proxies.",
     ),
     setting(
@@ -94,5 +94,17 @@ pub(super) const AUTH: &[Setting] = &[
         Unit::Period(s(1), s(24 * 3600)),
         "How long before the end of its token a client is told (system:token_expiring), so that it can show a new one \
          without a new connection. Up to a quarter earlier, so that tokens of one moment are not renewed in one.",
+    ),
+    setting(
+        "auth.revocations_max",
+        Unit::Count("revocations", 1, 1_000_000),
+        "Revocations kept of one tenant, each for auth.lifetime_max and in the memory of every node, about 200 bytes. \
+         Beyond it one more is refused with 409; whoever needs more changes the key.",
+    ),
+    setting(
+        "auth.revocations_reread",
+        Unit::Period(ms(100), s(3600)),
+        "How often a node looks for revocations that it was not told of. Nodes are told at once; one that missed it, \
+         since it or the bus was away, learns it so long after both are back.",
     ),
 ];

@@ -97,6 +97,7 @@ impl<'a> Reader<'a> {
                 Parcel::Logged(Logged { tenant, topic, position, body: self.frame(batch) })
             }
             6 => Parcel::Drain,
+            7 => Parcel::Revoked,
             other => return Err(Malformed::Kind(other)),
         };
         if self.rest.is_empty() { Ok(parcel) } else { Err(Malformed::Length) }

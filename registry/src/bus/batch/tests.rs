@@ -38,6 +38,7 @@ fn parcel() -> impl Strategy<Value = Parcel> {
             }
         ),
         1 => Just(Parcel::Drain),
+        1 => Just(Parcel::Revoked),
     ]
 }
 
