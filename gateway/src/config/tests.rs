@@ -123,6 +123,34 @@ fn defaults_that_the_wire_promises() {
     assert_eq!((config.stop.closes_per_second, config.stop.timeout), (500, Duration::from_secs(30)));
     assert_eq!(config.stop.balancer_wait, Duration::from_secs(1));
     assert!(config.vocabulary().unwrap().is_namespace("route-reservoir"));
+    let Durable { messages_max, bytes_max, age, .. } = config.durable;
+    assert_eq!((messages_max, bytes_max, age), (1_000, 1 << 20, Duration::from_secs(120)));
+    assert_eq!(config.durable.check_interval, Duration::from_secs(10));
+    assert_eq!((config.durable.replicas, &*config.durable.kinds), (0, &[] as &[String]));
+    let Admission { handshakes_per_second, handshakes_max, .. } = config.admission;
+    assert_eq!((handshakes_per_second, handshakes_max), (20_000, 256));
+}
+
+#[test]
+fn logs_keep_what_is_configured_by_kind_of_topic_and_wait_for_replicas_only_if_told_to() {
+    let untold = Config::default();
+    assert_eq!(untold.log_settings(), Some(LogSettings::default()));
+    assert_eq!(untold.log_strict(), None);
+    let told = Given::nothing().file(
+        "[durable]\nmessages_max = 50\nbytes_max = \"64 KiB\"\nage = \"30s\"\n\
+         kinds = [\"order 5000 8MiB 10m\"]\nreplicas = 2\nreplicas_wait = \"300ms\"\n",
+    );
+    let mut config = told.loaded().config;
+    let logs = config.log_settings().unwrap();
+    let keeps = |kind: &str| {
+        let Retention { messages_max, bytes_max, age } = logs.of(kind);
+        (messages_max, bytes_max, age.as_secs())
+    };
+    assert_eq!(keeps("order"), (5_000, 8 << 20, 600));
+    assert_eq!(keeps("route"), (50, 64 << 10, 30));
+    assert_eq!(config.log_strict(), Some(Strict { replicas: 2, within: Duration::from_millis(300) }));
+    config.durable.kinds.push("order".to_owned());
+    assert_eq!(config.log_settings(), None, "a kind without what it keeps");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use signalbox_registry::log::{Audience, Entry};
 use signalbox_testkit::{Forwarder, RedisServer, eventually};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Api;
 use crate::client::Client;
 use crate::fixture::{READY, TestCluster, TestNode, config};
 use crate::process::NodeProcess;
@@ -266,6 +267,59 @@ async fn what_is_no_longer_kept_is_declared_to_who_resumes_and_to_who_is_connect
     );
     store(&mut sender, "order:1", 13).await;
     expect_numbers(&mut late, 13..=13).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_announced_of_a_pool_is_replayed_in_order_to_who_was_away() {
+    let cluster = TestCluster::start(2).await;
+    let mut follower = cluster.nodes[1].client("dashboard:D").await;
+    let start = subscribe(&mut follower, "route:1").await;
+    let mut api = Api::of(cluster.nodes[0].address);
+    let waiting =
+        |id: &str| json!({"passenger_id": id, "pool": "route:1", "position": {"lat": 13.1, "lon": -59.6}});
+    api.post("/api/passengers", waiting("COM_1")).await.expect(201);
+    let heard = follower.next().await;
+    assert_eq!((&heard["type"], &heard["offset"]), (&json!("commuter:spawned"), &json!(1)), "{heard}");
+    follower.close().await;
+
+    api.put("/api/vehicles/V1", json!({"capacity": 4})).await.expect(200);
+    let mut vehicle = cluster.nodes[0].client("vehicle:V1").await;
+    let boarded =
+        vehicle.request(json!({"type": "boarding:request", "data": {"passenger_id": "COM_1"}})).await["data"]
+            .clone();
+    let off = json!({"passenger_id": "COM_1", "fence": boarded["fence"]});
+    let alighted = vehicle.request(json!({"type": "boarding:alight", "data": off})).await;
+    assert_eq!(alighted["type"], "boarding:alighted", "{alighted}");
+    api.post("/api/passengers", waiting("COM_2")).await.expect(201);
+    api.delete("/api/passengers/COM_2").await;
+
+    let mut follower = Client::connect_as(cluster.nodes[0].address, "dashboard:D", "&resume=1").await;
+    let position = json!({"epoch": start["epoch"], "offset": 1});
+    let told = resume(&mut follower, "route:1", &position).await;
+    assert_eq!((&told["recovered"], &told["replayed"]), (&json!(true), &json!(4)), "{told}");
+    let changes = [
+        ("commuter:picked_up", "COM_1"),
+        ("commuter:dropped_off", "COM_1"),
+        ("commuter:spawned", "COM_2"),
+        ("commuter:cancelled", "COM_2"),
+    ];
+    for (offset, (change, passenger)) in (2..).zip(changes) {
+        let message = follower.next().await;
+        assert_eq!((&message["type"], &message["offset"]), (&json!(change), &json!(offset)), "{message}");
+        assert_eq!(
+            (&message["topic"], &message["data"]["passenger_id"]),
+            (&json!("route:1"), &json!(passenger))
+        );
+        if change == "commuter:picked_up" {
+            assert_eq!(
+                (&message["data"]["vehicle_id"], &message["data"]["fence"]),
+                (&json!("V1"), &boarded["fence"])
+            );
+        }
+    }
+    api.post("/api/passengers", waiting("COM_3")).await.expect(201);
+    assert_eq!(follower.next().await["offset"], 6, "and live from there");
+    follower.expect_nothing().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
