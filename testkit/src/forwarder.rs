@@ -27,6 +27,8 @@ struct Path {
     flowing: watch::Sender<Flow>,
     /// Ends the connections of now; replaced by a fresh one.
     cut: watch::Sender<CancellationToken>,
+    /// The same, rudely.
+    reset: watch::Sender<CancellationToken>,
     /// Stops the connections of now for good, and leaves them open; replaced by a fresh one.
     freeze: watch::Sender<CancellationToken>,
     burdens: Mutex<Burdens>,
@@ -81,6 +83,7 @@ impl Forwarder {
             target: watch::Sender::new(SocketAddr::from((Ipv4Addr::LOCALHOST, target_port))),
             flowing: watch::Sender::new(Flow::BOTH),
             cut: watch::Sender::default(),
+            reset: watch::Sender::default(),
             freeze: watch::Sender::default(),
             burdens: Mutex::default(),
             stop: CancellationToken::new(),
@@ -109,6 +112,12 @@ impl Forwarder {
     /// From now on what clients say is passed on, and what the server answers is not.
     pub fn withhold_answers(&self) {
         self.path.flowing.send_replace(Flow { to_client: false, ..Flow::BOTH });
+    }
+
+    /// From now on what clients say is not passed on, and what the server says is. New connections are accepted, and
+    /// the server hears of them when it is healed.
+    pub fn withhold_questions(&self) {
+        self.path.flowing.send_replace(Flow { to_server: false, ..Flow::BOTH });
     }
 
     /// From now on 16 bytes are passed on ten times a second, in each direction of each connection.
@@ -149,6 +158,11 @@ impl Forwarder {
     /// Closes the connections that stand.
     pub fn cut(&self) {
         self.path.cut.send_replace(CancellationToken::new()).cancel();
+    }
+
+    /// Breaks the connections that stand: both sides see `ECONNRESET`, and what was under way is lost.
+    pub fn reset(&self) {
+        self.path.reset.send_replace(CancellationToken::new()).cancel();
     }
 }
 
@@ -197,6 +211,7 @@ async fn connect(client: TcpStream, path: Arc<Path>) {
     let mut flowing = path.flowing.subscribe();
     let (_, target) = (flowing.wait_for(|flow| flow.to_server).await.is_ok(), *path.target.borrow());
     let Ok(server) = TcpStream::connect(target).await else { return };
+    let reset = path.reset.borrow().clone();
     for socket in [&client, &server] {
         // Best effort: without it the forwarder only adds delay.
         let _ = socket.set_nodelay(true);
@@ -204,12 +219,21 @@ async fn connect(client: TcpStream, path: Arc<Path>) {
     let frozen = path.freeze.borrow().clone();
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
-    tokio::select! {
-        () = pump(&mut from_client, &mut to_server, &path, Towards::Server) => return,
-        () = pump(&mut from_server, &mut to_client, &path, Towards::Client) => return,
-        () = frozen.cancelled() => {}
+    let carry = async {
+        tokio::select! {
+            () = pump(&mut from_client, &mut to_server, &path, Towards::Server) => return,
+            () = pump(&mut from_server, &mut to_client, &path, Towards::Client) => return,
+            () = frozen.cancelled() => {}
+        }
+        std::future::pending::<()>().await;
+    };
+    if reset.run_until_cancelled(carry).await.is_none() {
+        for half in [to_client, to_server] {
+            // Closed without lingering, a socket tells its peer that it was reset; an orderly end must not come first.
+            half.as_ref().set_zero_linger().expect("an open socket takes the option");
+            half.forget();
+        }
     }
-    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]

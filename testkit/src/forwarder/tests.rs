@@ -5,6 +5,9 @@ use tokio::time::Instant;
 
 use super::*;
 
+/// Longer than anything takes that comes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 async fn echo_server(word: &'static [u8], tasks: &TaskTracker) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -17,6 +20,27 @@ async fn echo_server(word: &'static [u8], tasks: &TaskTracker) -> u16 {
                     socket.write_all(word).await.unwrap();
                 }
             });
+        }
+    });
+    port
+}
+
+/// Says `.` every few milliseconds, and `!` to whatever it hears.
+async fn greeting_server(tasks: &TaskTracker) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tasks.spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut ticks = tokio::time::interval(Duration::from_millis(2));
+        loop {
+            let word = tokio::select! {
+                heard = socket.read_u8() => heard.map(|_| b'!'),
+                _ = ticks.tick() => Ok(b'.'),
+            };
+            let Ok(word) = word else { return };
+            if socket.write_u8(word).await.is_err() {
+                return;
+            }
         }
     });
     port
@@ -52,6 +76,42 @@ async fn a_path_swallows_heals_moves_and_breaks() {
     assert_eq!(ask(&mut newest).await, Some(b'b'));
     path.cut();
     assert_eq!(ask(&mut newest).await, None);
+}
+
+#[tokio::test]
+async fn a_path_that_withholds_questions_passes_answers_on() {
+    let tasks = TaskTracker::new();
+    let path = Forwarder::start(greeting_server(&tasks).await).await;
+    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
+    let mut greetings = [0; 3];
+    socket.read_exact(&mut greetings).await.unwrap();
+    path.withhold_questions();
+    socket.write_all(b"?").await.unwrap();
+    for _ in 0..100 {
+        assert_eq!(socket.read_u8().await.unwrap(), b'.', "no answer, while greetings go on");
+    }
+    path.heal();
+    let answered = async { while socket.read_u8().await.unwrap() != b'!' {} };
+    tokio::time::timeout(PATIENCE, answered).await.expect("what was said has arrived");
+}
+
+#[tokio::test]
+async fn a_reset_is_seen_as_one_by_both_sides_and_new_connections_work() {
+    let tasks = TaskTracker::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let path = Forwarder::start(listener.local_addr().unwrap().port()).await;
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    client.write_all(b"?").await.unwrap();
+    assert_eq!(server.read_u8().await.unwrap(), b'?');
+    path.reset();
+    for side in [&mut client, &mut server] {
+        let seen = tokio::time::timeout(PATIENCE, side.read_u8()).await.expect("at once").unwrap_err();
+        assert_eq!(seen.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    path.replace_target(echo_server(b"a", &tasks).await);
+    let mut new = TcpStream::connect((Ipv4Addr::LOCALHOST, path.port())).await.unwrap();
+    assert_eq!(ask(&mut new).await, Some(b'a'));
 }
 
 #[tokio::test]
