@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 /// Whatever comes is answered or refused within this time.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
-/// What the pipe holds; more than any answer.
-const PIPE_BYTES: usize = 1024 * 1024;
+/// What the pipe holds; the client writes first and reads then.
+const PIPE_BYTES: usize = 64 * 1024;
 
 /// A node in memory that nobody else talks to.
 struct Stage {
@@ -30,7 +30,7 @@ struct Stage {
 fn stage() -> &'static Stage {
     static STAGE: OnceLock<Stage> = OnceLock::new();
     STAGE.get_or_init(|| {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
         let gateway = runtime.block_on(async { Gateway::build(&config) }).expect("a node in memory");
         Stage { runtime, node: Arc::clone(gateway.node()), _gateway: gateway }
