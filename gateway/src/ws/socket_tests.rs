@@ -213,6 +213,28 @@ async fn a_reader_that_never_reads_is_cut_off_its_memory_is_bounded_and_every_me
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_reader_that_reads_again_gets_what_had_room_and_then_4413() {
+    const ROOM: usize = 50;
+    let settings =
+        Settings { outbox: Bounds { messages_max: ROOM, bytes_max: 1 << 20 }, ..default_settings() };
+    let node = node_in(&MemoryCluster::new(), "n1", settings).await;
+    let mut slow = Client::connect_through(&node, "agent_type=vehicle", 100).await;
+    let mut pushed = 0;
+    while slow.connection.outbox().closing().is_none() {
+        answer::push(&slow.connection, &node.metrics, answer::reply("a:b", None, &json!(pushed)));
+        pushed += 1;
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(node.settings.close_timeout / 2).await;
+    // All but the last, which had no room.
+    for number in 0..pushed - 1 {
+        assert_eq!(slow.next().await["data"], number);
+    }
+    assert!(pushed > ROOM);
+    assert_eq!(slow.close_code().await, 4413);
+}
+
+#[tokio::test(start_paused = true)]
 async fn broken_frames_close_with_the_code_of_their_breach() {
     let limits = ReadLimits { message_bytes_max: 1_000, idle_frames_max: 100 };
     let settings = Settings { read: limits, ..default_settings() };

@@ -413,6 +413,8 @@ async fn a_reader_that_is_too_slow_is_closed_with_4413_and_resumes_without_a_los
         assert_eq!(ack["type"], "system:ack", "{ack}");
     }
     assert_eq!(cluster.nodes[1].node.metrics.log.slow_consumers.get(), 1);
+    // It may have been deaf for longer than `close.timeout`: then it is cut off without a word. Whoever reads again in time
+    // is told, see `ws::socket::tests`.
     assert!(matches!(follower.close_code().await, Some(4413) | None));
     let mut again = cluster.nodes[0].client("dashboard:D").await;
     let told = resume(&mut again, "order:1", &start).await;
