@@ -17,6 +17,7 @@ use signalbox_reservoir::StrapiSettings;
 
 use crate::origins::Origins;
 use crate::peer::Proxies;
+use crate::tls::TlsFiles;
 
 mod keys;
 pub mod layers;
@@ -40,7 +41,7 @@ pub use secret::Secret;
 pub use sections::{
     Admission, Auth, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Limits, Log,
     LogFormat, Malformed, Message, Node, Orders, Outbox, Proxy, Redis, Reservoir, RouteCache, Runtime, Stop,
-    Strapi,
+    Strapi, Tls,
 };
 pub use settings::{SETTINGS, Setting, Unit};
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub node: Node,
     /// What the nodes share it through.
     pub redis: Redis,
+    /// TLS without a proxy.
+    pub tls: Tls,
     /// Proxies before the node.
     pub proxy: Proxy,
     /// What one customer, agent, address or connection may take.
@@ -119,6 +122,7 @@ impl Default for Config {
             origins: Vec::new(),
             node: Node::default(),
             redis: Redis::default(),
+            tls: Tls::default(),
             proxy: Proxy::default(),
             limits: Limits::default(),
             handshake: Handshake::default(),
@@ -175,6 +179,12 @@ impl Config {
     pub fn origins(&self) -> Option<Origins> {
         let is_local = self.listens_on_loopback() && !self.auth.has_keys();
         Origins::try_new(&self.origins, is_local).ok()
+    }
+
+    /// The files of the certificate, if TLS is served.
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.tls.certificate.as_ref()?.into(), self.tls.key.as_ref()?.into());
+        Some(TlsFiles { certificate, key })
     }
 
     /// The proxies before the node; nothing if one of the ranges makes no sense.

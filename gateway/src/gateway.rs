@@ -26,6 +26,7 @@ use crate::limits::{ConnectionBounds, LimitBounds, RateBounds};
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
 use crate::stamps::unguessable;
+use crate::tls::{Tls, UnusableTls};
 use crate::trust::RevocationSettings;
 use crate::ws::manner::{self, Manner};
 use crate::ws::outbox::Bounds;
@@ -47,12 +48,24 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The certificates that vouch for Redis can't be read.
+    #[error("{path}, which vouches for Redis, can't be read")]
+    RedisCertificates {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The registry's settings make no sense.
     #[error("the registry can't be used")]
     Registry(#[from] signalbox_registry::Error),
     /// The lists of agent types and namespaces make no sense.
     #[error("agent types or namespaces can't be used")]
     Vocabulary(#[from] InvalidVocabulary),
+    /// The certificate can't be used.
+    #[error("TLS can't be served")]
+    Tls(#[from] UnusableTls),
     /// The settings of Strapi make no sense.
     #[error("strapi can't be used")]
     Strapi(#[from] InvalidSettings),
@@ -81,7 +94,7 @@ impl Gateway {
         let tasks = TaskTracker::new();
         let this = ThisNode::new(fresh_node_id());
         let halt = CancellationToken::new();
-        let cluster = match redis_config(config) {
+        let cluster = match redis_config(config)? {
             Some(redis) => redis::connect(&redis, this, &tasks, halt.clone())?,
             None => MemoryCluster::with_log(config.log_settings().unwrap_or_default()).join(this),
         };
@@ -119,6 +132,7 @@ impl Gateway {
             manner,
             verifier: config.auth.verifier()?,
             publisher: config.auth.publisher()?,
+            tls: config.tls_files().map(Tls::load).transpose()?,
             ..settings(config, address)
         };
         settings.strapi.as_ref().map_or(Ok(()), |strapi| strapi.check())?;
@@ -201,9 +215,15 @@ fn fresh_node_id() -> NodeId {
     NodeId::try_new(&unguessable(NODE_ID_CHARS)).expect("hexadecimal digits are node id characters")
 }
 
-fn redis_config(config: &Config) -> Option<RedisConfig> {
-    let url = config.redis.url.as_ref()?;
-    Some(RedisConfig {
+fn redis_config(config: &Config) -> Result<Option<RedisConfig>, StartError> {
+    let Some(url) = config.redis.url.as_ref() else { return Ok(None) };
+    let unreadable = |path: &String| {
+        let path = path.clone();
+        |source| StartError::RedisCertificates { path, source }
+    };
+    let read = |path: &String| std::fs::read(path).map_err(unreadable(path));
+    Ok(Some(RedisConfig {
+        ca: config.redis.ca_file.as_ref().map(read).transpose()?,
         url: url.expose().to_owned(),
         prefix: config.redis.prefix.clone(),
         command_timeout: config.redis.command_timeout,
@@ -215,7 +235,7 @@ fn redis_config(config: &Config) -> Option<RedisConfig> {
         bus_bytes_max: config.bus.total_bytes_max,
         log: config.log_settings().unwrap_or_default(),
         log_strict: config.log_strict(),
-    })
+    }))
 }
 
 pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
@@ -226,6 +246,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         heartbeat_interval: config.heartbeat.interval,
         heartbeat_timeout: config.heartbeat.timeout,
         manner: manner::GATEWAY,
+        tls: None,
         read: ReadLimits {
             message_bytes_max: config.message.bytes_max,
             idle_frames_max: config.flood.frames_max.div_ceil(flood_seconds),

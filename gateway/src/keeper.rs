@@ -16,11 +16,11 @@ use tokio::task::JoinHandle;
 pub(crate) use self::lease::card;
 use crate::fleet;
 use crate::node::Node;
-use crate::trust;
+use crate::{tls, trust};
 
 /// Starts them. None of them ends before the node halts.
 pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
-    vec![
+    let mut tasks = vec![
         node.tasks.spawn(heartbeat::run(Arc::clone(node))),
         node.tasks.spawn(lease::run(Arc::clone(node))),
         node.tasks.spawn(rows::run(Arc::clone(node))),
@@ -30,7 +30,10 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         node.tasks.spawn(trust::keep_lives(Arc::clone(node))),
         node.tasks.spawn(trust::keep_revocations(Arc::clone(node))),
         node.tasks.spawn(check_logs(Arc::clone(node))),
-    ]
+    ];
+    let fresh = node.settings.tls.clone().map(|tls| tls::keep_fresh(Arc::clone(node), tls));
+    tasks.extend(fresh.map(|fresh| node.tasks.spawn(fresh)));
+    tasks
 }
 
 async fn check_logs(node: Arc<Node>) {

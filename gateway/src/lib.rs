@@ -33,6 +33,7 @@ pub mod stop;
 pub mod tails;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod trust;
 pub mod viewing;
 pub mod ws;

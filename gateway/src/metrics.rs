@@ -48,6 +48,8 @@ pub struct Metrics {
     pub closes: IntCounterVec,
     pub http_requests: IntCounterVec,
     pub limits_hit: IntCounterVec,
+    pub certificates: IntCounterVec,
+    pub tls_failures: IntCounter,
     pub rejoins: IntCounter,
     pub swept_rows: IntCounter,
     pub late_unregisters: IntCounter,
@@ -111,6 +113,8 @@ impl Metrics {
                 "status",
             ),
             limits_hit: limits_hit(r),
+            certificates: certificates(r),
+            tls_failures: tls_failures(r),
             rejoins: counter(
                 r,
                 "signalbox_lease_rejoins_total",
@@ -209,6 +213,17 @@ impl Metrics {
 fn limits_hit(r: &Registry) -> IntCounterVec {
     let help = "Times that somebody was refused or closed for exceeding a limit, by limit.";
     labelled(r, "signalbox_limits_hit_total", help, "limit")
+}
+
+fn certificates(r: &Registry) -> IntCounterVec {
+    let help = "Times that the certificate was read again, by result.";
+    let certificates = labelled(r, "signalbox_certificate_reloads_total", help, "result");
+    ["read", "unusable"].iter().for_each(|result| drop(certificates.with_label_values(&[result])));
+    certificates
+}
+
+fn tls_failures(r: &Registry) -> IntCounter {
+    counter(r, "signalbox_tls_failures_total", "TLS handshakes that came to nothing.")
 }
 
 fn seconds(registry: &Registry, name: &str, help: &str) -> Gauge {

@@ -29,6 +29,7 @@ use crate::stamps::{Uptime, now_ms};
 use crate::stats::Rates;
 use crate::stop::{Departures, StopPhase, StopRequest};
 use crate::tails::Tails;
+use crate::tls::Tls;
 use crate::trust::{Publisher, RevocationSettings, Trust};
 use crate::viewing::Viewing;
 use crate::ws::manner::Manner;
@@ -98,6 +99,8 @@ pub struct Settings {
     pub orders_announce: Vec<Topic>,
     /// Which web pages may talk to the node.
     pub origins: Origins,
+    /// Its certificate, if it serves TLS.
+    pub tls: Option<Tls>,
     /// Which proxies stand before it.
     pub proxies: Proxies,
     /// How many may come in.

@@ -11,8 +11,10 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Seat;
@@ -66,26 +68,43 @@ struct Newcomer {
 }
 
 async fn serve(node: Arc<Node>, newcomer: Newcomer, router: axum::Router, refuse: CancellationToken) {
-    let Newcomer { mut stream, address, seat } = newcomer;
-    let greeting = async {
-        stream.set_nodelay(true)?;
-        let within = node.settings.handshake_timeout;
-        timeout(within, node.settings.proxies.greet(&mut stream, address.ip())).await?
-    };
+    let Newcomer { stream, address, seat } = newcomer;
     let greeted = tokio::select! {
-        greeted = greeting => greeted,
+        greeted = timeout(node.settings.handshake_timeout, greet(&node, stream, address)) => greeted,
         () = seat.sent_away().cancelled() => return tracing::debug!("silent for too long while others waited"),
         () = refuse.cancelled() => return,
     };
     match greeted {
-        Ok(peer) => speak_http(&node, stream, (peer, seat), router, refuse).await,
-        Err(error) => tracing::debug!(%error, "peer gone or not understood before it asked for anything"),
+        Ok(Ok((Spoken::Plain(stream), peer))) => {
+            speak_http(&node, stream, (peer, seat), router, refuse).await
+        }
+        Ok(Ok((Spoken::Secret(stream), peer))) => {
+            Box::pin(speak_http(&node, stream, (peer, seat), router, refuse)).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "peer gone or not understood before it asked for anything"),
+        Err(_late) => node.metrics.count_limit(Limit::HandshakeTime),
     }
+}
+
+/// What HTTP is spoken over.
+enum Spoken {
+    Plain(TcpStream),
+    Secret(Box<TlsStream<TcpStream>>),
+}
+
+/// What comes before HTTP: who is there, and TLS where the node has a certificate.
+async fn greet(node: &Node, mut stream: TcpStream, address: SocketAddr) -> io::Result<(Spoken, Peer)> {
+    stream.set_nodelay(true)?;
+    let peer = node.settings.proxies.greet(&mut stream, address.ip()).await?;
+    let Some(tls) = &node.settings.tls else { return Ok((Spoken::Plain(stream), peer)) };
+    let secret =
+        Box::pin(tls.acceptor().accept(stream)).await.inspect_err(|_| node.metrics.tls_failures.inc())?;
+    Ok((Spoken::Secret(Box::new(secret)), peer))
 }
 
 async fn speak_http(
     node: &Node,
-    io: TcpStream,
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     (peer, seat): (Peer, Seat),
     router: axum::Router,
     refuse: CancellationToken,

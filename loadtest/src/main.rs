@@ -23,6 +23,7 @@ mod crew;
 mod dice;
 mod history;
 mod holdings;
+mod hostile;
 mod http;
 mod latency;
 mod meter;

@@ -11,7 +11,7 @@ mod faults;
 mod scenarios;
 
 pub(crate) use faults::{CLOSES_PER_SECOND, Chaos, FAREWELL, Fault, HEARTBEAT, InFront, Soak, word};
-pub(crate) use scenarios::{Boarding, Fanout, Idle, Locks, Queries, Redis, Unicast};
+pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Queries, Redis, Unicast};
 
 /// Measures a Signalbox cluster.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub(crate) enum Scenario {
     Queries(Queries),
     /// Durable traffic under a fault: what was lost, doubled, overtaken or late
     Chaos(Chaos),
+    /// Good clients beside hostile ones: whether they notice, and what is left behind
+    Hostile(Hostile),
     /// Clients that come and go: whether nodes are afterwards as they were
     Soak(Soak),
     /// Latency of a bare publish/subscribe hop through Redis, for comparison
@@ -113,6 +115,7 @@ impl Scenario {
             Self::Queries(options) => &options.servers,
             Self::Chaos(options) => &options.servers,
             Self::Soak(options) => &options.servers,
+            Self::Hostile(options) => &options.servers,
             Self::Redis(options) => &options.servers,
         }
     }
@@ -127,6 +130,7 @@ impl Scenario {
             Self::Queries(options) => &options.run.output,
             Self::Chaos(options) => &options.output,
             Self::Soak(options) => &options.output,
+            Self::Hostile(options) => &options.run.output,
             Self::Redis(options) => &options.run.output,
         }
     }

@@ -3,6 +3,7 @@
 mod boarding;
 mod chaos;
 mod fanout;
+mod hostile;
 mod idle;
 mod locks;
 mod queries;
@@ -28,6 +29,7 @@ pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Resul
         Scenario::Queries(options) => queries::run(options, cluster).await,
         Scenario::Chaos(options) => chaos::run(options).await,
         Scenario::Soak(options) => soak::run(options, cluster).await,
+        Scenario::Hostile(options) => hostile::run(options, cluster).await,
         Scenario::Redis(options) => redis::run(options, cluster).await,
     }
 }

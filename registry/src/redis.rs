@@ -27,6 +27,7 @@ mod refresh;
 mod revocation;
 mod script;
 mod scripts;
+mod secret;
 mod store;
 mod subscriber;
 mod sweep;
@@ -64,8 +65,10 @@ use wire::Endpoint;
 /// Where Redis is, and the bounds of what is asked of it.
 #[derive(Clone)]
 pub struct RedisConfig {
-    /// `redis://[user][:password@]host[:port][/db]`.
+    /// `redis://[user][:password@]host[:port][/db]`, or `rediss://` for TLS.
     pub url: String,
+    /// Certificates in PEM that vouch for a `rediss://` server; `None`: those that the machine trusts.
+    pub ca: Option<Vec<u8>>,
     /// What every key and channel begins with.
     pub prefix: String,
     /// Longest wait for an answer.
@@ -93,6 +96,7 @@ impl RedisConfig {
     pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
+            ca: None,
             prefix: "sb".to_owned(),
             command_timeout: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(1),

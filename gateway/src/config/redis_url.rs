@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-const FORM: &str = "redis://[user:password@]host[:port][/database]";
+const FORM: &str = "redis://[user:password@]host[:port][/database], or rediss:// for TLS";
 
 /// `redis://[user:password@]host[:port][/database]`; shown with the password masked.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,8 +21,7 @@ impl RedisUrl {
     /// What is wrong, without the text itself.
     pub fn try_new(text: &str) -> Result<Self, String> {
         let rest = match text.split_once("://") {
-            Some(("redis", rest)) => rest,
-            Some(("rediss", _)) => return Err("TLS to Redis (rediss://) is not built in".to_owned()),
+            Some(("redis" | "rediss", rest)) => rest,
             _ => return Err(format!("must be {FORM}")),
         };
         if text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
@@ -44,6 +43,11 @@ impl RedisUrl {
     /// The whole address with its password, for the one who connects.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is spoken to over TLS.
+    pub fn is_tls(&self) -> bool {
+        self.0.starts_with("rediss://")
     }
 
     /// The address with `***` for a password; a user name stays.
@@ -114,6 +118,7 @@ mod tests {
             ("redis://secret@host", "redis://:***@host"),
             ("redis://app:se:cr@et@host/3", "redis://app:***@host/3"),
             ("redis://:secret@[::1]:6379", "redis://:***@[::1]:6379"),
+            ("rediss://app:secret@host:6380", "rediss://app:***@host:6380"),
             ("redis://:secret@host/0?protocol=resp3", "redis://:***@host/0?protocol=resp3"),
         ] {
             let parsed = RedisUrl::try_new(url).unwrap();
@@ -131,7 +136,7 @@ mod tests {
             "secret",
             ":secret@host",
             "http://:secret@host",
-            "rediss://:secret@host",
+            "redisss://:secret@host",
             "redis://:secret@",
             "redis://:secret@host:port",
             "redis://:secret@host:0",

@@ -8,7 +8,7 @@ use signalbox_protocol::vocabulary::WordProblem;
 
 use super::layers::Origin;
 use super::load::{Loaded, Problem};
-use super::{Config, UnusableKey, UnusableKeys};
+use super::{Config, RedisUrl, UnusableKey, UnusableKeys};
 use crate::stop::time_to_part;
 
 /// A rule between settings. `keys` are those that it reads; the first is the one to change.
@@ -56,6 +56,23 @@ const RULES: &[Rule] = &[
         keys: &["origins"],
         holds: |config| config.origins().is_some(),
         otherwise: "must be origins such as https://app.example.com or https://*.example.com, or *",
+    },
+    Rule {
+        keys: &["tls.certificate", "tls.key"],
+        holds: |config| config.tls.certificate.is_none() || config.tls.key.is_some(),
+        otherwise: "needs its key, tls.key",
+    },
+    Rule {
+        keys: &["tls.key", "tls.certificate"],
+        holds: |config| config.tls.key.is_none() || config.tls.certificate.is_some(),
+        otherwise: "needs its certificate, tls.certificate",
+    },
+    Rule {
+        keys: &["redis.ca_file", "redis.url"],
+        holds: |config| {
+            config.redis.ca_file.is_none() || config.redis.url.as_ref().is_none_or(RedisUrl::is_tls)
+        },
+        otherwise: "is for rediss:// alone",
     },
     Rule {
         keys: &["proxy.trusted"],

@@ -17,8 +17,10 @@ const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 mod shares;
+mod tls;
 
 pub use self::shares::{Limits, Proxy};
+pub use self::tls::Tls;
 
 /// This node, as others see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,9 @@ pub struct Redis {
     /// Which Redis; absent means embedded: one node, in memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<RedisUrl>,
+    /// Certificates that vouch for a `rediss://` server; absent means those of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
     /// What every key and channel begins with.
     pub prefix: String,
     /// How long one command or script may take.
@@ -57,6 +62,7 @@ impl Default for Redis {
     fn default() -> Self {
         Self {
             url: None,
+            ca_file: None,
             prefix: "sb".to_owned(),
             command_timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(1),

@@ -161,6 +161,12 @@ const MOST: &[Setting] = &[
          SIGNALBOX_REDIS_FILE names a file that holds the address, for mounted secrets.",
     ),
     setting(
+        "redis.ca_file",
+        Unit::Text("/etc/signalbox/redis-ca.pem"),
+        "Certificates, in PEM, that vouch for the server of a rediss:// address. Without it those that this machine trusts. \
+         Read at the start.",
+    ),
+    setting(
         "redis.prefix",
         Unit::Text("sb"),
         "What every key and channel begins with; another prefix is another cluster in the same Redis.",

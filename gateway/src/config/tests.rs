@@ -69,7 +69,12 @@ fn keys_of_config() -> BTreeSet<String> {
             jwks_ca_file: Some("f".to_owned()),
             ..Auth::default()
         },
-        redis: Redis { url: Some(RedisUrl::try_new("redis://h").unwrap()), ..Redis::default() },
+        redis: Redis {
+            url: Some(RedisUrl::try_new("rediss://h").unwrap()),
+            ca_file: Some("ca".to_owned()),
+            ..Redis::default()
+        },
+        tls: Tls { certificate: Some("c".to_owned()), key: Some("k".to_owned()) },
         strapi: Strapi {
             url: Some("http://h".to_owned()),
             token: Some(Secret::new("t0ken")),

@@ -10,6 +10,7 @@ mod following;
 mod reading;
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -159,7 +160,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
         loop {
             if self.writing.is_empty() && !self.take_batch() {
-                return Ok(());
+                // TLS takes more than the socket does: what it keeps has to be asked for.
+                return match Pin::new(&mut self.io).poll_flush(cx) {
+                    Poll::Ready(flushed) => flushed,
+                    Poll::Pending => Ok(()),
+                };
             }
             match self.writing.poll_write(&mut self.io, cx) {
                 Poll::Ready(written) => {

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use signalbox_protocol::control::{Positions, Welcome};
 use signalbox_protocol::error::{ErrorCode, Fault};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::handshake::{HandshakeResult, count};
@@ -114,14 +115,27 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
     let Ok(Ok(upgraded)) = timeout(node.settings.handshake_timeout, on_upgrade).await else {
         return count(&node, HandshakeResult::Aborted);
     };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        tracing::error!("an upgraded connection is not the TCP stream that was accepted");
-        return count(&node, HandshakeResult::Aborted);
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return take_over(&node, parts, newcomer).await,
+        Err(upgraded) => upgraded,
     };
+    match upgraded.downcast::<TokioIo<Box<TlsStream<TcpStream>>>>() {
+        Ok(parts) => Box::pin(take_over(&node, parts, newcomer)).await,
+        Err(_other) => {
+            tracing::error!("an upgraded connection is not the stream that was accepted");
+            count(&node, HandshakeResult::Aborted);
+        }
+    }
+}
+
+async fn take_over<S>(node: &Arc<Node>, parts: Parts<TokioIo<S>>, newcomer: Newcomer)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     // What hyper read beyond the handshake is a slice of its read buffer: copied, so that this is freed now.
     let (io, leftover) = (parts.io.into_inner(), parts.read_buf.to_vec());
     drop(parts.read_buf);
-    enter(&node, io, &leftover, newcomer).await;
+    enter(node, io, &leftover, newcomer).await;
 }
 
 /// Registers a connection over an open socket, whose `leftover` bytes came behind the handshake; welcomes it, and

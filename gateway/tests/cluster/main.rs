@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod acl;
 mod admission;
 mod api;
 mod boarding;
@@ -32,6 +33,7 @@ mod reference;
 mod resume;
 mod revocations;
 mod routing;
+mod secrecy;
 mod simulate;
 mod tenants;
 mod tokens;

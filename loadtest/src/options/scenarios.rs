@@ -50,6 +50,28 @@ pub(crate) struct Unicast {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Hostile {
+    /// Pairs of good clients: one on the first node sends to one on the second
+    #[arg(long, default_value_t = 250)]
+    pub(crate) pairs: u32,
+    /// Messages per second of all pairs together
+    #[arg(long, default_value = "1000", value_parser = schedule)]
+    pub(crate) rate: Schedule,
+    /// Hostile clients at once, all on the first node
+    #[arg(long, default_value_t = 20)]
+    pub(crate) attackers: usize,
+    /// Do not judge the good clients' p99: for busy machines
+    #[arg(long)]
+    pub(crate) no_bounds: bool,
+    #[command(flatten)]
+    pub(crate) payload: Payload,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Fanout {
     /// Subscribers, spread over the nodes
     #[arg(long, default_value_t = 1_000)]

@@ -14,12 +14,14 @@ use redis::{
 };
 use signalbox_protocol::NodeId;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::RedisConfig;
+use super::secret::{self, Secret};
 use super::unhurried::Unhurried;
 use crate::Error;
 
@@ -39,6 +41,7 @@ pub(super) struct Endpoint {
     port: u16,
     info: ConnectionInfo,
     connect_timeout: Duration,
+    tls: Option<Secret>,
     /// How our connections are named in `CLIENT LIST`.
     client_name: String,
     tracker: TaskTracker,
@@ -66,12 +69,22 @@ pub(super) struct Wire {
 impl Endpoint {
     pub(super) fn try_new(config: &RedisConfig, node: &NodeId, tracker: TaskTracker) -> Result<Self, Error> {
         let info = config.url.as_str().into_connection_info().map_err(|error| Error::Url(error.into()))?;
-        let (host, port) = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => (host.clone(), *port),
-            ConnectionAddr::TcpTls { .. } | ConnectionAddr::Unix(_) => {
-                return Err(Error::Url("only redis://host:port is supported".into()));
+        let (host, port, tls) = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => (host.clone(), *port, None),
+            ConnectionAddr::TcpTls { host, port, insecure: false, .. } => {
+                (host.clone(), *port, Some(Secret::try_new(host, config.ca.as_deref())?))
+            }
+            ConnectionAddr::TcpTls { .. } => {
+                return Err(Error::Url("TLS that trusts anybody is none".into()));
+            }
+            ConnectionAddr::Unix(_) => {
+                return Err(Error::Url("only redis://host:port and rediss://host:port are supported".into()));
             }
             _ => return Err(Error::Url("an address of an unknown kind".into())),
+        };
+        let info = match &tls {
+            None => info,
+            Some(_) => secret::trusting(info, config.ca.clone())?,
         };
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         Ok(Self {
@@ -79,6 +92,7 @@ impl Endpoint {
             port,
             info: info.set_redis_settings(settings),
             connect_timeout: config.connect_timeout,
+            tls,
             client_name: format!("signalbox-{node}"),
             tracker,
         })
@@ -104,6 +118,19 @@ impl Endpoint {
         let socket = SockRef::from(&stream);
         socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
+        match &self.tls {
+            None => self.log_in(stream, push).await,
+            Some(tls) => {
+                let stream = Box::pin(tls.connect(stream)).await?;
+                Box::pin(self.log_in(Box::new(stream), push)).await
+            }
+        }
+    }
+
+    async fn log_in<S>(&self, stream: S, push: Option<Arc<dyn AsyncPushSender>>) -> Result<Wire, RedisError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let mut config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_pipeline_buffer_size(WAITING_COMMANDS_MAX)
@@ -192,7 +219,8 @@ mod tests {
             ("redis://:secret@localhost:6379/3", true),
             ("redis://localhost", true),
             ("redis+unix:///tmp/redis.sock", false),
-            ("rediss://localhost", false),
+            ("rediss://localhost", true),
+            ("rediss://localhost/#insecure", false),
             ("http://localhost", false),
             ("localhost:6379", false),
         ] {

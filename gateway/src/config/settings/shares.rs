@@ -1,9 +1,17 @@
-//! The settings of `proxy` and `limits`.
+//! The settings of `tls`, `proxy` and `limits`.
 
 use super::{Setting, Unit, setting};
 
 /// What one customer, agent, address or connection may take, and who is believed about addresses.
 pub(super) const SHARES: &[Setting] = &[
+    setting(
+        "tls.certificate",
+        Unit::Text("/etc/signalbox/tls.crt"),
+        "The certificate chain, in PEM, with which this node serves TLS (wss, https) on its address, and nothing else there. \
+         Without it, it expects a proxy to do that. Read again when the file changes (looked at every 5 s) and on SIGHUP; \
+         open connections stay.",
+    ),
+    setting("tls.key", Unit::Text("/etc/signalbox/tls.key"), "The private key of tls.certificate, in PEM."),
     setting(
         "proxy.trusted",
         Unit::Names,

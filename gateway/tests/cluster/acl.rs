@@ -1,0 +1,121 @@
+//! The Redis user of docs/operations.md: what it may is enough for everything that a cluster does, and no more.
+
+use serde_json::json;
+use signalbox_testkit::RedisServer;
+
+use crate::client::Client;
+use crate::fixture::{TestNode, config};
+use crate::http::call;
+
+const DOCUMENT: &str = include_str!("../../../docs/operations.md");
+
+/// The rules of the user, as the document has them, with a password and the prefix of its clusters.
+fn rules() -> Vec<String> {
+    let (_, rest) = DOCUMENT.split_once("<!-- acl -->\n```\n").expect("the document has the user's rules");
+    let (rules, _) = rest.split_once("\n```").expect("and their end");
+    rules.split_whitespace().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_user_is_enough_for_all_that_a_cluster_does() {
+    let redis = RedisServer::start().await;
+    let rules = rules();
+    let words: Vec<&str> =
+        ["acl", "setuser"].into_iter().chain(rules[2..].iter().map(String::as_str)).collect();
+    assert_eq!(redis.cli(&words), "OK");
+    let url = format!("redis://signalbox:change-me@127.0.0.1:{}/", redis.port());
+    let (one, two) = (TestNode::start(&config(Some(&url))).await, TestNode::start(&config(Some(&url))).await);
+
+    let mut driver = Client::connect_as(one.address, "driver:D", "&session_id=S&pillar=p").await;
+    let mut vehicle = two.client("vehicle:V").await;
+    driver.subscribe(&["route:1", "order:9"]).await;
+    assert_eq!(vehicle.emit("test:hello", "driver:D", json!({})).await["type"], "system:ack");
+    driver.expect("test:hello").await;
+    for _ in 0..2 {
+        assert_eq!(vehicle.emit("order:new", "order:9", json!({})).await["type"], "system:ack");
+        driver.expect("order:new").await;
+    }
+    let positions = json!({"order:9": {"epoch": "0", "offset": 0}});
+    let resumed = vehicle.request(json!({"type": "system:resume", "data": {"positions": positions}})).await;
+    assert_eq!(resumed["type"], "system:resumed", "{resumed}");
+
+    let acquire = json!({"type": "lock:acquire", "data": {"resource": "r"}});
+    let granted = driver.request(acquire.clone()).await;
+    let token = granted["data"]["token"].clone();
+    assert_eq!(vehicle.request(acquire).await["type"], "lock:denied");
+    let renew = json!({"type": "lock:renew", "data": {"resource": "r", "token": token}});
+    assert_eq!(driver.request(renew).await["type"], "lock:granted");
+    let wait =
+        json!({"type": "lock:acquire", "correlationId": "w", "data": {"resource": "r", "wait_ms": 9000}});
+    vehicle.send(wait).await;
+    let release = json!({"type": "lock:release", "data": {"resource": "r", "token": token}});
+    assert_eq!(driver.request(release).await["type"], "lock:released");
+    assert_eq!(vehicle.expect("lock:granted").await["resource"], "r");
+    let listed =
+        driver.request(json!({"type": "presence:list", "data": {"topic": "agent_type:driver"}})).await;
+    assert_eq!(listed["data"]["count"], 1, "{listed}");
+    let accept = json!({"type": "order:accept", "data": {"order_id": "5"}});
+    assert_eq!(driver.request(accept).await["type"], "order:accepted");
+
+    for (method, path, body, status) in [
+        ("PUT", "/api/vehicles/V", r#"{"capacity":2,"pool":"route:1"}"#, 200),
+        (
+            "POST",
+            "/api/passengers",
+            r#"{"passenger_id":"P","route_id":"1","position":{"lat":1.0,"lon":1.0}}"#,
+            201,
+        ),
+        (
+            "POST",
+            "/api/passengers",
+            r#"{"passenger_id":"Q","route_id":"1","position":{"lat":1.0,"lon":1.0}}"#,
+            201,
+        ),
+        ("GET", "/api/reservoirs/route/1/query?lat=1&lon=1", "", 200),
+        ("PATCH", "/api/passengers/P/board", r#"{"vehicle_id":"V","request_id":"b"}"#, 200),
+        ("GET", "/api/vehicles/V/manifest", "", 200),
+        ("GET", "/api/passengers?route_id=1", "", 200),
+        ("DELETE", "/api/passengers/Q", "", 204),
+        ("GET", "/api/locks", "", 200),
+        ("GET", "/api/topics", "", 200),
+        ("GET", "/api/connections", "", 200),
+        ("GET", "/api/nodes", "", 200),
+        ("GET", "/ws/stats", "", 200),
+        ("GET", "/readyz", "", 200),
+    ] {
+        let (got, answer) = call(one.address, method, path, body).await;
+        assert_eq!(got, status, "{method} {path}: {answer}");
+    }
+    driver.close().await;
+    vehicle.close().await;
+    let denied = redis.cli(&["acl", "log"]);
+    assert_eq!(denied, "", "nothing was refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_user_may_nothing_else() {
+    let redis = RedisServer::start().await;
+    let rules = rules();
+    let words: Vec<&str> =
+        ["acl", "setuser"].into_iter().chain(rules[2..].iter().map(String::as_str)).collect();
+    assert_eq!(redis.cli(&words), "OK");
+    for command in [
+        &["get", "other:key"][..],
+        &["set", "other:key", "1"],
+        &["publish", "other:channel", "x"],
+        &["subscribe", "*"],
+        &["flushall"],
+        &["config", "get", "*"],
+        &["acl", "list"],
+        &["shutdown"],
+        &["keys", "*"],
+        &["debug", "sleep", "0"],
+        &["replicaof", "no", "one"],
+        &["eval", "return redis.call('get', 'other:key')", "0"],
+        &["eval", "return redis.call('flushall')", "0"],
+    ] {
+        let login = ["--user", "signalbox", "--pass", "change-me", "--no-auth-warning"];
+        let answer = redis.cli(&[&login[..], command].concat());
+        assert!(answer.contains("NOPERM") || answer.contains("ACL failure"), "{command:?}: {answer}");
+    }
+}

@@ -1,0 +1,184 @@
+//! Good clients beside hostile ones: whether they notice, and whether the nodes are afterwards as they were.
+//!
+//! The same traffic runs quietly first, and then beside each kind of hostile client in turn.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::Context;
+use signalbox_client::protocol::{Target, Topic};
+use tokio::time::{Instant, sleep};
+
+use super::{new_report, note_run, run_name};
+use crate::cluster::Cluster;
+use crate::hostile::{Attack, Attackers, Ending, Endings};
+use crate::http;
+use crate::latency::Latencies;
+use crate::observed::{Observed, Timeline};
+use crate::options::Hostile;
+use crate::processes::check_open_files;
+use crate::procfs;
+use crate::report::{Report, micros, progress};
+use crate::sequence::Findings;
+use crate::traffic::{Traffic, connect_all};
+
+const AT_ONCE: usize = 32;
+/// How long descriptors and tasks may take to be what they were: longer than any deadline of a node for a socket.
+const BACK_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What the nodes hold, all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    files: u64,
+    tasks: u64,
+    resident_bytes: u64,
+}
+
+pub(crate) async fn run(options: &Hostile, cluster: &Cluster) -> anyhow::Result<Report> {
+    let mut report = new_report("hostile", cluster).await;
+    note_run(&mut report, &options.run);
+    report.setting("good_clients", 2 * options.pairs);
+    report.setting("hostile_clients", options.attackers);
+    report.setting("rate_per_second", options.rate.per_second());
+    check_open_files(2 * options.pairs as usize + options.attackers)?;
+    let mut run = Measuring { options, cluster, report, findings: Findings::default() };
+    // What is made once, as buffers of threads and routes of Redis, is made before anything is compared.
+    run.good_traffic("warm-up").await?;
+    let start = settled(cluster, None).await?;
+    let quiet = run.good_traffic("quiet").await?;
+    let during = held(cluster).await?;
+    run.note("quiet", &quiet, during);
+    for attack in Attack::all() {
+        run.under(&attack, start, quiet.quantile(0.99)).await?;
+    }
+    progress("");
+    run.report.findings(run.findings);
+    Ok(run.report)
+}
+
+/// A run under way.
+struct Measuring<'a> {
+    options: &'a Hostile,
+    cluster: &'a Cluster,
+    report: Report,
+    findings: Findings,
+}
+
+impl Measuring<'_> {
+    /// One kind of hostile clients, and what there is to say of it.
+    async fn under(&mut self, attack: &Attack, start: Held, quiet_p99: Duration) -> anyhow::Result<()> {
+        let name = attack.name;
+        let before = settled(self.cluster, Some(start)).await?;
+        let attackers = Attackers::start(attack, &self.cluster.nodes[0].address, self.options.attackers);
+        let latencies = self.good_traffic(name).await?;
+        let during = held(self.cluster).await?;
+        let endings = attackers.stop().await?;
+        self.note(name, &latencies, during);
+        let times = micros(latencies.quantile(0.99)) / micros(quiet_p99).max(1.0);
+        self.report.figure(format!("{name}: p99 in quiet p99s"), times);
+        if !self.options.no_bounds && times > 2.0 {
+            self.report.failure(format!("{name}: the good clients' p99 is {times:.1} times the quiet one"));
+        }
+        self.judge_endings(attack, &endings);
+        let after = settled(self.cluster, Some(before)).await?;
+        self.report
+            .result(format!("{name}: files before and after"), format!("{}, {}", before.files, after.files));
+        self.report
+            .result(format!("{name}: tasks before and after"), format!("{}, {}", before.tasks, after.tasks));
+        if after.files > before.files || after.tasks > before.tasks {
+            self.report.failure(format!("{name}: something is left behind: {before:?}, then {after:?}"));
+        }
+        Ok(())
+    }
+
+    fn judge_endings(&mut self, attack: &Attack, endings: &Endings) {
+        let name = attack.name;
+        let told: Vec<String> = endings.iter().map(|(ending, count)| format!("{ending} x {count}")).collect();
+        self.report.result(format!("{name}: endings"), told.join(", "));
+        if let Some(strange) = endings.keys().find(|ending| !is_expected(attack, **ending)) {
+            self.report.failure(format!("{name}: a connection was {strange}"));
+        }
+        if endings.is_empty() {
+            self.report.failure(format!("{name}: nobody got as far as to attack"));
+        }
+    }
+
+    fn note(&mut self, name: &str, latencies: &Latencies, held: Held) {
+        self.report.figure(format!("{name}: p50 us"), micros(latencies.quantile(0.5)));
+        self.report.figure(format!("{name}: p99 us"), micros(latencies.quantile(0.99)));
+        self.report.figure(format!("{name}: resident MiB"), held.resident_bytes as f64 / f64::from(1 << 20));
+    }
+
+    /// The good clients: pairs across nodes. Whatever they lose fails the run.
+    async fn good_traffic(&mut self, name: &str) -> anyhow::Result<Latencies> {
+        progress(&format!("{name}: connecting"));
+        let (options, run) = (self.options, run_name());
+        let pairs = options.pairs.max(1) as usize;
+        let agents = |node, agent_type: &'static str| {
+            let (cluster, run) = (self.cluster, &run);
+            let config = move |pair| cluster.connect_as(node, agent_type, &format!("{run}-{pair}"));
+            (0..pairs).map(config).collect()
+        };
+        let receivers = connect_all(agents(1, "vehicle"), AT_ONCE, |_| {}).await?;
+        let senders = connect_all(agents(0, "passenger"), AT_ONCE, |_| {}).await?;
+        let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
+        let observed = Observed::new(timeline, pairs, pairs);
+        let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
+        let mut paced = Vec::new();
+        for (pair, (receiver, sender)) in receivers.into_iter().zip(senders).enumerate() {
+            let vehicle =
+                Topic::of("vehicle", &format!("{run}-{pair}")).context("the run's name is an id")?;
+            traffic.receive(pair, receiver, None);
+            paced.push(traffic.send_when_due(pair, sender, Target::from(vehicle)));
+        }
+        let paced = Traffic::pace(timeline, options.rate, paced).await;
+        traffic.finish(|sent| sent).await;
+        if let Err(error) = paced {
+            self.report.failure(format!("{name}: {error}"));
+        }
+        let mut observed = observed.borrow_mut();
+        self.findings += observed.findings(|receiver| receiver);
+        if let Some((count, first)) = observed.errors() {
+            self.report.failure(format!("{name}: {count} errors, the first: {first}"));
+        }
+        Ok(observed.latencies().clone())
+    }
+}
+
+/// Whoever was still at it at the end was left open.
+fn is_expected(attack: &Attack, ending: Ending) -> bool {
+    ending == Ending::Open || attack.ends.contains(&ending)
+}
+
+/// What the nodes hold once nothing of the clients is left, at most so long: no more than `like`, or twice the same.
+async fn settled(cluster: &Cluster, like: Option<Held>) -> anyhow::Result<Held> {
+    let deadline = Instant::now() + BACK_WITHIN;
+    let mut last = held(cluster).await?;
+    while Instant::now() < deadline {
+        sleep(LOOK_EVERY).await;
+        let now = held(cluster).await?;
+        let is_settled = match like {
+            Some(like) => now.files <= like.files && now.tasks <= like.tasks,
+            None => (now.files, now.tasks) == (last.files, last.tasks),
+        };
+        last = now;
+        if is_settled {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+async fn held(cluster: &Cluster) -> anyhow::Result<Held> {
+    let mut held = Held { files: 0, tasks: 0, resident_bytes: 0 };
+    for pid in cluster.node_pids() {
+        held.files += procfs::open_files(pid).context("a node ended")?;
+        held.resident_bytes += procfs::resident_bytes(pid).context("a node ended")?;
+    }
+    for node in &cluster.nodes {
+        let (_, text) = http::get(&node.address, "/metrics").await?;
+        held.tasks += http::metric(&text, "signalbox_tasks").context("no signalbox_tasks")? as u64;
+    }
+    Ok(held)
+}
