@@ -225,7 +225,7 @@ fn all_problems_are_told_at_once_each_with_its_place() {
         .flag("redis", "redis://x");
     let problems = given.problems();
     let expected = [
-        "flag --set redis: redis is a section; its settings are url, prefix,",
+        "flag --set redis: redis is a section; its settings are url, ca_file, prefix,",
         "signalbox.toml:5: heartbeat.interval is wrong: invalid type: integer `25`, expected a time such as",
         "signalbox.toml:1: listen is wrong: invalid type: integer `8080`",
         "signalbox.toml:2: lissten is no setting; did you mean listen?",

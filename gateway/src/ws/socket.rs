@@ -48,7 +48,7 @@ pub struct Socket<S> {
     /// What the client missed of its topics.
     catch_up: Option<Box<CatchUp>>,
     ending: Option<Box<Ending>>,
-    /// Bytes read since this task last waited.
+    /// Bytes read and messages handled since this task last waited.
     turn_bytes: usize,
     malformed: Tally,
     /// The second in which the reader's current interval began.

@@ -14,6 +14,8 @@ use crate::ws::reader::FromPeer;
 const READ_BYTES: usize = 16 * 1_024;
 /// A connection that has read this much lets its neighbours go first.
 const TURN_BYTES: usize = 64 * 1_024;
+/// What a message counts of that, however small: 64 KiB of tiny ones are thousands, and each is work.
+const MESSAGE_TURN_BYTES: usize = 1_024;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
@@ -22,13 +24,14 @@ thread_local! {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
-            if let Some(from_peer) = self.next_of_backlog() {
-                return Poll::Ready(Event::Peer(from_peer));
-            }
             if self.turn_bytes >= TURN_BYTES {
                 self.turn_bytes = 0;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
+            }
+            if let Some(from_peer) = self.next_of_backlog() {
+                self.turn_bytes += MESSAGE_TURN_BYTES;
+                return Poll::Ready(Event::Peer(from_peer));
             }
             let limits = self.node.settings.read;
             let (reader, backlog) = (&mut self.reader, &mut self.backlog);
@@ -48,6 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
                 }
             }
             if let Some(from_peer) = from_peer {
+                self.turn_bytes += MESSAGE_TURN_BYTES;
                 return Poll::Ready(Event::Peer(from_peer));
             }
         }
