@@ -11,6 +11,7 @@ pub(crate) use self::attackers::{Attackers, Endings};
 pub(crate) use self::ending::Ending;
 
 const AT_ONCE: Duration = Duration::ZERO;
+const OFTEN: Duration = Duration::from_millis(20);
 const TRICKLE: Duration = Duration::from_millis(200);
 /// Bytes of a head or a message that never ends, at a time.
 const CHUNK: usize = 4_096;
@@ -118,9 +119,7 @@ fn floods() -> Vec<Attack> {
             .then(frame(0x00, b"").repeat(500), AT_ONCE),
         Attack::new("ping flood", &[Close(4429), Cut]).then(frame(0x89, &[0; 125]).repeat(50), AT_ONCE),
         Attack::new("pipelined frames", &[Open]).before_the_upgrade().first(pipelined),
-        Attack::new("never reads", &[Open, Cut, Close(4413)])
-            .then(question.repeat(50), AT_ONCE)
-            .never_reads(),
+        Attack::new("never reads", &[Open, Cut, Close(4413)]).then(question.repeat(10), OFTEN).never_reads(),
     ]
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,8 @@ const REST: Duration = Duration::from_millis(20);
 const WATCHED: Duration = Duration::from_millis(500);
 /// How long the way in may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// What the system keeps for somebody who never reads.
+const UNREAD_BYTES: u32 = 4_096;
 /// Less important than those who measure.
 const NICENESS: i32 = 19;
 
@@ -84,7 +86,13 @@ async fn one(attack: Attack, address: String, stop: CancellationToken) -> Ending
 }
 
 async fn attempt(attack: &Attack, address: &str, stop: &CancellationToken) -> io::Result<Ending> {
-    let mut stream = TcpStream::connect(address).await?;
+    let socket = TcpSocket::new_v4()?;
+    if !attack.reads {
+        // What the system would read for it is to end up with the node.
+        socket.set_recv_buffer_size(UNREAD_BYTES)?;
+    }
+    let address = address.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut stream = socket.connect(address).await?;
     let mut heard = Heard::default();
     if attack.upgrades {
         timeout(HANDSHAKE_WITHIN, upgrade(&mut stream, &mut heard)).await??;
