@@ -133,7 +133,9 @@ impl Measuring<'_> {
             paced.push(traffic.send_when_due(pair, sender, Target::from(vehicle)));
         }
         let paced = Traffic::pace(timeline, options.rate, paced).await;
-        traffic.finish(|sent| sent).await;
+        // The last one was only told to its sender: how many were sent is not known there yet.
+        let told = options.rate.arrivals_before(timeline.end());
+        traffic.finish(|_| told).await;
         if let Err(error) = paced {
             self.report.failure(format!("{name}: {error}"));
         }
