@@ -73,10 +73,6 @@ impl Metrics {
         let r = &registry;
         let dropped =
             labelled(r, "signalbox_messages_dropped_total", "Messages dropped, by reason.", "reason");
-        let build = Opts::new("signalbox_build_info", "Always 1; the version as a label.")
-            .const_label("version", env!("CARGO_PKG_VERSION"));
-        let build = IntGauge::with_opts(build).expect("the options are constants");
-        build.set(1);
         let metrics = Self {
             handshakes: labelled(
                 r,
@@ -137,7 +133,7 @@ impl Metrics {
             gauges: Gauges::new(r),
             registry: registry.clone(),
         };
-        register(r, &build);
+        register(r, &build_info());
         metrics.start_at_zero();
         metrics
     }
@@ -208,6 +204,14 @@ impl Metrics {
         }
         text
     }
+}
+
+fn build_info() -> IntGauge {
+    let build = Opts::new("signalbox_build_info", "Always 1; the version as a label.")
+        .const_label("version", env!("CARGO_PKG_VERSION"));
+    let build = IntGauge::with_opts(build).expect("the options are constants");
+    build.set(1);
+    build
 }
 
 fn limits_hit(r: &Registry) -> IntCounterVec {
