@@ -111,6 +111,13 @@ pub struct Settings {
     pub stop: StopSettings,
 }
 
+impl Settings {
+    /// Whether there are keys, or will be: without any, nobody has a token that is believed.
+    pub fn take_tokens(&self) -> bool {
+        !self.verifier.keys.is_empty() || self.publisher.is_some()
+    }
+}
+
 /// The paces of a graceful stop.
 #[derive(Debug, Clone, Copy)]
 pub struct StopSettings {
@@ -249,7 +256,7 @@ impl Node {
 
     /// Each thing that readiness hangs on, with whether it is well.
     pub fn checks(&self) -> [(&'static str, bool); 6] {
-        let takes_tokens = !self.settings.verifier.keys.is_empty() || self.settings.publisher.is_some();
+        let takes_tokens = self.settings.take_tokens();
         [
             ("redis", *self.cluster.reachable.borrow()),
             ("lease", self.lease_held.load(Ordering::Acquire)),

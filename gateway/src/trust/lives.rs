@@ -16,9 +16,12 @@ use crate::rights::Grant;
 use crate::ws::answer;
 use crate::ws::outbox::Keep;
 
-/// Runs until the node halts.
+/// Runs until the node halts. Where nobody has a token there is nothing to look at.
 pub(crate) async fn run(node: Arc<Node>) {
     let watch = async {
+        if !node.settings.take_tokens() {
+            std::future::pending::<()>().await;
+        }
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut since = node.trust.now();

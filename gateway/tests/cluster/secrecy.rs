@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
+use signalbox_gateway::config::Config;
 use signalbox_testkit::{RedisServer, eventually};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -77,10 +78,13 @@ type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
 impl Secret {
     async fn start() -> Self {
+        Self::start_with(config(None)).await
+    }
+
+    async fn start_with(mut config: Config) -> Self {
         let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
         let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
         authority.issue(&certificate, &key);
-        let mut config = config(None);
         config.tls.certificate = Some(certificate.to_str().unwrap().to_owned());
         config.tls.key = Some(key.to_str().unwrap().to_owned());
         Self { node: TestNode::start(&config).await, dir, authority }
@@ -164,15 +168,10 @@ async fn a_new_certificate_is_shown_and_open_sockets_stay() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tls_handshake_that_never_ends_is_given_up() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
-    let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
-    authority.issue(&certificate, &key);
     let mut config = config(None);
-    config.tls.certificate = Some(certificate.to_str().unwrap().to_owned());
-    config.tls.key = Some(key.to_str().unwrap().to_owned());
     config.handshake.timeout = std::time::Duration::from_millis(200);
-    let node = TestNode::start(&config).await;
-    let mut stream = TcpStream::connect(node.address).await.unwrap();
+    let secret = Secret::start_with(config).await;
+    let mut stream = TcpStream::connect(secret.node.address).await.unwrap();
     stream.write_all(&[0x16, 0x03, 0x01, 0x02]).await.unwrap();
     let ended = timeout(PATIENCE, stream.read(&mut [0; 16])).await.unwrap();
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
