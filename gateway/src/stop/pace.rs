@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-/// A serving may be so late, as timers are, without moving those behind it. The line is served slower than the set
-/// rate by as much in each second, so that what catches up stays within the rate.
-const SLACK: Duration = Duration::from_millis(20);
+/// A serving may be so late without moving those behind it, and a client's next handshake too, as timers, threads and
+/// networks are. The line is served slower than the set rate by as much in each second, so that what catches up stays
+/// within the rate: closes here, and handshakes on the other nodes.
+const SLACK: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Serves a line so that no second ever sees more than the set rate, however late single servings are: a longer
@@ -49,18 +50,18 @@ mod tests {
     fn places_are_spread_evenly() {
         let pace = Pace::new(500);
         assert_eq!(pace.due(0), Duration::ZERO);
-        assert_eq!(pace.due(1), Duration::from_micros(2_040));
-        assert_eq!(pace.due(500), Duration::from_millis(1_020));
-        assert_eq!(Pace::new(0).due(2), Duration::from_millis(2_040), "zero counts as one");
+        assert_eq!(pace.due(1), Duration::from_micros(2_200));
+        assert_eq!(pace.due(500), Duration::from_millis(1_100));
+        assert_eq!(Pace::new(0).due(2), Duration::from_millis(2_200), "zero counts as one");
     }
 
     #[test]
     fn a_delay_moves_everybody_behind_it_and_is_not_made_up_for() {
         let mut pace = Pace::new(10);
-        pace.served(1, Duration::from_millis(102 + 20 + 250));
-        assert_eq!(pace.expected(2), Duration::from_millis(204 + 250));
-        pace.served(2, Duration::from_millis(204 + 250));
-        assert_eq!(pace.expected(3), Duration::from_millis(306 + 250));
+        pace.served(1, Duration::from_millis(110 + 100 + 250));
+        assert_eq!(pace.expected(2), Duration::from_millis(220 + 250));
+        pace.served(2, Duration::from_millis(220 + 250));
+        assert_eq!(pace.expected(3), Duration::from_millis(330 + 250));
     }
 
     #[test]
@@ -79,7 +80,7 @@ mod tests {
         fn no_second_sees_more_than_the_rate(
             per_second in 1..2_000_u32,
             oversleeps in prop::collection::vec(
-                prop_oneof![4 => Just(0_u64), 4 => 0..25_000_u64, 1 => 0..3_000_000_u64],
+                prop_oneof![4 => Just(0_u64), 4 => 0..125_000_u64, 1 => 0..3_000_000_u64],
                 1..400,
             ),
         ) {

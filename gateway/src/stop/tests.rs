@@ -172,7 +172,7 @@ async fn each_client_is_told_its_own_moment_and_closed_then_and_no_second_sees_m
         delays.push(draining.reconnect_in_ms);
     }
     delays.sort_unstable();
-    let even: Vec<u64> = (0..40).map(|place| place * 102).collect();
+    let even: Vec<u64> = (0..40).map(|place| place * 110).collect();
     assert_eq!(delays, even);
     let mut closed: Vec<Instant> = seen.iter().map(|one| one.closed).collect();
     closed.sort();
@@ -285,7 +285,7 @@ async fn the_time_of_a_stop_is_not_exceeded_and_who_is_left_is_closed_all_the_sa
     assert!(seen.iter().all(|one| one.code == 1012));
     let mut delays: Vec<u64> = seen.iter().map(|one| one.told.as_ref().unwrap().1.reconnect_in_ms).collect();
     delays.sort_unstable();
-    let even: Vec<u64> = (0..60).map(|place| place * 1_020).collect();
+    let even: Vec<u64> = (0..60).map(|place| place * 1_100).collect();
     assert_eq!(delays, even, "also those who are cut off come back at the set rate");
     assert_eq!(pair.found("vehicle:V59").await, 0);
 }

@@ -162,7 +162,7 @@ async fn every_client_is_told_a_moment_of_its_own_and_another_node_takes_it_then
         staying.client(&format!("vehicle:V{number}")).await;
     }
     delays.sort_unstable();
-    let even: Vec<u64> = (0..30).map(|place| place * 1_020 / 50).collect();
+    let even: Vec<u64> = (0..30).map(|place| place * 1_100 / 50).collect();
     assert_eq!(delays, even, "each has a moment of its own");
     reaches(leaving, StopPhase::Stopped).await;
 }

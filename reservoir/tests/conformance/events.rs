@@ -1,5 +1,7 @@
 //! What is told of the changes, to whom, and in which order.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 use signalbox_protocol::fleet::{Direction, Passenger};
 use signalbox_protocol::timestamp::{self, Timestamp};
@@ -218,14 +220,12 @@ async fn the_end_of_a_wait_is_told_by_the_gateway(world: World) {
         Passenger { expires_at: end, ..node.waiting(name, "route:12") }
     });
     node.repository.push(&node.actor(), list.to_vec()).await.unwrap();
-    let mut ended = 0;
-    while ended < 3 {
-        eventually("a wait is over", SOON, || async {
-            node.repository.expire(node.now()).await.unwrap() > 0
-        })
-        .await;
-        ended = node.heard.messages("route:12", 2).await.len() - 1;
-    }
+    let ended = AtomicUsize::new(0);
+    eventually("three waits are over", SOON, || async {
+        let now = node.repository.expire(node.now()).await.unwrap();
+        ended.fetch_add(now, Ordering::Relaxed) + now == 3
+    })
+    .await;
     let messages = node.heard.messages("route:12", 4).await;
     for message in &messages[1..] {
         let head = (&message["type"], &message["source"], &message["data"]["state"]);
