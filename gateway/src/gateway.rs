@@ -307,6 +307,7 @@ fn limit_bounds(config: &Config) -> LimitBounds {
             tenant: limits.tenant_connections_max,
             agent: limits.agent_connections_max,
             address: limits.address_connections_max,
+            address_per_second: limits.address_connects_per_second,
         },
         rates: RateBounds {
             messages: limits.messages_per_second,

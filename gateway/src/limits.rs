@@ -4,6 +4,8 @@
 //! What is on is kept here, beside the connections, from the handshake until the [`Place`] is dropped. Everything is
 //! counted by this node alone: a cluster of n nodes lets through n times as much.
 
+mod arrivals;
+mod limit;
 mod meters;
 mod places;
 mod tally;
@@ -16,6 +18,8 @@ use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::{Agent, Tenant};
 
+use self::arrivals::Arrivals;
+pub use self::limit::Limit;
 use self::meters::{Meters, Over};
 use self::places::{Holder, Places};
 pub use self::tally::Tally;
@@ -42,6 +46,8 @@ pub struct ConnectionBounds {
     pub agent: u32,
     /// From one address; of IPv6 a network of 64 bits counts as one.
     pub address: u32,
+    /// New ones from one address in a second; ten seconds' worth may come at once.
+    pub address_per_second: u32,
 }
 
 /// What comes in a second; 0: any amount. A second's worth may come at once.
@@ -61,90 +67,10 @@ pub struct RateBounds {
     pub refusals_max: u32,
 }
 
-/// A bound that was hit, as the metric and the peer are told of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it; `as_str` is what operators read")]
-pub enum Limit {
-    NodeConnections,
-    TenantConnections,
-    AgentConnections,
-    AddressConnections,
-    Messages,
-    Bytes,
-    TenantMessages,
-    TenantBytes,
-    LockAttempts,
-    Refusals,
-    Frames,
-    MessageBytes,
-    Malformed,
-    Subscriptions,
-    Waits,
-    HeaderBytes,
-    HandshakeTime,
-}
-
-impl Limit {
-    /// All of them.
-    pub const ALL: [Self; 17] = [
-        Self::NodeConnections,
-        Self::TenantConnections,
-        Self::AgentConnections,
-        Self::AddressConnections,
-        Self::Messages,
-        Self::Bytes,
-        Self::TenantMessages,
-        Self::TenantBytes,
-        Self::LockAttempts,
-        Self::Refusals,
-        Self::Frames,
-        Self::MessageBytes,
-        Self::Malformed,
-        Self::Subscriptions,
-        Self::Waits,
-        Self::HeaderBytes,
-        Self::HandshakeTime,
-    ];
-
-    /// The label's value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NodeConnections => "connections",
-            Self::TenantConnections => "tenant_connections",
-            Self::AgentConnections => "agent_connections",
-            Self::AddressConnections => "address_connections",
-            Self::Messages => "messages",
-            Self::Bytes => "bytes",
-            Self::TenantMessages => "tenant_messages",
-            Self::TenantBytes => "tenant_bytes",
-            Self::LockAttempts => "lock_attempts",
-            Self::Refusals => "refusals",
-            Self::Frames => "frames",
-            Self::MessageBytes => "message_bytes",
-            Self::Malformed => "malformed",
-            Self::Subscriptions => "subscriptions",
-            Self::Waits => "waits",
-            Self::HeaderBytes => "header_bytes",
-            Self::HandshakeTime => "handshake_time",
-        }
-    }
-
-    fn told(self) -> &'static str {
-        match self {
-            Self::NodeConnections => "this node has as many connections as it may",
-            Self::TenantConnections => "this tenant has as many connections on this node as it may",
-            Self::AgentConnections => "this agent has as many connections on this node as it may",
-            Self::AddressConnections => "this address has as many connections on this node as it may",
-            Self::TenantMessages | Self::TenantBytes => "this tenant sends too much",
-            Self::LockAttempts => "too many locks are asked for",
-            _ => "too much is sent",
-        }
-    }
-}
-
 /// The bounds of one node, and who takes how much of them.
 #[derive(Debug)]
 pub struct Limits {
+    arrivals: Arrivals,
     places: Places,
     meters: Meters,
     metrics: Metrics,
@@ -153,12 +79,26 @@ pub struct Limits {
 impl Limits {
     /// Nobody has taken anything yet.
     pub fn new(bounds: LimitBounds, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { places: Places::new(bounds.connections), meters: Meters::new(bounds.rates), metrics })
+        Arc::new(Self {
+            arrivals: Arrivals::new(bounds.connections.address_per_second),
+            places: Places::new(bounds.connections),
+            meters: Meters::new(bounds.rates),
+            metrics,
+        })
+    }
+
+    /// Counts a connection that comes from this address, once and before anything is read of it where that can be.
+    ///
+    /// # Errors
+    /// One too many came lately.
+    pub fn arrive(&self, address: IpAddr) -> Result<(), Limit> {
+        let arrived = self.arrivals.arrive(network_of(address));
+        arrived.inspect_err(|limit| self.metrics.count_limit(*limit))
     }
 
     /// Whether an address is worth finding out.
     pub fn counts_addresses(&self) -> bool {
-        self.places.counts_addresses()
+        self.places.counts_addresses() || !self.arrivals.is_off()
     }
 
     /// A place for a newcomer from this address.

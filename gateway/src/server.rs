@@ -1,7 +1,7 @@
 //! Accepts connections and speaks HTTP/1.1 on them, until they become WebSockets or end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ use crate::peer::Peer;
 
 /// Connections that the kernel holds for us while we are busy: a reconnect storm comes at once.
 const BACKLOG: u32 = 4_096;
+/// What one too many is told, of whom nothing has been read.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 /// How long to wait when the kernel has no descriptor left for us.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -45,6 +48,10 @@ pub async fn run(node: Arc<Node>, listener: TcpListener, refuse: CancellationTok
     while let Some(accepted) = refuse.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, address)) => {
+                let address = address.ip().to_canonical();
+                if !node.settings.proxies.trusts(address) && !may_come(&node, &stream, address) {
+                    continue;
+                }
                 let Some((seat, sent_away)) = refuse.run_until_cancelled(node.lobby.enter()).await else {
                     break;
                 };
@@ -63,7 +70,7 @@ pub async fn run(node: Arc<Node>, listener: TcpListener, refuse: CancellationTok
 /// A socket that was just accepted.
 struct Newcomer {
     stream: TcpStream,
-    address: SocketAddr,
+    address: IpAddr,
     seat: Seat,
 }
 
@@ -86,6 +93,16 @@ async fn serve(node: Arc<Node>, newcomer: Newcomer, router: axum::Router, refuse
     }
 }
 
+/// Counts a newcomer from `address`. One too many is told so, as far as its socket takes that at once.
+fn may_come(node: &Node, stream: &TcpStream, address: IpAddr) -> bool {
+    let may = node.limits.arrive(address).is_ok();
+    if !may && node.settings.tls.is_none() {
+        // Who is too fast is worth no waiting.
+        let _ = stream.try_write(TOO_MANY);
+    }
+    may
+}
+
 /// What HTTP is spoken over.
 enum Spoken {
     Plain(TcpStream),
@@ -93,9 +110,12 @@ enum Spoken {
 }
 
 /// What comes before HTTP: who is there, and TLS where the node has a certificate.
-async fn greet(node: &Node, mut stream: TcpStream, address: SocketAddr) -> io::Result<(Spoken, Peer)> {
+async fn greet(node: &Node, mut stream: TcpStream, address: IpAddr) -> io::Result<(Spoken, Peer)> {
     stream.set_nodelay(true)?;
-    let peer = node.settings.proxies.greet(&mut stream, address.ip()).await?;
+    let peer = node.settings.proxies.greet(&mut stream, address).await?;
+    if peer.0 != address && !may_come(node, &stream, peer.0) {
+        return Err(io::Error::other("too many come from its address"));
+    }
     let Some(tls) = &node.settings.tls else { return Ok((Spoken::Plain(stream), peer)) };
     let secret =
         Box::pin(tls.acceptor().accept(stream)).await.inspect_err(|_| node.metrics.tls_failures.inc())?;

@@ -10,7 +10,7 @@ use super::*;
 use crate::testing::{join, lone_node, tenant, topic};
 
 const NONE: LimitBounds = LimitBounds {
-    connections: ConnectionBounds { all: 0, tenant: 0, agent: 0, address: 0 },
+    connections: ConnectionBounds { all: 0, tenant: 0, agent: 0, address: 0, address_per_second: 0 },
     rates: RateBounds {
         messages: 0,
         bytes: 0,
@@ -103,6 +103,31 @@ fn of_ipv6_a_network_is_one_address() {
     let _held = limits.enter(address("2001:db8:1:2::1")).unwrap();
     assert_eq!(limits.enter(address("2001:db8:1:2:ffff::2")).unwrap_err(), Limit::AddressConnections);
     assert!(limits.enter(address("2001:db8:1:3::1")).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_address_ten_seconds_worth_come_at_once_and_then_its_rate() {
+    let limits = limits(|bounds| bounds.connections.address_per_second = 2);
+    let come = |from: &str| limits.arrive(from.parse().unwrap());
+    assert!((0..20).all(|_| come("2001:db8::1").is_ok()));
+    assert_eq!(come("2001:db8::2"), Err(Limit::AddressConnects), "of the same network");
+    assert_eq!(come("192.0.2.1"), Ok(()), "another's");
+    advance(Duration::from_millis(500)).await;
+    assert_eq!((come("2001:db8::1"), come("2001:db8::1")), (Ok(()), Err(Limit::AddressConnects)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_that_came_long_ago_are_forgotten() {
+    let limits = limits(|bounds| bounds.connections.address_per_second = 1);
+    let come = |from: u32| limits.arrive(std::net::Ipv4Addr::from(from).into()).unwrap();
+    (0..1_024).for_each(come);
+    assert_eq!(limits.arrivals.len(), 1_024);
+    advance(Duration::from_millis(600)).await;
+    (2_000..2_100).for_each(come);
+    assert_eq!(limits.arrivals.len(), 1_124, "none is at rest yet");
+    advance(Duration::from_millis(500)).await;
+    (3_000..4_000).for_each(come);
+    assert_eq!(limits.arrivals.len(), 1_100, "those of the beginning are gone");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,6 @@
 //! What can be refused by an HTTP status is refused before the upgrade; identity failures come after it, as a
 //! close code, because browsers cannot read a status.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -25,7 +24,7 @@ use super::socket::Socket;
 use super::{answer, frame};
 use crate::http::problem::Problem;
 use crate::hub::Connection;
-use crate::limits::Place;
+use crate::limits::{Limit, Place};
 use crate::node::Node;
 use crate::peer::Peer;
 use crate::roster;
@@ -60,17 +59,22 @@ fn check(
     namespace: Option<&str>,
 ) -> Result<(Newcomer, Response<Body>), (HandshakeResult, Problem)> {
     let key = websocket_key(request).map_err(|problem| (HandshakeResult::Malformed, problem))?;
-    let place = node.limits.enter(client_address(node, request)).map_err(full)?;
+    let place = place_for(node, request).map_err(full)?;
     let query = request.uri().query().unwrap_or_default();
     let newcomer = Newcomer::try_new(node, namespace, request.headers(), query)?;
     let newcomer = newcomer.holding(place).map_err(full)?;
     Ok((newcomer, switching_protocols(request.headers(), key)))
 }
 
-/// The client's address, if it matters.
-fn client_address(node: &Node, request: &Request<Body>) -> Option<IpAddr> {
-    let peer = request.extensions().get::<Peer>().filter(|_| node.limits.counts_addresses())?;
-    Some(node.settings.proxies.client_of(*peer, request.headers()))
+/// A place for whoever is behind the request. For whom a proxy speaks, it is a newcomer only now.
+fn place_for(node: &Node, request: &Request<Body>) -> Result<Place, Limit> {
+    let peer = request.extensions().get::<Peer>().filter(|_| node.limits.counts_addresses());
+    let Some(peer) = peer else { return node.limits.enter(None) };
+    let client = node.settings.proxies.client_of(*peer, request.headers());
+    if client != peer.0 {
+        node.limits.arrive(client)?;
+    }
+    node.limits.enter(Some(client))
 }
 
 fn websocket_key(request: &Request<Body>) -> Result<&[u8], Problem> {

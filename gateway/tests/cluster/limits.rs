@@ -134,6 +134,38 @@ async fn addresses_are_those_of_the_proxy_protocol_and_without_its_header_nobody
     }
 }
 
+/// Ten seconds' worth may come at once; this many do not come in time.
+const TOO_OFTEN: usize = 100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_too_often_is_told_so_before_anything_is_read_of_it() {
+    let (header, hello) = ("PROXY TCP4 198.51.100.7 10.0.0.1 4711 443\r\n", handshake(""));
+    let forwarded = handshake("x-forwarded-for: 198.51.100.7\r\n");
+    for (trusted, protocol, words) in
+        [(false, false, hello.clone()), (true, true, format!("{header}{hello}")), (true, false, forwarded)]
+    {
+        let node = node_with(|config| {
+            config.limits.address_connects_per_second = 1;
+            config.proxy.protocol = protocol;
+            config.proxy.trusted = trusted.then(|| "127.0.0.0/8".to_owned()).into_iter().collect();
+        })
+        .await;
+        let mut open = Vec::new();
+        let refused = loop {
+            let (answer, socket) = say(node.address, words.as_bytes()).await;
+            if !answer.starts_with("http/1.1 101 ") {
+                break answer;
+            }
+            open.push(socket);
+            assert!(open.len() < TOO_OFTEN);
+        };
+        assert!(refused.starts_with("http/1.1 429 "), "{refused}");
+        assert!(refused.contains("\r\nretry-after: "), "{refused}");
+        assert!(open.len() >= 10, "{}", open.len());
+        assert_eq!(hits(&node, Limit::AddressConnects), 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_many_messages_are_answered_and_closed_with_4429_when_it_goes_on() {
     let node = node_with(|config| {

@@ -14,6 +14,8 @@ pub struct Limits {
     pub agent_connections_max: u32,
     /// Connections from one address.
     pub address_connections_max: u32,
+    /// New connections from one address in a second.
+    pub address_connects_per_second: u32,
     /// Messages of one connection in a second.
     pub messages_per_second: u32,
     /// Bytes of them.
@@ -35,6 +37,7 @@ impl Default for Limits {
             tenant_connections_max: 0,
             agent_connections_max: 0,
             address_connections_max: 0,
+            address_connects_per_second: 0,
             messages_per_second: 0,
             bytes_per_second: 0,
             tenant_messages_per_second: 0,

@@ -47,6 +47,13 @@ pub(super) const SHARES: &[Setting] = &[
          network hides thousands behind one address, and without proxy.trusted so does a load balancer.",
     ),
     setting(
+        "limits.address_connects_per_second",
+        Unit::Count("connections/s", 0, 1_000_000),
+        "New connections from one address (of IPv6: one network of 64 bits) to this node; ten seconds' worth may come at \
+         once. One more gets 429 before anything of it is read; of a trusted proxy's clients the WebSockets are counted, by \
+         the address that it tells. What keeps those who break rules from coming back at once. Off, for the same reasons.",
+    ),
+    setting(
         "limits.messages_per_second",
         Unit::Count("messages/s", 0, 1_000_000),
         "Messages of one connection; a second's worth may come at once. What is beyond is answered with rate_limited and \
