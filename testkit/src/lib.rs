@@ -1,6 +1,7 @@
 //! What the tests of several crates and the load tester share. For all others a dev-dependency.
 //!
-//! [`RedisServer`]: a real `redis-server` of the test's own. [`Forwarder`]: a TCP path that can be made to
+//! [`RedisServer`]: a real `redis-server` of the test's own. [`Sentinels`]: two of them, watched. [`RedisCluster`]: a
+//! sharded one. [`Forwarder`]: a TCP path that can be made to
 //! fail. [`Balancer`], and [`Nginx`], a real one: one address for several servers. [`Strapi`]: an HTTP server that
 //! behaves like Strapi 5, as documented. [`eventually`]: waits for a condition, with a deadline, in place of
 //! sleeping.
@@ -13,12 +14,16 @@ mod forwarder;
 mod nginx;
 #[cfg(test)]
 mod peer;
+mod redis_cluster;
 mod redis_server;
+mod sentinels;
 pub mod strapi;
 
 pub use balancer::Balancer;
 pub use eventually::eventually;
 pub use forwarder::Forwarder;
 pub use nginx::Nginx;
+pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
+pub use sentinels::Sentinels;
 pub use strapi::Strapi;

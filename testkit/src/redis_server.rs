@@ -1,13 +1,15 @@
 //! A real `redis-server`, started for one test on a free port. It saves nothing unless it is told to.
 
-use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::eventually;
+
+mod kind;
+
+pub(crate) use kind::{Kind, free_port};
 
 /// How long a server may take to answer its first command.
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
@@ -17,8 +19,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(10);
 pub struct RedisServer {
     port: u16,
     dir: TempDir,
-    /// Whether it writes each change to a file before it answers.
-    durable: bool,
+    kind: Kind,
     child: Option<Child>,
 }
 
@@ -28,7 +29,7 @@ impl RedisServer {
     /// # Panics
     /// When there is no `redis-server` on the path, or it does not start.
     pub async fn start() -> Self {
-        Self::start_with(false).await
+        Self::start_as(Kind::Plain).await
     }
 
     /// Starts a server that finds everything it answered for again after it was killed.
@@ -36,13 +37,13 @@ impl RedisServer {
     /// # Panics
     /// As [`RedisServer::start`].
     pub async fn start_durable() -> Self {
-        Self::start_with(true).await
+        Self::start_as(Kind::Durable).await
     }
 
-    async fn start_with(durable: bool) -> Self {
+    pub(crate) async fn start_as(kind: Kind) -> Self {
         for _ in 0..5 {
             let mut server = Self::not_started();
-            server.durable = durable;
+            server.kind = kind;
             if server.try_start().await {
                 return server;
             }
@@ -55,9 +56,8 @@ impl RedisServer {
     /// # Panics
     /// When there is no free port or no room for a temporary folder.
     pub fn not_started() -> Self {
-        let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = probe.local_addr().expect("a bound socket has an address").port();
-        Self { port, dir: TempDir::new().expect("a temporary folder"), durable: false, child: None }
+        let dir = TempDir::new().expect("a temporary folder");
+        Self { port: free_port(), dir, kind: Kind::Plain, child: None }
     }
 
     /// Starts it, if it does not run, on its port, with nothing in it; a durable one with what was in it.
@@ -111,6 +111,19 @@ impl RedisServer {
         self.port
     }
 
+    /// Whether it was started and not killed since.
+    pub(crate) fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// The port at which other nodes of its cluster reach it.
+    pub(crate) fn bus_port(&self) -> Option<u16> {
+        match self.kind {
+            Kind::ClusterNode { bus_port } => Some(bus_port),
+            Kind::Plain | Kind::Durable | Kind::Sentinel { .. } => None,
+        }
+    }
+
     /// Its URL, `redis://127.0.0.1:PORT/`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
@@ -152,7 +165,8 @@ impl RedisServer {
     }
 
     async fn try_start(&mut self) -> bool {
-        let mut child = spawn(self.port, self.dir.path(), self.durable);
+        let spawned = self.kind.spawn(self.port, self.dir.path());
+        let mut child = spawned.expect("redis-server is on the path");
         let id = child.id();
         let mut ended = false;
         eventually("redis-server answers, or ends because its port was taken", STARTS_WITHIN, || {
@@ -168,21 +182,6 @@ impl RedisServer {
         }
         !ended
     }
-}
-
-fn spawn(port: u16, dir: &Path, durable: bool) -> Child {
-    Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"])
-        .arg(dir)
-        .args(["--save", "", "--daemonize", "no", "--loglevel", "warning"])
-        // Handed to the kernel before each answer; by default that may wait for a sync.
-        .args(["--appendonly", if durable { "yes" } else { "no" }, "--appendfsync", "no"])
-        // By default a replica waits 5 s for others that may want the same.
-        .args(["--repl-diskless-sync-delay", "0"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server is on the path")
 }
 
 impl Drop for RedisServer {
