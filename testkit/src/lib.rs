@@ -22,7 +22,7 @@ pub mod strapi;
 pub use balancer::Balancer;
 pub use eventually::eventually;
 pub use forwarder::Forwarder;
-pub use nginx::Nginx;
+pub use nginx::{Nginx, TlsEnd};
 pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use sentinels::Sentinels;

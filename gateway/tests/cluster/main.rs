@@ -24,6 +24,7 @@ mod limits;
 mod lock_commands;
 mod locks;
 mod moving;
+mod nginx;
 mod openapi;
 mod orders;
 mod pages;

@@ -12,6 +12,7 @@ use crate::http::{call, get};
 /// A `signalbox serve`; killed when dropped.
 pub(crate) struct NodeProcess {
     child: Child,
+    args: Vec<String>,
     pub(crate) address: SocketAddr,
 }
 
@@ -26,20 +27,26 @@ impl NodeProcess {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let child = Command::new(env!("CARGO_BIN_EXE_signalbox"))
-            .args(["serve", "--listen", &address.to_string(), "--redis", redis_url])
-            .args(settings.iter().flat_map(|setting| ["--set", setting]))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let node = Self { child, address };
-        let listening = || async { tokio::net::TcpStream::connect(address).await.is_ok() };
-        eventually("the process listens", Duration::from_secs(10), listening).await;
-        let ready = || async { call(address, "GET", "/readyz", "").await.0 == 200 };
-        eventually("the process is ready", Duration::from_secs(10), ready).await;
+        let listen = address.to_string();
+        let args = ["serve", "--listen", &listen, "--redis", redis_url];
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let args: Vec<String> = args.into_iter().chain(settings).map(str::to_owned).collect();
+        let node = Self { child: spawn(&args), args, address };
+        node.ready().await;
         node
+    }
+
+    /// Starts one that was killed again, on its address.
+    pub(crate) async fn start_again(&mut self) {
+        self.child = spawn(&self.args);
+        self.ready().await;
+    }
+
+    async fn ready(&self) {
+        let listening = || async { tokio::net::TcpStream::connect(self.address).await.is_ok() };
+        eventually("the process listens", Duration::from_secs(10), listening).await;
+        let ready = || async { call(self.address, "GET", "/readyz", "").await.0 == 200 };
+        eventually("the process is ready", Duration::from_secs(10), ready).await;
     }
 
     pub(crate) async fn node_id(&self) -> String {
@@ -74,6 +81,11 @@ impl NodeProcess {
     pub(crate) async fn client(&self, agent: &str) -> Client {
         Client::connect_as(self.address, agent, "").await
     }
+}
+
+fn spawn(args: &[String]) -> Child {
+    let mut node = Command::new(env!("CARGO_BIN_EXE_signalbox"));
+    node.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 impl Drop for NodeProcess {

@@ -7,7 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 use signalbox_gateway::config::Config;
-use signalbox_testkit::{RedisServer, eventually};
+use signalbox_testkit::{Nginx, RedisServer, TlsEnd, eventually};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -40,6 +40,13 @@ impl Authority {
         let signed = params.signed_by(&own, &self.0).unwrap();
         std::fs::write(key, own.serialize_pem()).unwrap();
         std::fs::write(certificate, signed.pem()).unwrap();
+    }
+
+    /// A connection to localhost, if it shows a certificate of this authority.
+    async fn connect(&self, port: u16) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        timeout(PATIENCE, self.believer().connect(name, stream)).await.unwrap()
     }
 
     /// What a client needs that believes this authority alone.
@@ -91,17 +98,11 @@ impl Secret {
     }
 
     async fn tls(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(self.node.address).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        timeout(PATIENCE, self.authority.believer().connect(name, stream)).await.unwrap()
+        self.authority.connect(self.node.address.port()).await
     }
 
     async fn connect(&self, agent: &str) -> Socket {
-        let url = format!("wss://localhost/ws?agent_type=driver&agent_id={agent}");
-        let (mut socket, _) =
-            timeout(PATIENCE, client_async(url, self.tls().await.unwrap())).await.unwrap().unwrap();
-        assert_eq!(read(&mut socket).await["type"], "system:welcome");
-        socket
+        welcomed(self.tls().await.unwrap(), agent).await
     }
 
     /// What the node shows new clients.
@@ -113,6 +114,13 @@ impl Secret {
     fn reloads(&self, result: &str) -> u64 {
         self.node.node.metrics.certificates.with_label_values(&[result]).get()
     }
+}
+
+async fn welcomed(stream: TlsStream<TcpStream>, agent: &str) -> Socket {
+    let url = format!("wss://localhost/ws?agent_type=driver&agent_id={agent}");
+    let (mut socket, _) = timeout(PATIENCE, client_async(url, stream)).await.unwrap().unwrap();
+    assert_eq!(read(&mut socket).await["type"], "system:welcome");
+    socket
 }
 
 async fn read(socket: &mut Socket) -> Value {
@@ -204,4 +212,26 @@ async fn nodes_share_a_redis_over_tls_and_believe_only_whom_they_shall() {
     let refused = || async { call(stranger.address, "GET", "/readyz", "").await.0 == 503 };
     eventually("it runs, and reaches nobody", PATIENCE, refused).await;
     assert!(!stranger.node.checks()[0].1, "not even over an encrypted connection to somebody else");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_that_ends_at_nginx_carries_websockets() {
+    let node = TestNode::start(&config(None)).await;
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+    authority.issue(&certificate, &key);
+    let [certificate, key] = [certificate, key].map(|path| std::fs::read_to_string(path).unwrap());
+    let tls = TlsEnd { certificate: &certificate, key: &key };
+    let nginx = Nginx::start_tls(&[node.address.port()], tls).await;
+    let mut receiver = welcomed(authority.connect(nginx.port()).await.unwrap(), "R").await;
+    let mut sender = welcomed(authority.connect(nginx.port()).await.unwrap(), "S").await;
+    let data = "x".repeat(900_000);
+    send(&mut sender, json!({"type": "test:large", "target": "driver:R", "data": data})).await;
+    assert_eq!(read(&mut receiver).await["data"], data);
+    assert!(
+        Authority::new().connect(nginx.port()).await.is_err(),
+        "another authority vouches for nobody here"
+    );
+    let in_clear = ([127, 0, 0, 1], nginx.port()).into();
+    assert_eq!(call(in_clear, "GET", "/readyz", "").await.0, 400);
 }
