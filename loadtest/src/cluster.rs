@@ -59,7 +59,7 @@ impl Cluster {
             self.start_redis(servers).await?;
         }
         if self.nodes.is_empty() && needs_nodes {
-            for _ in 0..servers.nodes.unwrap_or(2).max(1) {
+            for _ in 0..servers.nodes.unwrap_or(usual_nodes(scenario)).max(1) {
                 self.start_node(servers).await?;
             }
         }
@@ -135,6 +135,11 @@ impl Node {
         let address = if address.contains(':') { address.to_owned() } else { format!("{address}:80") };
         Ok(Self { url: url.to_owned(), address, process: None })
     }
+}
+
+/// A third one stands by while others are attacked.
+fn usual_nodes(scenario: &Scenario) -> usize {
+    if matches!(scenario, Scenario::Hostile(_)) { 3 } else { 2 }
 }
 
 async fn answers_ping(address: &str) -> bool {

@@ -55,7 +55,7 @@ pub(crate) struct Servers {
     /// The binary to start nodes with
     #[arg(long, default_value = "target/release/signalbox")]
     pub(crate) binary: PathBuf,
-    /// Nodes to start [default: 2; 3 for chaos]
+    /// Nodes to start [default: 2; 3 for chaos and hostile]
     #[arg(long)]
     pub(crate) nodes: Option<usize>,
     /// A further argument for each started node; repeat it for several

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ const WATCHED: Duration = Duration::from_millis(500);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// What the system keeps for somebody who never reads.
 const UNREAD_BYTES: u32 = 4_096;
+/// Where they come from, so that limits by address tell them from those who measure.
+const SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66)), 0);
 /// Less important than those who measure.
 const NICENESS: i32 = 19;
 
@@ -91,6 +94,7 @@ async fn attempt(attack: &Attack, address: &str, stop: &CancellationToken) -> io
         // What the system would read for it is to end up with the node.
         socket.set_recv_buffer_size(UNREAD_BYTES)?;
     }
+    socket.bind(SOURCE)?;
     let address = address.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut stream = socket.connect(address).await?;
     let mut heard = Heard::default();

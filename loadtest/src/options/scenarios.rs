@@ -60,6 +60,9 @@ pub(crate) struct Hostile {
     /// Hostile clients at once, all on the first node
     #[arg(long, default_value_t = 20)]
     pub(crate) attackers: usize,
+    /// Only this kind of hostile client, as the table names it; repeat it for several
+    #[arg(long = "attack")]
+    pub(crate) attacks: Vec<String>,
     /// Do not judge the good clients' p99: for busy machines
     #[arg(long)]
     pub(crate) no_bounds: bool,

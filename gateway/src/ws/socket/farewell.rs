@@ -7,9 +7,13 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
-use super::reading::read_some;
+use super::reading::{TURN_BYTES, read_some};
 use super::{Event, Socket};
 use crate::stop::StopPhase;
+
+/// Of a peer that goes on sending behind our close frame so much is read, which is more than can be under way to us; then
+/// it is reset.
+const DRAINED_MAX: usize = 1 << 20;
 
 /// The farewell: a close frame has been queued or got.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(super) struct Ending {
     /// For the metric: the code that was sent or got.
     pub(super) code: Option<u16>,
     deadline: Pin<Box<Sleep>>,
+    /// Bytes read after our side was shut.
+    drained: usize,
     pub(super) step: Farewell,
 }
 
@@ -35,7 +41,7 @@ pub(super) enum Farewell {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     pub(super) fn begin_ending(&mut self, code: Option<u16>, step: Farewell) {
         let deadline = Box::pin(sleep(self.node.settings.close_timeout));
-        self.ending = Some(Box::new(Ending { code, deadline, step }));
+        self.ending = Some(Box::new(Ending { code, deadline, drained: 0, step }));
     }
 
     /// Flushes, shuts our side, and reads the peer out, all within the deadline.
@@ -57,10 +63,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             }
             ending.step = Farewell::Draining;
         }
-        loop {
-            if !matches!(ready!(read_some(&mut self.io, cx, |bytes| bytes.len())), Ok(1..)) {
-                return Poll::Ready(Event::Over);
+        let turn_ends = ending.drained + TURN_BYTES;
+        while ending.drained < turn_ends {
+            match ready!(read_some(&mut self.io, cx, |bytes| bytes.len())) {
+                Ok(bytes @ 1..) if ending.drained < DRAINED_MAX => ending.drained += bytes,
+                _ => return Poll::Ready(Event::Over),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

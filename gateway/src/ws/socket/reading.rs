@@ -12,9 +12,10 @@ use crate::ws::reader::FromPeer;
 
 /// Bytes per read call, in scratch space that all connections of a thread share.
 const READ_BYTES: usize = 16 * 1_024;
-/// A connection that has read this much lets its neighbours go first.
-const TURN_BYTES: usize = 64 * 1_024;
-/// What a message counts of that, however small: 64 KiB of tiny ones are thousands, and each is work.
+/// A connection that has read this much lets its neighbours go first: one read. What others wait for is the turns of all
+/// who flood, one behind the other.
+pub(super) const TURN_BYTES: usize = READ_BYTES;
+/// What a message counts of that, however small: 16 KiB of tiny ones are thousands, and each is work.
 const MESSAGE_TURN_BYTES: usize = 1_024;
 
 thread_local! {
