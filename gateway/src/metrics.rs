@@ -7,22 +7,34 @@ mod access;
 mod fleet;
 mod gauges;
 mod log;
+mod measured;
+mod process;
 mod totals;
+mod traffic;
 mod trust;
+
+use std::sync::Arc;
 
 use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use signalbox_protocol::close::CloseCode;
 use signalbox_protocol::error::ErrorCode;
+use signalbox_registry::Measured;
 
 pub use self::access::AccessMetrics;
 pub use self::fleet::FleetMetrics;
 use self::gauges::Gauges;
-pub use self::gauges::Readings;
+pub use self::gauges::{Queues, Readings};
 pub use self::log::LogMetrics;
+pub use self::traffic::{Class, Direction, Volumes};
 pub use self::trust::TrustMetrics;
 use crate::limits::Limit;
 use crate::ws::outbox::Pushed;
+
+/// What a close without a code, and one with a code that we don't know, is counted as.
+const NO_CODE: &str = "none";
+const OTHER_CODE: &str = "other";
+const HTTP_STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Handles to all metrics of one node; cloning shares them.
 #[derive(Debug, Clone)]
@@ -34,8 +46,8 @@ pub struct Metrics {
     registry: Registry,
     pub handshakes: IntCounterVec,
     pub sockets_dropped: IntCounter,
-    pub messages_received: IntCounter,
-    pub messages_sent: IntCounter,
+    pub messages_received: Direction,
+    pub messages_sent: Direction,
     pub bytes_received: IntCounter,
     pub bytes_sent: IntCounter,
     pub writes: IntCounter,
@@ -73,6 +85,7 @@ impl Metrics {
         let r = &registry;
         let dropped =
             labelled(r, "signalbox_messages_dropped_total", "Messages dropped, by reason.", "reason");
+        let unknown = unknown_outcomes(r);
         let metrics = Self {
             handshakes: labelled(
                 r,
@@ -85,8 +98,8 @@ impl Metrics {
                 "signalbox_sockets_dropped_total",
                 "Sockets dropped because too many had not sent a request yet.",
             ),
-            messages_received: counter(r, "signalbox_messages_received_total", "Messages read from sockets."),
-            messages_sent: counter(r, "signalbox_messages_sent_total", "Messages written to sockets."),
+            messages_received: Direction::received(r),
+            messages_sent: Direction::sent(r),
             bytes_received: counter(r, "signalbox_received_bytes_total", "Bytes read from sockets."),
             bytes_sent: counter(r, "signalbox_sent_bytes_total", "Bytes written to sockets."),
             writes: counter(r, "signalbox_socket_writes_total", "Write calls on sockets."),
@@ -127,8 +140,8 @@ impl Metrics {
                 "Rows whose removal had to be tried again.",
             ),
             access: AccessMetrics::new(r),
-            fleet: FleetMetrics::new(r),
-            log: LogMetrics::new(r),
+            fleet: FleetMetrics::new(r, &unknown),
+            log: LogMetrics::new(r, &unknown),
             trust: TrustMetrics::new(r),
             gauges: Gauges::new(r),
             registry: registry.clone(),
@@ -146,12 +159,26 @@ impl Metrics {
         for code in CloseCode::ALL {
             self.closes.with_label_values(&[&code.as_u16().to_string()]);
         }
+        for code in [NO_CODE, OTHER_CODE] {
+            self.closes.with_label_values(&[code]);
+        }
+        for status in HTTP_STATUSES {
+            self.http_requests.with_label_values(&[status]);
+        }
         for limit in Limit::ALL {
             self.limits_hit.with_label_values(&[limit.as_str()]);
         }
         for result in crate::ws::handshake::HandshakeResult::ALL {
             self.handshakes.with_label_values(&[result.as_str()]);
         }
+    }
+
+    /// Shows what the registry measures as well; once.
+    pub fn show(&self, measured: &Arc<Measured>) {
+        let shown = measured::Shown::new(Arc::clone(measured));
+        self.registry
+            .register(Box::new(shown))
+            .expect("a node has one registry, and each name is registered once");
     }
 
     /// Counts an error answered to a client.
@@ -168,9 +195,9 @@ impl Metrics {
     pub fn count_close(&self, code: Option<u16>) {
         let known = code.and_then(CloseCode::from_u16).map(|code| code.as_u16().to_string());
         let label = match (code, &known) {
-            (None, _) => "none",
+            (None, _) => NO_CODE,
             (Some(_), Some(known)) => known,
-            (Some(_), None) => "other",
+            (Some(_), None) => OTHER_CODE,
         };
         self.closes.with_label_values(&[label]).inc();
     }
@@ -212,6 +239,12 @@ fn build_info() -> IntGauge {
     let build = IntGauge::with_opts(build).expect("the options are constants");
     build.set(1);
     build
+}
+
+fn unknown_outcomes(r: &Registry) -> IntCounterVec {
+    let help =
+        "Changes that Redis may or may not have made, since its answer was lost, by what was asked for.";
+    labelled(r, "signalbox_unknown_outcomes_total", help, "operation")
 }
 
 fn limits_hit(r: &Registry) -> IntCounterVec {

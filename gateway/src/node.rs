@@ -20,7 +20,7 @@ use crate::admission::{Admission, AdmissionBounds, Lobby};
 use crate::fleet;
 use crate::hub::Hub;
 use crate::limits::{LimitBounds, Limits};
-use crate::metrics::{Metrics, Readings};
+use crate::metrics::{Metrics, Queues, Readings};
 use crate::origins::Origins;
 use crate::peer::Proxies;
 use crate::roster::LateLeavers;
@@ -197,6 +197,7 @@ impl Node {
         halt: CancellationToken,
     ) -> Arc<Self> {
         let metrics = Metrics::new();
+        metrics.show(&cluster.measured);
         let vocabulary = Arc::new(vocabulary);
         let hub = Arc::new(Hub::new(metrics.clone()));
         let routes = RouteCache::new(settings.routes);
@@ -272,10 +273,20 @@ impl Node {
         self.checks().iter().all(|(_, well)| *well)
     }
 
+    /// Walks all connections, as a scrape does now and then.
+    fn queues(&self) -> Queues {
+        let known = self.vocabulary.agent_types().iter().map(|agent_type| (agent_type.to_owned(), 0));
+        let mut queues = Queues { by_agent_type: known.collect(), ..Queues::default() };
+        self.hub.for_each(|connection| queues.add(connection));
+        queues
+    }
+
     /// What the gauges show now.
     pub fn readings(&self) -> Readings {
         Readings {
-            connections: self.hub.len(),
+            queues: self.queues(),
+            cluster_nodes: self.peers.load().len(),
+            started_at_ms: self.started_at_ms,
             handshakes_under_way: self.admission.under_way(),
             sockets_silent: self.lobby.len(),
             topics: self.hub.topics_len(),

@@ -38,8 +38,8 @@ impl CardStats {
     /// Counts the node's connections. Walks all of them: for the card and for people, not for each message.
     pub fn of(node: &Node) -> Self {
         let mut stats = Self {
-            messages_in: node.metrics.messages_received.get(),
-            messages_out: node.metrics.messages_sent.get(),
+            messages_in: node.metrics.messages_received.messages(),
+            messages_out: node.metrics.messages_sent.messages(),
             phase: node.phase.borrow().as_str().to_owned(),
             ..Self::default()
         };

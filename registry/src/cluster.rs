@@ -8,7 +8,9 @@ use signalbox_protocol::NodeId;
 use crate::memory::Commons;
 use crate::redis::{Call, Scripts};
 use crate::row::Generation;
-use crate::{Announcement, Bus, Directory, Error, Lease, Locks, Log, Orders, Presence, Revocations};
+use crate::{
+    Announcement, Bus, Directory, Error, Lease, Locks, Log, Measured, Orders, Presence, Revocations,
+};
 
 /// The node that this process is: its id for life, its generation as leases come and go.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub struct Cluster {
     pub revocations: Arc<dyn Revocations>,
     /// Whether the back end can be reached now; the memory back end always can.
     pub reachable: tokio::sync::watch::Receiver<bool>,
+    /// What was measured on the way to the others; the memory back end measures nothing.
+    pub measured: Arc<Measured>,
     /// Where crates that build on this one keep what their nodes share.
     pub backing: Backing,
 }

@@ -90,6 +90,7 @@ impl MemoryCluster {
             log: Arc::clone(self) as _,
             revocations: Arc::clone(self) as _,
             reachable: self.reachable.subscribe(),
+            measured: Arc::default(),
             backing: Backing::Memory(self.commons.clone()),
         }
     }

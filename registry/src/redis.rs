@@ -47,7 +47,7 @@ pub use self::script::Script;
 pub use self::scripts::Scripts;
 use crate::log::{LogSettings, Strict};
 use crate::{Backing, Cluster, Error, ThisNode};
-use bus::RedisBus;
+use bus::{RedisBus, Tally};
 use directory::RedisDirectory;
 use follow::Followed;
 use inlet::Inlet;
@@ -152,6 +152,7 @@ pub fn connect(
         log: Arc::new(RedisLog { store: Arc::clone(&store) }),
         revocations: Arc::new(RedisRevocations { store: Arc::clone(&store) }),
         reachable: store.links.reachable(),
+        measured: Arc::clone(&store.measured),
         backing: Backing::Redis(Scripts::new(store)),
     })
 }
@@ -163,7 +164,7 @@ fn start_bus(
     endpoint: &Endpoint,
     (tracker, stop): (&TaskTracker, CancellationToken),
 ) -> RedisBus {
-    let followed = Followed::new(Arc::default());
+    let followed = Followed::new(Arc::new(Tally::new(&store.measured)));
     let inlet = Inlet::new(node.id().clone(), Arc::clone(followed.tally()));
     let lanes =
         Lanes::new(config, Arc::clone(node), Arc::clone(store), Arc::clone(&followed), tracker.clone());

@@ -48,7 +48,7 @@ fn deliver(hub: &Hub, of: &str, to: &str, except: Option<u64>) -> usize {
 }
 
 fn got(connection: &Connection) -> usize {
-    connection.outbox().take(&mut Vec::new(), usize::MAX, usize::MAX).messages
+    connection.outbox().take(&mut Vec::new(), usize::MAX, usize::MAX).messages.messages()
 }
 
 #[test]

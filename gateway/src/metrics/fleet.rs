@@ -24,15 +24,25 @@ pub struct FleetMetrics {
     pub queries: IntCounterVec,
     pub pushed: IntCounter,
     pub expired: IntCounter,
+    unknown: IntCounterVec,
 }
 
-const DECIDED: [&str; 4] = ["granted", "denied", "unknown", "failed"];
+/// Redis may or may not have done it.
+const UNKNOWN: &str = "unknown";
+const LOCK: &str = "lock";
+const ORDER: &str = "order";
+const BOARDING: &str = "boarding";
+const ALIGHTING: &str = "alighting";
+const DECIDED: [&str; 4] = ["granted", "denied", UNKNOWN, "failed"];
 const BOARDED: [&str; 8] =
-    ["confirmed", "not_found", "state", "boarded", "full", "stale_fence", "unknown", "failed"];
+    ["confirmed", "not_found", "state", "boarded", "full", "stale_fence", UNKNOWN, "failed"];
 const QUERIED: [&str; 4] = ["hit", "miss", "bypass", "failed"];
 
 impl FleetMetrics {
-    pub(super) fn new(r: &Registry) -> Self {
+    pub(super) fn new(r: &Registry, unknown: &IntCounterVec) -> Self {
+        for operation in [LOCK, ORDER, BOARDING, ALIGHTING] {
+            unknown.with_label_values(&[operation]);
+        }
         let by_result = |name, help, results: &[&str]| {
             let counters = labelled(r, name, help, "result");
             results.iter().for_each(|result| drop(counters.with_label_values(&[result])));
@@ -55,18 +65,19 @@ impl FleetMetrics {
             ),
             pushed: counter(r, "signalbox_passengers_pushed_total", "Passengers taken into pools."),
             expired: counter(r, "signalbox_passengers_expired_total", "Passengers who waited for too long."),
+            unknown: unknown.clone(),
         }
     }
 
     /// Counts what became of a lock that was asked for.
     pub fn count_lock(&self, acquired: &Result<Acquired, RegistryError>) {
         let granted = acquired.as_ref().map(|acquired| matches!(acquired, Acquired::Granted(_)));
-        self.locks.with_label_values(&[decided(granted)]).inc();
+        self.count(&self.locks, LOCK, decided(granted));
     }
 
     /// Counts what became of an order that was asked for.
     pub fn count_order(&self, granted: Result<bool, &RegistryError>) {
-        self.orders.with_label_values(&[decided(granted)]).inc();
+        self.count(&self.orders, ORDER, decided(granted));
     }
 
     /// Counts a query; `None` for one that failed.
@@ -82,12 +93,19 @@ impl FleetMetrics {
 
     /// Counts what became of a boarding.
     pub fn count_boarding<T>(&self, result: &Result<T, Error>) {
-        self.boardings.with_label_values(&[outcome(result)]).inc();
+        self.count(&self.boardings, BOARDING, outcome(result));
     }
 
     /// Counts what became of an alighting.
     pub fn count_alighting<T>(&self, result: &Result<T, Error>) {
-        self.alightings.with_label_values(&[outcome(result)]).inc();
+        self.count(&self.alightings, ALIGHTING, outcome(result));
+    }
+
+    fn count(&self, counters: &IntCounterVec, operation: &str, result: &str) {
+        counters.with_label_values(&[result]).inc();
+        if result == UNKNOWN {
+            self.unknown.with_label_values(&[operation]).inc();
+        }
     }
 }
 
@@ -95,7 +113,7 @@ fn decided(granted: Result<bool, &RegistryError>) -> &'static str {
     match granted {
         Ok(true) => "granted",
         Ok(false) => "denied",
-        Err(RegistryError::OutcomeUnknown(_)) => "unknown",
+        Err(RegistryError::OutcomeUnknown(_)) => UNKNOWN,
         Err(_) => "failed",
     }
 }
@@ -111,7 +129,7 @@ fn outcome<T>(result: &Result<T, Error>) -> &'static str {
             BoardingDenial::Full => "full",
             BoardingDenial::StaleFence => "stale_fence",
         },
-        Err(Error::Registry(RegistryError::OutcomeUnknown(_))) => "unknown",
+        Err(Error::Registry(RegistryError::OutcomeUnknown(_))) => UNKNOWN,
         Err(_) => "failed",
     }
 }

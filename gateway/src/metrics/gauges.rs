@@ -1,17 +1,27 @@
 //! What is read at the moment of a scrape.
 
-use prometheus::{Gauge, IntGauge, Registry};
+use std::collections::BTreeMap;
+
+use prometheus::{Gauge, IntGauge, IntGaugeVec, Opts, Registry};
 use signalbox_registry::bus::{BusCounters, BusHealth};
 use signalbox_registry::lock::LockCounters;
 use signalbox_reservoir::cache::CacheCounters;
 use signalbox_reservoir::strapi::StrapiCounters;
 
+use super::process::ProcessMetrics;
 use super::totals::{self, Totals};
 use super::{register, seconds};
+use crate::hub::Connection;
 
 #[derive(Debug, Clone)]
 pub(super) struct Gauges {
     connections: IntGauge,
+    by_agent_type: IntGaugeVec,
+    queued_messages: IntGauge,
+    queued_bytes: IntGauge,
+    queue_largest: IntGauge,
+    cluster_nodes: IntGauge,
+    process: ProcessMetrics,
     handshakes_under_way: IntGauge,
     sockets_silent: IntGauge,
     topics: IntGauge,
@@ -31,11 +41,38 @@ pub(super) struct Gauges {
     strapi_totals: Totals<StrapiCounters>,
 }
 
+/// The connections, and what waits for them.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Queues {
+    pub connections: usize,
+    pub by_agent_type: BTreeMap<String, i64>,
+    pub messages: usize,
+    pub bytes: usize,
+    pub largest_bytes: usize,
+}
+
+impl Queues {
+    /// Adds a connection.
+    pub fn add(&mut self, connection: &Connection) {
+        let (messages, bytes) = connection.outbox().queued();
+        self.connections += 1;
+        self.messages += messages;
+        self.bytes += bytes;
+        self.largest_bytes = self.largest_bytes.max(bytes);
+        if let Some(count) = self.by_agent_type.get_mut(connection.profile().agent.agent_type()) {
+            *count += 1;
+        }
+    }
+}
+
 /// What is read at the moment of a scrape.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Readings {
-    pub connections: usize,
+    pub queues: Queues,
+    pub cluster_nodes: usize,
+    pub started_at_ms: u64,
     pub handshakes_under_way: usize,
     pub sockets_silent: usize,
     pub topics: usize,
@@ -56,6 +93,16 @@ impl Gauges {
     pub(super) fn new(r: &Registry) -> Self {
         Self {
             connections: gauge(r, "signalbox_connections", "Open connections."),
+            by_agent_type: by_agent_type(r),
+            queued_messages: gauge(r, "signalbox_outbox_queued_messages", "Messages waiting for clients."),
+            queued_bytes: gauge(r, "signalbox_outbox_queued_bytes", "Bytes waiting for clients."),
+            queue_largest: gauge(
+                r,
+                "signalbox_outbox_largest_bytes",
+                "Bytes waiting for the client that is worst off.",
+            ),
+            cluster_nodes: gauge(r, "signalbox_cluster_nodes", "Live nodes, as this node sees the cluster."),
+            process: ProcessMetrics::new(r),
             handshakes_under_way: gauge(
                 r,
                 "signalbox_handshakes_under_way",
@@ -93,7 +140,16 @@ impl Gauges {
     }
 
     pub(super) fn set(&self, readings: &Readings) {
-        self.connections.set(readings.connections as i64);
+        let queues = &readings.queues;
+        self.connections.set(queues.connections as i64);
+        for (agent_type, count) in &queues.by_agent_type {
+            self.by_agent_type.with_label_values(&[agent_type]).set(*count);
+        }
+        self.queued_messages.set(queues.messages as i64);
+        self.queued_bytes.set(queues.bytes as i64);
+        self.queue_largest.set(queues.largest_bytes as i64);
+        self.cluster_nodes.set(readings.cluster_nodes as i64);
+        self.process.set(readings.started_at_ms);
         self.handshakes_under_way.set(readings.handshakes_under_way as i64);
         self.sockets_silent.set(readings.sockets_silent as i64);
         self.topics.set(readings.topics as i64);
@@ -112,6 +168,14 @@ impl Gauges {
         self.cache_totals.set(&readings.cache);
         self.strapi_totals.set(&readings.strapi);
     }
+}
+
+fn by_agent_type(registry: &Registry) -> IntGaugeVec {
+    let help = "Open connections, by the type of their agent (a configured list).";
+    let gauges = IntGaugeVec::new(Opts::new("signalbox_agent_type_connections", help), &["agent_type"])
+        .expect("metric names are constants of the right form");
+    register(registry, &gauges);
+    gauges
 }
 
 fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {

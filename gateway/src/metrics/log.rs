@@ -21,6 +21,7 @@ pub struct LogMetrics {
     pub resumes: IntCounterVec,
     pub replayed: IntCounter,
     pub slow_consumers: IntCounter,
+    unknown: IntCounter,
 }
 
 const APPENDED: [&str; 4] = ["stored", "duplicate", "unknown", "failed"];
@@ -30,7 +31,7 @@ const REASONS: [&str; 4] = ["epoch", "trimmed", "expired", "other"];
 const RESUMED: [&str; 5] = ["recovered", "epoch", "trimmed", "expired", "other"];
 
 impl LogMetrics {
-    pub(super) fn new(r: &Registry) -> Self {
+    pub(super) fn new(r: &Registry, unknown: &IntCounterVec) -> Self {
         let by = |name, help, label, values: &[&str]| {
             let counters = labelled(r, name, help, label);
             values.iter().for_each(|value| drop(counters.with_label_values(&[value])));
@@ -87,6 +88,7 @@ impl LogMetrics {
                 "signalbox_messages_replayed_total",
                 "Messages sent from the log to clients that had missed them.",
             ),
+            unknown: unknown.with_label_values(&["append"]),
             slow_consumers: counter(
                 r,
                 "signalbox_slow_consumers_total",
@@ -100,7 +102,10 @@ impl LogMetrics {
         let result = match appended {
             Ok(appended) if appended.duplicate => "duplicate",
             Ok(_) => "stored",
-            Err(Error::OutcomeUnknown(_)) => "unknown",
+            Err(Error::OutcomeUnknown(_)) => {
+                self.unknown.inc();
+                "unknown"
+            }
             Err(_) => "failed",
         };
         self.appends.with_label_values(&[result]).inc();

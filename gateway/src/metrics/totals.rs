@@ -33,11 +33,15 @@ pub(super) fn of_bus(r: &Registry) -> Totals<BusCounters> {
         r,
         &[
             ("signalbox_bus_batches_sent_total", "Batches handed to the bus.", |bus| bus.batches_out),
-            ("signalbox_bus_parcels_sent_total", "Parcels in them.", |bus| bus.parcels_out),
-            ("signalbox_bus_sent_bytes_total", "Bytes in them.", |bus| bus.bytes_out),
-            ("signalbox_bus_parcels_dropped_total", "Parcels given up.", |bus| bus.parcels_dropped),
+            ("signalbox_bus_parcels_sent_total", "Parcels in the batches sent.", |bus| bus.parcels_out),
+            ("signalbox_bus_sent_bytes_total", "Bytes of the batches sent.", |bus| bus.bytes_out),
+            ("signalbox_bus_parcels_dropped_total", "Parcels that did not reach another node.", |bus| {
+                bus.parcels_dropped
+            }),
             ("signalbox_bus_batches_received_total", "Batches from other nodes.", |bus| bus.batches_in),
-            ("signalbox_bus_parcels_received_total", "Parcels in them.", |bus| bus.parcels_in),
+            ("signalbox_bus_parcels_received_total", "Parcels in the batches received.", |bus| {
+                bus.parcels_in
+            }),
             ("signalbox_bus_announcements_received_total", "Announcements of pools and orders.", |bus| {
                 bus.announcements_in
             }),

@@ -14,6 +14,7 @@ use signalbox_protocol::error::{ErrorCode, Fault};
 use super::prepare::{Passing, Prepared, Sender, may_send, prepare};
 use super::{answer, commands};
 use crate::hub::Connection;
+use crate::metrics::Class;
 use crate::node::Node;
 use crate::router::{Record, Routed};
 
@@ -94,10 +95,12 @@ pub fn handle(node: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Ste
         Err(malformed) => {
             let correlation_id = malformed.correlation_id.as_deref();
             answer::fail(connection, &node.metrics, &malformed.fault, correlation_id);
+            node.metrics.messages_received.count_one(Class::Refused, text.len());
             return Step::Malformed;
         }
     };
     let entry = catalogue::of(&incoming.message_type);
+    node.metrics.messages_received.count_one(Class::of(&entry), text.len());
     let step = match entry.kind {
         Kind::Command => command(node, connection, &incoming, &entry),
         Kind::Event { .. } | Kind::Reply => event(node, connection, &incoming, &entry),

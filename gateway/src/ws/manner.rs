@@ -9,6 +9,7 @@ use signalbox_protocol::error::{ErrorCode, Fault};
 use super::answer;
 use super::dispatch::{self, Step};
 use crate::hub::Connection;
+use crate::metrics::Class;
 use crate::node::Node;
 
 /// What is made of messages.
@@ -25,7 +26,8 @@ pub struct Manner {
 /// Envelopes in, envelopes out.
 pub const GATEWAY: Manner = Manner { welcomes: true, text: dispatch::handle, binary: refuse_binary };
 
-fn refuse_binary(node: &Arc<Node>, connection: &Arc<Connection>, _bytes: &[u8]) -> Step {
+fn refuse_binary(node: &Arc<Node>, connection: &Arc<Connection>, bytes: &[u8]) -> Step {
+    node.metrics.messages_received.count_one(Class::Refused, bytes.len());
     let text = "binary frames are not supported: send text frames";
     answer::fail(connection, &node.metrics, &Fault::new(ErrorCode::InvalidEnvelope, text), None);
     Step::Malformed

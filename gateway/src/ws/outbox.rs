@@ -15,6 +15,7 @@ use bytes::Bytes;
 use signalbox_protocol::close::CloseCode;
 
 use self::queue::Queue;
+use crate::metrics::Volumes;
 
 /// How much an outbox holds. An empty one always takes one message, however large.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,8 @@ pub enum Keep {
     },
     /// Never dropped: an answer to this client. If it doesn't fit, the client is too slow.
     Always,
+    /// The same for a stored message.
+    Stored,
 }
 
 /// What became of a frame.
@@ -67,8 +70,8 @@ pub struct Outbox {
 /// What the writing task gets in one go.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// How many of the frames are messages (not pings or pongs).
-    pub messages: usize,
+    /// Those of the frames that are messages (not pings or pongs).
+    pub messages: Volumes,
     /// Nothing is left in the outbox.
     pub is_last: bool,
 }
@@ -93,14 +96,14 @@ impl Outbox {
         pushed
     }
 
-    /// Queues what may not be dropped if there is room for it, and the connection is not closing; else it is given
+    /// Queues a stored message if there is room for it, and the connection is not closing; else it is given
     /// back, and its giver waits.
     pub fn offer(&self, frame: Bytes) -> Result<(), Bytes> {
         let mut queue = self.lock();
         if self.closing().is_some() || !queue.fits(frame.len(), self.bounds) {
             return Err(frame);
         }
-        queue.append(frame, Keep::Always);
+        queue.append(frame, Keep::Stored);
         drop(queue);
         self.writer.wake();
         Ok(())
@@ -166,6 +169,12 @@ impl Outbox {
     /// Bytes queued now.
     pub fn bytes(&self) -> usize {
         self.lock().bytes
+    }
+
+    /// Messages and bytes queued now.
+    pub fn queued(&self) -> (usize, usize) {
+        let queue = self.lock();
+        (queue.len(), queue.bytes)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -184,8 +184,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             return false;
         }
         let taken = self.connection.outbox().take(self.writing.batch(), FRAMES_MAX, BYTES_MAX);
-        self.connection.traffic.wrote(taken.messages, 0);
-        self.node.metrics.messages_sent.inc_by(taken.messages as u64);
+        self.connection.traffic.wrote(taken.messages.messages(), 0);
+        self.node.metrics.messages_sent.count(&taken.messages);
         if let Some(ending) = self.ending.as_deref_mut().filter(|_| taken.is_last) {
             ending.step = Farewell::Writing;
             let code = ending.code.and_then(CloseCode::from_u16).unwrap_or(CloseCode::Normal);

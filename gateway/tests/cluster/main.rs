@@ -34,6 +34,7 @@ mod reference;
 mod resume;
 mod revocations;
 mod routing;
+mod scrape;
 mod secrecy;
 mod simulate;
 mod tenants;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -17,6 +18,7 @@ use super::store::Store;
 use super::subscriber::Subscriber;
 use crate::bus::batch::Batch;
 use crate::bus::{BusCounters, BusHealth};
+use crate::measured::Measured;
 use crate::{Bus, BusListener, Destination, Error, Parcel};
 
 /// Channels that are asked about at a time.
@@ -115,13 +117,24 @@ pub(super) struct Tally {
     batches_missed: AtomicU64,
     batches_malformed: AtomicU64,
     reconnects: AtomicU64,
+    measured: Arc<Measured>,
 }
 
 impl Tally {
+    pub(super) fn new(measured: &Arc<Measured>) -> Self {
+        Self { measured: Arc::clone(measured), ..Self::default() }
+    }
+
     pub(super) fn sent(&self, batch: &Batch) {
         self.batches_out.fetch_add(1, Ordering::Relaxed);
         self.parcels_out.fetch_add(batch.parcels(), Ordering::Relaxed);
         self.bytes_out.fetch_add(batch.bytes().len() as u64, Ordering::Relaxed);
+        self.measured.batch_parcels.note(batch.parcels());
+    }
+
+    /// A probe came back after so long.
+    pub(super) fn probed(&self, lag: Duration) {
+        self.measured.bus_lag.note_time(lag);
     }
 
     pub(super) fn dropped(&self, parcels: u64) {

@@ -48,6 +48,14 @@ impl Call {
         &self.cmd
     }
 
+    /// The command's name.
+    pub(super) fn name(&self) -> &[u8] {
+        match self.cmd.args_iter().next() {
+            Some(redis::Arg::Simple(name)) => name,
+            _ => &[],
+        }
+    }
+
     /// The same call with the script's text in place of its hash.
     pub(super) fn with_script_text(&self) -> Option<Self> {
         let script = self.script?;

@@ -161,6 +161,7 @@ impl Inlet {
             // A probe, or what this node sent to a group that it follows itself.
             if let Ok(Header { to: Address::Probe(number), .. }) = header(batch) {
                 self.probe.fetch_max(number, Ordering::AcqRel);
+                self.tally.probed(self.born.elapsed().saturating_sub(Duration::from_micros(number)));
                 self.probed.notify_waiters();
             }
             return;

@@ -21,6 +21,7 @@ use super::fault::{Refusal, of_question};
 use super::script;
 use super::wire::{ClientId, Endpoint, Wire};
 use crate::Error;
+use crate::measured::{Failure, Measured};
 use crate::mutex::lock;
 
 /// How often Redis is asked whether it answers, and how long the answer may take.
@@ -47,13 +48,20 @@ pub(super) struct Link {
     /// The connection, while it stands.
     up: RwLock<Option<Up>>,
     reach: Arc<Reach>,
+    measured: Arc<Measured>,
     /// The supervisor should connect anew: Redis behind this connection is not the one to talk to.
     renew: Notify,
 }
 
 impl Link {
-    fn new(number: usize, command_timeout: Duration, reach: Arc<Reach>) -> Arc<Self> {
-        Arc::new(Self { number, command_timeout, up: RwLock::new(None), reach, renew: Notify::new() })
+    fn new(
+        number: usize,
+        command_timeout: Duration,
+        reach: Arc<Reach>,
+        measured: Arc<Measured>,
+    ) -> Arc<Self> {
+        let (up, renew) = (RwLock::new(None), Notify::new());
+        Arc::new(Self { number, command_timeout, up, reach, measured, renew })
     }
 
     pub(super) fn number(&self) -> usize {
@@ -88,9 +96,25 @@ impl Link {
     /// Carries out commands that change something, one round trip for all. They run in this order, but
     /// not as one step; the first refusal is the answer.
     pub(super) async fn write(&self, calls: &[Call]) -> Result<Vec<Value>, Error> {
-        let connection = self.connection().ok_or(Error::Unavailable(None))?;
+        let Some(connection) = self.connection() else {
+            self.measured.count_failure(Failure::Down);
+            return Err(Error::Unavailable(None));
+        };
+        let begun = Instant::now();
         let answered = timeout(self.command_timeout, self.send(connection, calls)).await;
-        answered.map_err(|late| Error::OutcomeUnknown(Some(Box::new(late))))?
+        let answered = answered.unwrap_or_else(|late| Err(Error::OutcomeUnknown(Some(Box::new(late)))));
+        self.note(calls, begun, answered.as_ref().err());
+        answered
+    }
+
+    fn note(&self, calls: &[Call], begun: Instant, error: Option<&Error>) {
+        let name = if let [call] = calls { call.name() } else { b"pipeline" };
+        self.measured.command(name).note_time(begun.elapsed());
+        match error {
+            None => {}
+            Some(Error::OutcomeUnknown(_)) => self.measured.count_failure(Failure::Unanswered),
+            Some(_) => self.measured.count_failure(Failure::Refused),
+        }
     }
 
     /// Carries out commands that change nothing.
@@ -180,10 +204,12 @@ impl Link {
                 () = self.renew.notified() => return "renewed",
                 _ = ticks.tick() => {}
             }
+            let begun = Instant::now();
             let pong = tokio::select! {
                 () = wire.closed.cancelled() => return "closed",
                 pong = timeout(PING, connection.send_packed_command(&ping)) => pong,
             };
+            self.measured.command(b"ping").note_time(begun.elapsed());
             missed = if matches!(pong, Ok(Ok(_))) { 0 } else { missed + 1 };
             if missed >= PINGS_MISSED_MAX {
                 return "no answer";
@@ -266,10 +292,10 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn new(links: usize, command_timeout: Duration) -> Self {
+    pub(super) fn new(links: usize, command_timeout: Duration, measured: &Arc<Measured>) -> Self {
         let links = links.max(1);
         let reach = Arc::new(Reach { down: Mutex::new(links), reachable: watch::Sender::new(false) });
-        let link = |number| Link::new(number, command_timeout, Arc::clone(&reach));
+        let link = |number| Link::new(number, command_timeout, Arc::clone(&reach), Arc::clone(measured));
         Self { links: (0..links).map(link).collect(), reach }
     }
 

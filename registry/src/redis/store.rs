@@ -17,6 +17,7 @@ use super::wire::Endpoint;
 use crate::Error;
 use crate::directory::SESSION_KEPT;
 use crate::keys::Keys;
+use crate::measured::Measured;
 
 /// Most calls of one pipeline: a bulk job must not keep Redis from everybody else for long.
 pub(super) const PIPELINE_CALLS_MAX: usize = 64;
@@ -33,12 +34,14 @@ pub(super) struct Store {
     pub(super) command_timeout: Duration,
     /// What is known of the logs.
     pub(super) log: LogBook,
+    pub(super) measured: Arc<Measured>,
 }
 
 impl Store {
     pub(super) fn try_new(config: &RedisConfig, endpoint: &Endpoint) -> Result<Self, Error> {
         let keys = Keys::new(&config.prefix);
-        let links = Arc::new(Links::new(config.links, config.command_timeout));
+        let measured = Arc::<Measured>::default();
+        let links = Arc::new(Links::new(config.links, config.command_timeout, &measured));
         let live = Arc::new(Live::new(keys.clone(), Arc::clone(&links), config.command_timeout));
         let connection = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
@@ -54,7 +57,7 @@ impl Store {
             .map_err(|error| Error::Url(error.into()))?;
         let log = LogBook::new(config.log.clone(), config.log_strict);
         let (row_ttl, command_timeout) = (config.row_ttl, config.command_timeout);
-        Ok(Self { keys, links, live, row_ttl, pool, command_timeout, log })
+        Ok(Self { keys, links, live, row_ttl, pool, command_timeout, log, measured })
     }
 
     /// The link for the leases and whatever else concerns the whole cluster.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use super::{Bounds, Keep, Pushed, Taken};
+use crate::metrics::{Class, Volumes};
 use crate::ws::frame;
 
 /// From this many queued messages on, an ephemeral message replaces an older one of its conflation key.
@@ -37,6 +38,16 @@ struct Item {
     keep: Keep,
 }
 
+impl Item {
+    fn class(&self) -> Class {
+        match self.keep {
+            Keep::Ephemeral { .. } => Class::Ephemeral,
+            Keep::Stored => Class::Durable,
+            Keep::Always => Class::Control,
+        }
+    }
+}
+
 impl Queue {
     pub(super) fn new() -> Self {
         Self { front: FIRST_NUMBER, ..Self::default() }
@@ -60,7 +71,7 @@ impl Queue {
             if !self.drop_oldest_ephemeral() {
                 return match keep {
                     Keep::Ephemeral { .. } => Pushed::Dropped,
-                    Keep::Always => Pushed::Overflow,
+                    Keep::Always | Keep::Stored => Pushed::Overflow,
                 };
             }
             displaced += 1;
@@ -78,7 +89,7 @@ impl Queue {
         messages == 0 || (messages < bounds.messages_max && self.bytes + bytes <= bounds.bytes_max)
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.items.len() - self.removed
     }
 
@@ -121,7 +132,7 @@ impl Queue {
         numbered
             .filter_map(|(number, item)| match item.keep {
                 Keep::Ephemeral { conflation: conflation @ 1.. } => Some((conflation, number)),
-                Keep::Ephemeral { .. } | Keep::Always => None,
+                Keep::Ephemeral { .. } | Keep::Always | Keep::Stored => None,
             })
             .collect()
     }
@@ -162,7 +173,7 @@ impl Queue {
             batch.push(frame::ping());
         }
         let mut bytes = 0;
-        let mut messages = 0;
+        let mut messages = Volumes::default();
         while batch.len() < frames_max && bytes < bytes_max {
             let Some(item) = self.items.pop_front() else { break };
             self.front += 1;
@@ -171,7 +182,7 @@ impl Queue {
                 continue;
             }
             bytes += item.frame.len();
-            messages += 1;
+            messages.add(item.class(), item.frame.len());
             batch.push(item.frame);
         }
         self.bytes -= bytes;

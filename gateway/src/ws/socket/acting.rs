@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::farewell::Farewell;
 use super::{Event, Socket};
 use crate::limits::Limit;
+use crate::metrics::Class;
 use crate::ws::dispatch::{Later, Outcome, Step};
 use crate::ws::reader::FromPeer;
 use crate::ws::{answer, frame};
@@ -35,8 +36,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
 
     fn on_text(&mut self, text: &str) {
         self.connection.traffic.messages_in.fetch_add(1, Relaxed);
-        self.node.metrics.messages_received.inc();
         if let Err(fault) = self.node.limits.message(&self.connection, text.len()) {
+            self.node.metrics.messages_received.count_one(Class::Refused, text.len());
             // Its id is looked for only now, so that whoever waits for an answer gets this one.
             let incoming = Incoming::parse(text).ok();
             let asked = incoming.as_ref().and_then(|incoming| incoming.answer_to());
