@@ -258,6 +258,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         close_timeout: config.close.timeout,
         unknown_types: config.catalogue.allow_unknown_types,
         row_ttl: config.redis.row_ttl,
+        audit_interval: config.redis.audit_interval,
         routes: RouteBounds {
             time_to_live: config.route_cache.ttl,
             entries_max: config.route_cache.entries_max,

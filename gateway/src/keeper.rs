@@ -1,9 +1,10 @@
-//! The node's background tasks: its lease, its rows, the rows of the dead, its clients' heartbeats, its fleet's
+//! The node's background tasks: its lease, its rows and their audit, the rows of the dead, its clients' heartbeats, its fleet's
 //! clock, the keys that it believes, how long tokens live, and whether its clients have everything that was stored.
 //!
-//! Nine long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
+//! Ten long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
 //! a Redis that is away delays the lease and the rows, never the heartbeats.
 
+mod audit;
 mod heartbeat;
 mod lease;
 mod rows;
@@ -25,6 +26,7 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         node.tasks.spawn(lease::run(Arc::clone(node))),
         node.tasks.spawn(rows::run(Arc::clone(node))),
         node.tasks.spawn(sweeper::run(Arc::clone(node))),
+        node.tasks.spawn(audit::run(Arc::clone(node))),
         node.tasks.spawn(fleet::expire(Arc::clone(node))),
         node.tasks.spawn(trust::keep_published_keys(Arc::clone(node))),
         node.tasks.spawn(trust::keep_lives(Arc::clone(node))),

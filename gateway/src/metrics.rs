@@ -4,6 +4,7 @@
 //! Counters are incremented where things happen; gauges that can be derived are read at the scrape.
 
 mod access;
+mod directory;
 mod fleet;
 mod gauges;
 mod log;
@@ -22,6 +23,7 @@ use signalbox_protocol::error::ErrorCode;
 use signalbox_registry::Measured;
 
 pub use self::access::AccessMetrics;
+pub use self::directory::DirectoryMetrics;
 pub use self::fleet::FleetMetrics;
 use self::gauges::Gauges;
 pub use self::gauges::{Queues, Readings};
@@ -63,9 +65,8 @@ pub struct Metrics {
     pub certificates: IntCounterVec,
     pub tls_failures: IntCounter,
     pub rejoins: IntCounter,
-    pub swept_rows: IntCounter,
-    pub late_unregisters: IntCounter,
     pub access: AccessMetrics,
+    pub directory: DirectoryMetrics,
     pub fleet: FleetMetrics,
     pub log: LogMetrics,
     pub trust: TrustMetrics,
@@ -129,17 +130,8 @@ impl Metrics {
                 "signalbox_lease_rejoins_total",
                 "Times this node took a further generation.",
             ),
-            swept_rows: counter(
-                r,
-                "signalbox_directory_swept_rows_total",
-                "Rows of dead nodes removed by this node.",
-            ),
-            late_unregisters: counter(
-                r,
-                "signalbox_directory_late_unregisters_total",
-                "Rows whose removal had to be tried again.",
-            ),
             access: AccessMetrics::new(r),
+            directory: DirectoryMetrics::new(r),
             fleet: FleetMetrics::new(r, &unknown),
             log: LogMetrics::new(r, &unknown),
             trust: TrustMetrics::new(r),

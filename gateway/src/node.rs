@@ -63,6 +63,8 @@ pub struct Settings {
     pub unknown_types: bool,
     /// How long a directory row lives without a refresh.
     pub row_ttl: Duration,
+    /// How often the directory is compared with the sockets.
+    pub audit_interval: Duration,
     /// Bounds of the route cache.
     pub routes: RouteBounds,
     /// Whether identities may come from the query.

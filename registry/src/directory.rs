@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 use smallvec::SmallVec;
 
-use crate::{Error, Row};
+use crate::{Error, Row, ThisNode};
 
 /// The nodes that hold somebody; nearly always one.
 pub type NodeSet = SmallVec<[NodeId; 2]>;
@@ -34,6 +34,19 @@ pub struct Unregistered {
     /// It was there, and no live connection of this agent is left.
     pub last_of_agent: bool,
 }
+
+/// Some of the rows that stand under a node's lease.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct OwnPage {
+    /// The rows; one that changes meanwhile may come twice.
+    pub rows: Vec<Row>,
+    /// Where the next page begins; `None`: that was all.
+    pub next: Option<PageAfter>,
+}
+
+/// A place in a node's rows; the default is the beginning.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct PageAfter(pub(crate) u64);
 
 /// Narrows a session's connections.
 #[derive(Debug, Default, Clone, Copy)]
@@ -97,6 +110,14 @@ pub trait Directory: Send + Sync + std::fmt::Debug {
     /// The live nodes that hold the point topic `topic` (`session:`, `connection:`, or any agent's).
     /// The hot look-up of the router: one round trip, none for `connection:`.
     async fn nodes_of(&self, tenant: &Tenant, topic: &Topic) -> Result<NodeSet, Error>;
+
+    /// Some of the rows that stand under this node's generation of now, whoever wrote them. For an audit: one
+    /// question of a bounded size.
+    async fn own_page(&self, node: &ThisNode, after: PageAfter) -> Result<OwnPage, Error>;
+
+    /// Which of these rows, all of this node, can't be found by their agent or from their id in their generation.
+    /// For an audit: a question of the size of `rows`.
+    async fn unfound(&self, rows: &[Row]) -> Result<Vec<Row>, Error>;
 }
 
 /// What a point topic names.

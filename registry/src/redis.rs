@@ -7,6 +7,7 @@
 //! watch over Redis' identity (`identity`), one short-lived flush per busy destination (`lanes`), and one
 //! task per line of waiters for a lock (`lock`).
 
+mod audit;
 mod bus;
 mod call;
 mod directory;

@@ -56,6 +56,9 @@ pub struct Redis {
     /// How long a row outlives the last refresh by its node.
     #[serde(with = "period")]
     pub row_ttl: Duration,
+    /// How often a node's rows are compared with its sockets.
+    #[serde(with = "period")]
+    pub audit_interval: Duration,
 }
 
 impl Default for Redis {
@@ -69,6 +72,7 @@ impl Default for Redis {
             links: 2,
             pool_size: 4,
             row_ttl: Duration::from_secs(600),
+            audit_interval: Duration::from_secs(30),
         }
     }
 }

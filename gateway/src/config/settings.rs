@@ -200,6 +200,12 @@ const MOST: &[Setting] = &[
          node's rows stop counting with its lease and are swept. Rows are refreshed twice in this time.",
     ),
     setting(
+        "redis.audit_interval",
+        Unit::Period(ms(100), s(3_600)),
+        "How often a node compares its rows in the directory with its sockets, at a pace that Redis hardly notices, \
+         and sets right what differs in two comparisons. Only a third net: see `signalbox_directory_stale_rows`.",
+    ),
+    setting(
         "handshake.timeout",
         Unit::Period(ms(100), s(120)),
         "From accepting a socket to having read the request's head; bounds what slow or silent peers hold.",

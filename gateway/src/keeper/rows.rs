@@ -54,7 +54,7 @@ pub(super) async fn rewrite_all(node: Arc<Node>) {
     }
 }
 
-async fn write(node: &Node, connections: &[Arc<Connection>]) {
+pub(super) async fn write(node: &Node, connections: &[Arc<Connection>]) {
     for batch in connections.chunks(BATCH_ROWS) {
         write_batch(node, batch).await;
     }
@@ -76,7 +76,7 @@ async fn write_batch(node: &Node, batch: &[Arc<Connection>]) -> bool {
 
 async fn remove_late(node: &Arc<Node>) {
     for row in node.late_leavers.take(LATE_PER_SECOND) {
-        node.metrics.late_unregisters.inc();
+        node.metrics.directory.late_unregisters.inc();
         roster::unregister(node, row).await;
     }
 }

@@ -17,7 +17,7 @@ pub(super) async fn run(node: Arc<Node>) {
     while node.halt.run_until_cancelled(tick.tick()).await.is_some() {
         match node.cluster.lease.sweep().await {
             Ok(swept) if swept.leases > 0 => {
-                node.metrics.swept_rows.inc_by(swept.rows);
+                node.metrics.directory.swept_rows.inc_by(swept.rows);
                 tracing::info!(leases = swept.leases, rows = swept.rows, "swept the rows of ended leases");
                 roster::announce_departed(&node, &swept.departed_services).await;
             }

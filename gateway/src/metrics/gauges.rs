@@ -178,7 +178,7 @@ fn by_agent_type(registry: &Registry) -> IntGaugeVec {
     gauges
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     let gauge = IntGauge::new(name, help).expect("metric names are constants of the right form");
     register(registry, &gauge);
     gauge

@@ -172,7 +172,7 @@ async fn unregister_rest(node: &Arc<Node>) {
         if !*node.cluster.reachable.borrow() {
             return;
         }
-        node.metrics.late_unregisters.inc();
+        node.metrics.directory.late_unregisters.inc();
         roster::unregister(node, row).await;
     }
 }

@@ -86,7 +86,8 @@ impl Pair {
 
     /// How many rows are left that others would have to remove.
     async fn left_behind(&self) -> u64 {
-        self.staying.cluster.lease.sweep().await.unwrap().rows + self.staying.metrics.swept_rows.get()
+        self.staying.cluster.lease.sweep().await.unwrap().rows
+            + self.staying.metrics.directory.swept_rows.get()
     }
 
     async fn live(&self) -> Vec<String> {

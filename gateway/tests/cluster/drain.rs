@@ -69,7 +69,7 @@ async fn a_node_is_drained_from_another_and_its_clients_find_everything_in_order
     let (status, problem) = drain(staying, leaving).await;
     assert_eq!((status, &problem["code"]), (404, &unknown), "it is gone");
     assert_eq!(get(staying.address, "/api/nodes").await.1["items"].as_array().unwrap().len(), 1);
-    assert_eq!(staying.node.metrics.swept_rows.get(), 0, "nothing was left to others");
+    assert_eq!(staying.node.metrics.directory.swept_rows.get(), 0, "nothing was left to others");
     assert!(tokio::net::TcpStream::connect(leaving.address).await.is_err(), "its port is closed");
 }
 

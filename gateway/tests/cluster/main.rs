@@ -5,6 +5,7 @@
 mod acl;
 mod admission;
 mod api;
+mod audit;
 mod boarding;
 mod canary;
 mod capabilities;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use signalbox_protocol::control::Position;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
-use signalbox_registry::directory::{Filter, NodeSet, Registered, Unregistered};
+use signalbox_registry::directory::{Filter, NodeSet, OwnPage, PageAfter, Registered, Unregistered};
 use signalbox_registry::lease::{Renewal, Swept};
 use signalbox_registry::log::{Appended, Entry, Limits, Read};
 use signalbox_registry::presence::Members;
 use signalbox_registry::row::Generation;
-use signalbox_registry::{Cluster, Directory, Error, Lease, Log, NodeCard, Presence, Row};
+use signalbox_registry::{Cluster, Directory, Error, Lease, Log, NodeCard, Presence, Row, ThisNode};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
@@ -94,6 +94,14 @@ impl Directory for Far<dyn Directory> {
 
     async fn nodes_of(&self, tenant: &Tenant, topic: &Topic) -> Result<NodeSet, Error> {
         self.link.ask(&format!("nodes of {tenant} {topic}"), self.inner.nodes_of(tenant, topic)).await
+    }
+
+    async fn own_page(&self, node: &ThisNode, after: PageAfter) -> Result<OwnPage, Error> {
+        self.link.ask("own rows", self.inner.own_page(node, after)).await
+    }
+
+    async fn unfound(&self, rows: &[Row]) -> Result<Vec<Row>, Error> {
+        self.link.ask("unfound", self.inner.unfound(rows)).await
     }
 }
 

@@ -117,6 +117,8 @@ impl World {
         let joined = self.cluster.join(ThisNode::new(id));
         let (cluster, bus) = shared::over(&link, joined, &self.history, &self.tasks);
         let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        // Nothing that a fault has broken is to be mended behind the judge's back.
+        config.redis.audit_interval = Duration::from_secs(3_600);
         // All at once: the order is that of a hash table.
         config.stop.closes_per_second = 100_000;
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use signalbox_protocol::{Agent, ConnectionId, SessionId, Tenant, Topic};
 
 use super::MemoryCluster;
-use crate::directory::{Filter, NodeSet, PointTopic, Registered, Unregistered, evicted};
-use crate::{Directory, Error, Row};
+use crate::directory::{Filter, NodeSet, OwnPage, PageAfter, PointTopic, Registered, Unregistered, evicted};
+use crate::{Directory, Error, Row, ThisNode};
 
 #[async_trait]
 impl Directory for MemoryCluster {
@@ -97,5 +97,15 @@ impl Directory for MemoryCluster {
             }
         }
         Ok(nodes)
+    }
+
+    async fn own_page(&self, node: &ThisNode, _after: PageAfter) -> Result<OwnPage, Error> {
+        Ok(OwnPage { rows: self.shared().of_node(node.id(), node.generation()), next: None })
+    }
+
+    async fn unfound(&self, rows: &[Row]) -> Result<Vec<Row>, Error> {
+        let shared = self.shared();
+        let stands = |row: &&Row| shared.generation_of(&row.connection_id) == Some(row.generation);
+        Ok(rows.iter().filter(|row| !stands(row)).cloned().collect())
     }
 }

@@ -114,6 +114,12 @@ impl Shared {
         self.rows.get(id).map(|row| row.generation)
     }
 
+    /// The rows that were written in a generation of a node.
+    pub(super) fn of_node(&self, node: &NodeId, generation: Generation) -> Vec<Row> {
+        let written = |row: &&Row| row.node_id == *node && row.generation == generation;
+        self.rows.values().filter(written).cloned().collect()
+    }
+
     /// Removes a row and what leads to it.
     pub(super) fn take(&mut self, id: &ConnectionId) -> Option<Row> {
         let row = self.rows.remove(id)?;

@@ -1,4 +1,5 @@
-//! The directory in Redis: what is asked. How rows are written and removed lies in `enrol` and `refresh`.
+//! The directory in Redis: what is asked. How rows are written and removed lies in `enrol` and `refresh`, and how they
+//! are audited in `audit`.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,10 +13,10 @@ use super::call::{Call, read, read_next};
 use super::store::Store;
 use super::text;
 use crate::changes::Changes;
-use crate::directory::{Filter, NodeSet, PointTopic, Registered, Unregistered};
+use crate::directory::{Filter, NodeSet, OwnPage, PageAfter, PointTopic, Registered, Unregistered};
 use crate::recent::Recent;
 use crate::row::{Generation, oldest_first};
-use crate::{Directory, Error, Row};
+use crate::{Directory, Error, Row, ThisNode};
 
 /// Shared keys whose time to live is remembered.
 const KEYS_MAX: usize = 65_536;
@@ -173,6 +174,14 @@ impl Directory for RedisDirectory {
         nodes.sort_unstable();
         nodes.dedup();
         Ok(nodes)
+    }
+
+    async fn own_page(&self, node: &ThisNode, after: PageAfter) -> Result<OwnPage, Error> {
+        self.page_of(node, after).await
+    }
+
+    async fn unfound(&self, rows: &[Row]) -> Result<Vec<Row>, Error> {
+        self.not_found(rows).await
     }
 }
 

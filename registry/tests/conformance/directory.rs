@@ -1,8 +1,9 @@
 //! Registering, looking up, refreshing and removing connections.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use signalbox_registry::directory::{Filter, SESSION_CONNECTIONS_MAX, SESSION_KEPT, Unregistered};
+use signalbox_registry::directory::{Filter, PageAfter, SESSION_CONNECTIONS_MAX, SESSION_KEPT, Unregistered};
 use signalbox_registry::{Error, Row};
 use signalbox_testkit::eventually;
 use tokio::task::JoinSet;
@@ -25,6 +26,7 @@ on_both!(
     a_refresh_tells_activity_and_brings_back_what_was_lost,
     a_refresh_of_old_rows_undoes_nothing,
     a_connection_id_of_another_node_is_no_connection_of_this_one,
+    a_node_reads_its_own_rows_and_learns_which_are_not_found,
 );
 
 async fn by_session(node: &Node, row: &Row) -> Vec<Row> {
@@ -349,4 +351,33 @@ async fn a_connection_id_of_another_node_is_no_connection_of_this_one(world: Wor
     assert_eq!(get(&b, &lookalike).await, None);
     assert!(!b.cluster.directory.unregister(&lookalike).await.unwrap().removed);
     assert_eq!(by_agent(&b, &Row { agent: agent("vehicle:V17"), ..row.clone() }).await, [row]);
+}
+
+async fn a_node_reads_its_own_rows_and_learns_which_are_not_found(world: World) {
+    const ROWS: u64 = 600;
+    let (a, b) = (world.node("a").await, world.node("b").await);
+    let rows: Vec<_> = (0..ROWS).map(|number| a.row(number, &format!("vehicle:V{number}"))).collect();
+    a.cluster.directory.refresh(&rows).await.unwrap();
+    b.cluster.directory.register(&b.row(1, "vehicle:V1"), "somebody").await.unwrap();
+    let (mut found, mut after, mut pages) = (BTreeSet::new(), Some(PageAfter::default()), 0);
+    while let Some(place) = after {
+        let page = a.cluster.directory.own_page(&a.cluster.node, place).await.unwrap();
+        found.extend(page.rows.into_iter().map(|row| row.connection_id));
+        (after, pages) = (page.next, pages + 1);
+    }
+    assert_eq!(found, rows.iter().map(|row| row.connection_id.clone()).collect());
+    assert_eq!(pages > 1, world.server().is_some(), "{pages} pages");
+
+    let unknown = a.row(ROWS, "vehicle:V");
+    let older = Row { generation: 7, ..rows[2].clone() };
+    a.cluster.directory.unregister(&rows[1]).await.unwrap();
+    let asked = [rows[0].clone(), rows[1].clone(), older.clone(), unknown.clone()];
+    let unfound = a.cluster.directory.unfound(&asked).await.unwrap();
+    assert_eq!(unfound, [rows[1].clone(), older, unknown]);
+    if let Some(server) = world.server() {
+        // Only half of it is left.
+        let id = rows[3].connection_id.as_str();
+        assert_eq!(server.cli(&["hdel", "sb:{acme:vehicle:V3}:conns", id]), "1");
+        assert_eq!(a.cluster.directory.unfound(&rows[3..5]).await.unwrap(), rows[3..4]);
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
-use signalbox_registry::directory::{Filter, NodeSet, Registered, Unregistered};
+use signalbox_registry::directory::{Filter, NodeSet, OwnPage, PageAfter, Registered, Unregistered};
 use signalbox_registry::memory::MemoryCluster;
 use signalbox_registry::{Cluster, Directory, Error, Row, ThisNode};
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,14 @@ impl Directory for Refusing {
     }
 
     async fn nodes_of(&self, _: &Tenant, _: &Topic) -> Result<NodeSet, Error> {
+        refused()
+    }
+
+    async fn own_page(&self, _: &ThisNode, _: PageAfter) -> Result<OwnPage, Error> {
+        refused()
+    }
+
+    async fn unfound(&self, _: &[Row]) -> Result<Vec<Row>, Error> {
         refused()
     }
 }

@@ -1,0 +1,120 @@
+//! Compares what the directory holds of this node with its sockets, and sets right what differs.
+//!
+//! Whoever is just coming or going stands on one side only, so a difference counts when two passes in a row have
+//! seen it. A pass goes at a bounded pace: it takes as long as it takes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use signalbox_protocol::ConnectionId;
+use signalbox_registry::directory::PageAfter;
+use signalbox_registry::{Error, Row};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::rows;
+use crate::hub::Connection;
+use crate::node::Node;
+use crate::roster;
+use crate::stop::StopPhase;
+
+/// Sockets per question; a question of either kind, and its pause, take a thousandth of Redis.
+const STEP_SOCKETS: usize = 128;
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Differences of one kind that are looked at in one pass. Beyond that something is wrong that no audit mends.
+const SUSPECTS_MAX: usize = 10_000;
+
+pub(super) async fn run(node: Arc<Node>) {
+    let mut tick = interval(node.settings.audit_interval);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut audit =
+        Audit { node: Arc::clone(&node), stale: Suspects::default(), missing: Suspects::default() };
+    while node.halt.run_until_cancelled(tick.tick()).await.is_some() {
+        // A node that stops takes its rows away in its own order.
+        if !*node.cluster.reachable.borrow() || *node.phase.borrow() != StopPhase::Serving {
+            continue;
+        }
+        let Some(passed) = node.halt.run_until_cancelled(audit.pass()).await else { return };
+        node.metrics.directory.count_audit(&passed);
+        if let Err(error) = passed {
+            tracing::debug!(%error, "audit of the directory put off");
+        }
+    }
+}
+
+/// Who stood on one side only in the pass before.
+#[derive(Debug, Default)]
+struct Suspects(HashSet<ConnectionId>);
+
+impl Suspects {
+    /// Takes who stands on one side only now; those of them who did before as well are no coincidence.
+    fn confirm<T>(&mut self, now: Vec<T>, id: impl Fn(&T) -> &ConnectionId) -> Vec<T> {
+        let before = std::mem::take(&mut self.0);
+        self.0.extend(now.iter().map(|suspect| id(suspect).clone()));
+        now.into_iter().filter(|suspect| before.contains(id(suspect))).collect()
+    }
+}
+
+struct Audit {
+    node: Arc<Node>,
+    stale: Suspects,
+    missing: Suspects,
+}
+
+impl Audit {
+    async fn pass(&mut self) -> Result<(), Error> {
+        let generation = self.node.cluster.node.generation();
+        let (rows, stale) = self.rows_without_socket().await?;
+        let missing = self.sockets_without_row().await?;
+        if self.node.cluster.node.generation() != generation {
+            // All rows are being written anew.
+            return Ok(());
+        }
+        let stale = self.stale.confirm(stale, |row| &row.connection_id);
+        let missing = self.missing.confirm(missing, |connection| connection.id());
+        self.node.metrics.directory.show(rows, stale.len(), missing.len());
+        if !stale.is_empty() || !missing.is_empty() {
+            tracing::warn!(stale = stale.len(), missing = missing.len(), "directory and sockets differ");
+        }
+        stale.into_iter().for_each(|row| self.node.late_leavers.push(row));
+        rows::write(&self.node, &missing).await;
+        Ok(())
+    }
+
+    /// How many rows there are, and those whose connection is not here.
+    async fn rows_without_socket(&self) -> Result<(usize, Vec<Row>), Error> {
+        let (mut count, mut stale) = (0, Vec::new());
+        let mut next = Some(PageAfter::default());
+        while let Some(after) = next {
+            let page = self.node.cluster.directory.own_page(&self.node.cluster.node, after).await?;
+            count += page.rows.len();
+            let not_here =
+                page.rows.into_iter().filter(|row| self.node.hub.get(&row.connection_id).is_none());
+            stale.extend(not_here.take(SUSPECTS_MAX.saturating_sub(stale.len())));
+            next = page.next;
+            if next.is_some() {
+                sleep(PAUSE).await;
+            }
+        }
+        Ok((count, stale))
+    }
+
+    /// The connections that are here and can't be found.
+    async fn sockets_without_row(&self) -> Result<Vec<Arc<Connection>>, Error> {
+        let (mut missing, sockets) = (Vec::new(), self.node.hub.snapshot());
+        for (step, some) in sockets.chunks(STEP_SOCKETS).enumerate() {
+            if step > 0 {
+                sleep(PAUSE).await;
+            }
+            let rows: Vec<_> =
+                some.iter().map(|connection| roster::current_row(&self.node, connection)).collect();
+            let unfound = self.node.cluster.directory.unfound(&rows).await?;
+            let unfound: HashSet<_> = unfound.iter().map(|row| &row.connection_id).collect();
+            let suspects = some.iter().filter(|connection| unfound.contains(connection.id()));
+            let still_here = suspects.filter(|connection| self.node.hub.holds(connection));
+            missing.extend(still_here.take(SUSPECTS_MAX.saturating_sub(missing.len())).cloned());
+        }
+        Ok(missing)
+    }
+}
