@@ -15,6 +15,7 @@ mod config;
 mod connect;
 mod connections;
 mod credentials;
+mod doctor;
 mod fleet;
 mod http;
 mod line;
@@ -70,6 +71,8 @@ enum Command {
     /// Make tokens for tests and services, or look into one
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Look at an installation: what is wrong with it, and what to do about it
+    Doctor(doctor::DoctorArgs),
     /// Explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -90,6 +93,7 @@ impl Cli {
             Some(Command::Fleet(args)) => fleet::run(&args),
             Some(Command::Revoke(args)) => revoke::run(&args),
             Some(Command::Token(command)) => token::run(&command),
+            Some(Command::Doctor(args)) => doctor::run(&args),
             Some(Command::Config(command)) => config::run(&command),
         };
         match result {
@@ -117,14 +121,18 @@ enum Failure {
     Usage(anyhow::Error),
     #[error("error: {}", with_causes(.0))]
     Running(#[from] anyhow::Error),
+    #[error("{0}")]
+    Unwell(doctor::Unwell),
 }
 
 impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Running(_) => ExitCode::from(1),
+            Self::Running(_) | Self::Unwell(doctor::Unwell::Wrong(_)) => ExitCode::from(1),
             Self::Usage(_) => ExitCode::from(2),
-            Self::BadConfig(_) | Self::BadRustLog => ExitCode::from(64),
+            Self::BadConfig(_) | Self::BadRustLog | Self::Unwell(doctor::Unwell::BadConfig) => {
+                ExitCode::from(64)
+            }
         }
     }
 }

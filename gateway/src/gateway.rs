@@ -215,7 +215,7 @@ fn fresh_node_id() -> NodeId {
     NodeId::try_new(&unguessable(NODE_ID_CHARS)).expect("hexadecimal digits are node id characters")
 }
 
-fn redis_config(config: &Config) -> Result<Option<RedisConfig>, StartError> {
+pub(crate) fn redis_config(config: &Config) -> Result<Option<RedisConfig>, StartError> {
     let Some(url) = config.redis.url.as_ref() else { return Ok(None) };
     let unreadable = |path: &String| {
         let path = path.clone();

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 pub use self::lives::begin;
 pub(crate) use self::lives::run as keep_lives;
 pub(crate) use self::published::run as keep_published_keys;
+pub(crate) use self::publisher::connector;
 pub use self::publisher::{
     InvalidKeySetUrl, KeySetUrl, Publisher, PublisherSettings, ReadError, UnusableCertificates,
 };

@@ -23,6 +23,7 @@
 //! | `sb:revocations` | zset | tenant that has some -> a number that changes with them |
 //! | `sb:life` | string | names what this Redis holds; no time to live |
 //! | `sb:{T:fleet}:...` | | the fleet: passengers, pools, vehicles; named by the scripts of the reservoirs |
+//! | `sb:{trial}` | string | nothing: on it is tried what a node may do; lives for seconds. A channel as well |
 //! | `sb:fleets` | zset | tenant -> when its fleet wants to be looked at, ms of Redis' clock |
 //!
 //! Channels: `sb:node:{N}` to one node, `sb:{T:TOPIC}` to whoever follows a group topic. Topics in which a
@@ -115,6 +116,11 @@ impl Keys {
     /// The leases of all nodes.
     pub(crate) fn nodes(&self) -> String {
         format!("{}:nodes", self.prefix)
+    }
+
+    /// The key and channel on which it is tried what a user of Redis may do.
+    pub(crate) fn trial(&self) -> String {
+        format!("{}:{{trial}}", self.prefix)
     }
 
     /// A node's card; the channel to a node has the same name.

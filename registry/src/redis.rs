@@ -12,6 +12,7 @@ mod bus;
 mod call;
 mod directory;
 mod enrol;
+mod examine;
 mod fault;
 mod follow;
 mod identity;
@@ -44,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::call::Call;
+pub use self::examine::{Examination, TRIED, examine};
 pub use self::script::Script;
 pub use self::scripts::Scripts;
 use crate::log::{LogSettings, Strict};

@@ -58,7 +58,7 @@ fn what_to_try(bound: SocketAddr) -> String {
 }
 
 /// An address that can be connected to, for one that is listened on.
-fn reachable(bound: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound {
         SocketAddr::V4(_) if bound.ip().is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
         SocketAddr::V6(_) if bound.ip().is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),

@@ -198,7 +198,7 @@ impl Publisher {
     }
 }
 
-fn connector(ca_file: Option<&str>) -> Result<TlsConnector, UnusableCertificates> {
+pub(crate) fn connector(ca_file: Option<&str>) -> Result<TlsConnector, UnusableCertificates> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

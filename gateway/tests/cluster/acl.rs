@@ -1,6 +1,7 @@
 //! The Redis user of docs/operations.md: what it may is enough for everything that a cluster does, and no more.
 
 use serde_json::json;
+use signalbox_registry::redis::{RedisConfig, TRIED, examine};
 use signalbox_testkit::RedisServer;
 
 use crate::client::Client;
@@ -120,4 +121,34 @@ async fn the_documented_user_may_nothing_else() {
             ["NOPERM", "ACL failure", "can't access", "can't run"].iter().any(|word| answer.contains(word));
         assert!(is_refused, "{command:?}: {answer}");
     }
+}
+
+/// What the user is not tried for: the log-in itself does it.
+const BY_LOG_IN: [&str; 1] = ["+select"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_examination_tries_every_command_of_the_documented_user_and_misses_each() {
+    let redis = RedisServer::start().await;
+    let rules = rules();
+    let config = RedisConfig::new(&format!("redis://signalbox:change-me@127.0.0.1:{}/", redis.port()));
+    let words: Vec<&str> =
+        ["acl", "setuser"].into_iter().chain(rules[2..].iter().map(String::as_str)).collect();
+    assert_eq!(redis.cli(&words), "OK");
+    assert_eq!(examine(&config).await.unwrap().denied, Vec::<&str>::new());
+    let commands: Vec<_> = rules.iter().filter(|rule| rule.starts_with('+')).collect();
+    assert_eq!(
+        commands.len(),
+        TRIED.len() + BY_LOG_IN.len(),
+        "what is documented is tried, and the other way"
+    );
+    for command in commands.iter().filter(|rule| !BY_LOG_IN.contains(&rule.as_str())) {
+        let (allowed, name) = (command.as_str(), command[1..].to_uppercase());
+        assert_eq!(redis.cli(&["acl", "setuser", "signalbox", &allowed.replacen('+', "-", 1)]), "OK");
+        match examine(&config).await {
+            Ok(seen) => assert_eq!(seen.denied, [name]),
+            Err(refused) => panic!("{name}: {refused:?}"),
+        }
+        assert_eq!(redis.cli(&["acl", "setuser", "signalbox", allowed]), "OK");
+    }
+    assert_eq!(redis.cli(&["keys", "*"]), "", "nothing is left behind");
 }

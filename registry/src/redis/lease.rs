@@ -103,7 +103,7 @@ fn card_fields(card: &NodeCard) -> [(&'static str, String); 5] {
 }
 
 /// The card of a live node. The lease is what counts: where the card is missing, its texts are empty.
-fn read_card((node_id, generation): (NodeId, Generation), card: Value) -> Result<NodeCard, Error> {
+pub(super) fn read_card((node_id, generation): (NodeId, Generation), card: Value) -> Result<NodeCard, Error> {
     let fields: Vec<(String, String)> = read(card, "node's card")?;
     let field = |name: &str| {
         fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone()).unwrap_or_default()
