@@ -17,6 +17,7 @@ mod connections;
 mod credentials;
 mod doctor;
 mod fleet;
+mod health;
 mod http;
 mod line;
 mod locks;
@@ -52,6 +53,8 @@ pub struct Cli {
 enum Command {
     /// Run a node until SIGTERM or SIGINT
     Serve(settings::SettingArgs),
+    /// Ask the node that is configured here whether it is well, for health checks; exit code 1 if not
+    Health(health::HealthArgs),
     /// Connect, print what arrives, send what is typed
     Connect(connect::ConnectArgs),
     /// Send one message through a node's HTTP API
@@ -84,6 +87,7 @@ impl Cli {
         let result = match self.command {
             None => serve::run(&self.settings),
             Some(Command::Serve(settings)) => serve::run(&settings),
+            Some(Command::Health(args)) => health::run(&args),
             Some(Command::Connect(args)) => connect::run(&args),
             Some(Command::Publish(args)) => publish::run(&args),
             Some(Command::Topics(args)) => topics::run(&args),

@@ -358,3 +358,61 @@ async fn without_a_key_no_token_is_made_and_none_is_checked() {
     let unchecked = end_of(command).await;
     assert!(code(&unchecked) == 0 && stdout(&unchecked).contains("not checked"), "{}", stdout(&unchecked));
 }
+
+#[tokio::test]
+async fn a_node_is_asked_for_its_health_by_its_own_configuration() {
+    let node = RunningNode::start().await;
+    for args in [&["health"][..], &["health", "--ready"]] {
+        let well = run(&[args, &["--listen", &node.address]].concat()).await;
+        assert_eq!((code(&well), stdout(&well).contains("ok")), (0, true), "{}", stderr(&well));
+    }
+    let address = node.address.clone();
+    assert_eq!(node.terminate().await, 0);
+    let gone = run(&["health", "--listen", &address]).await;
+    assert_eq!(code(&gone), 1);
+    assert!(stderr(&gone).contains(&format!("no node answers at {address}")), "{}", stderr(&gone));
+}
+
+#[tokio::test]
+async fn a_node_without_its_redis_lives_and_is_not_ready() {
+    let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [node, redis] = free.map(|listener| listener.local_addr().expect("its address").to_string());
+    let redis = format!("redis://{redis}/");
+    let mut child = signalbox(&["--listen", &node, "--redis", &redis]).spawn().expect("it starts");
+    let lives = async || code(&run(&["health", "--listen", &node]).await) == 0;
+    signalbox_testkit::eventually("it lives", PATIENCE, lives).await;
+    let unready = run(&["health", "--ready", "--listen", &node]).await;
+    assert_eq!(code(&unready), 1);
+    assert!(stderr(&unready).contains("[-]redis"), "{}", stderr(&unready));
+    child.kill().await.expect("our own child can be killed");
+}
+
+#[tokio::test]
+async fn the_health_of_a_node_with_tls_is_believed_with_its_own_certificate() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str| {
+        let made =
+            rcgen::generate_simple_self_signed(["signalbox.example".to_owned()]).expect("a certificate");
+        let files = ["crt", "key"].map(|kind| dir.path().join(format!("{name}.{kind}")));
+        std::fs::write(&files[0], made.cert.pem()).expect("a file");
+        std::fs::write(&files[1], made.signing_key.serialize_pem()).expect("a file");
+        files.map(|file| file.to_str().expect("UTF-8").to_owned())
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("its address").to_string();
+    drop(free);
+    let args = |command: &str, [certificate, key]: &[String; 2]| {
+        let certificate = format!("tls.certificate={certificate}");
+        let key = format!("tls.key={key}");
+        [command, "--listen", &address, "--set", &certificate, "--set", &key].map(str::to_owned)
+    };
+    let health = async |files: &[String; 2]| run(&args("health", files).each_ref().map(String::as_str)).await;
+    let (own, other) = (write("own"), write("other"));
+    let mut child =
+        signalbox(&args("serve", &own).each_ref().map(String::as_str)).spawn().expect("it starts");
+    signalbox_testkit::eventually("it is well", PATIENCE, async || code(&health(&own).await) == 0).await;
+    let mistaken = health(&other).await;
+    assert_eq!(code(&mistaken), 1);
+    assert!(stderr(&mistaken).contains("not its certificate"), "{}", stderr(&mistaken));
+    child.kill().await.expect("our own child can be killed");
+}
