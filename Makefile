@@ -5,12 +5,13 @@ CARGO ?= cargo
 RUSTDOCFLAGS ?= -D warnings
 export RUSTDOCFLAGS
 
-.PHONY: help test lint fmt clippy lock tests docs needs run bench chaos conformance
+.PHONY: help test lint fmt clippy lock tests docs deployment needs run bench chaos conformance
 
 help:
 	@echo 'make run    one node on 127.0.0.1:8080, no Redis needed'
 	@echo 'make test   install what tests need, lint, run all tests and the conformance suite, build the docs'
 	@echo 'make lint   formatting, clippy, lock file'
+	@echo 'make deployment  check the image, units, compose and Redis configurations, and all scripts'
 	@echo 'make bench  latency, throughput and memory of a two-node cluster on this machine'
 	@echo 'make conformance  the Autobahn test suite against a node, where Python 2.7 is'
 	@echo 'make chaos  durable traffic under every fault, and a soak, on this machine'
@@ -19,6 +20,7 @@ help:
 test:
 	$(MAKE) needs
 	$(MAKE) lint
+	$(MAKE) deployment
 	$(MAKE) tests
 	$(MAKE) conformance
 	$(MAKE) docs
@@ -45,6 +47,10 @@ lock:
 
 docs:
 	$(CARGO) doc --workspace --no-deps
+
+# Files of deploy/ and scripts, by the tools of their field.
+deployment:
+	tools/deployment
 
 needs:
 	tools/needs
