@@ -16,7 +16,7 @@ const READ_BYTES: usize = 16 * 1_024;
 /// who flood, one behind the other.
 pub(super) const TURN_BYTES: usize = READ_BYTES;
 /// What a message counts of that, however small: 16 KiB of tiny ones are thousands, and each is work.
-const MESSAGE_TURN_BYTES: usize = 1_024;
+const MESSAGE_TURN_BYTES: usize = 4_096;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
