@@ -5,13 +5,14 @@ CARGO ?= cargo
 RUSTDOCFLAGS ?= -D warnings
 export RUSTDOCFLAGS
 
-.PHONY: help test lint fmt clippy lock tests docs deployment needs run bench chaos conformance
+.PHONY: help test lint fmt clippy lock tests docs deployment needs run pages bench chaos conformance
 
 help:
 	@echo 'make run    one node on 127.0.0.1:8080, no Redis needed'
 	@echo 'make test   install what tests need, lint, run all tests and the conformance suite, build the docs'
 	@echo 'make lint   formatting, clippy, lock file'
 	@echo 'make deployment  check the image, units, compose and Redis configurations, and all scripts'
+	@echo 'make pages  man pages and shell completions, into target/pages'
 	@echo 'make bench  latency, throughput and memory of a two-node cluster on this machine'
 	@echo 'make conformance  the Autobahn test suite against a node, where Python 2.7 is'
 	@echo 'make chaos  durable traffic under every fault, and a soak, on this machine'
@@ -57,6 +58,12 @@ needs:
 
 run:
 	$(CARGO) run --release
+
+# What packages install beside the binary.
+pages:
+	$(CARGO) build --release
+	target/release/signalbox generate man target/pages/man
+	for shell in bash zsh fish; do target/release/signalbox generate completions $$shell >target/pages/signalbox.$$shell || exit; done
 
 bench:
 	tools/bench

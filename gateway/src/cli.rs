@@ -17,6 +17,7 @@ mod connections;
 mod credentials;
 mod doctor;
 mod fleet;
+mod generate;
 mod health;
 mod http;
 mod line;
@@ -79,6 +80,9 @@ enum Command {
     /// Explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Make man pages and shell completions
+    #[command(subcommand)]
+    Generate(generate::GenerateCommand),
 }
 
 impl Cli {
@@ -99,6 +103,7 @@ impl Cli {
             Some(Command::Token(command)) => token::run(&command),
             Some(Command::Doctor(args)) => doctor::run(&args),
             Some(Command::Config(command)) => config::run(&command),
+            Some(Command::Generate(command)) => generate::run(&command),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -416,3 +416,60 @@ async fn the_health_of_a_node_with_tls_is_believed_with_its_own_certificate() {
     assert!(stderr(&mistaken).contains("not its certificate"), "{}", stderr(&mistaken));
     child.kill().await.expect("our own child can be killed");
 }
+
+/// The names of all commands that `--help` tells, with those below them: `config check`.
+async fn commands(of: &[&str]) -> Vec<String> {
+    let help = stdout(&run(&[of, &["--help"]].concat()).await);
+    let listed = help.split("Commands:\n").nth(1).unwrap_or_default();
+    let lines = listed.lines().take_while(|line| line.starts_with("  "));
+    let names = lines.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    let mut found = Vec::new();
+    for name in names {
+        found.push([of, &[name]].concat().join(" "));
+        found.extend(Box::pin(commands(&[of, &[name]].concat())).await);
+    }
+    found
+}
+
+#[tokio::test]
+async fn every_command_has_a_man_page() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let folder = dir.path().join("man");
+    let written = run(&["generate", "man", folder.to_str().expect("UTF-8")]).await;
+    assert_eq!(code(&written), 0, "{}", stderr(&written));
+    let commands = commands(&[]).await;
+    assert!(commands.iter().any(|name| name == "config check") && commands.len() > 15, "{commands:?}");
+    for command in [""].into_iter().chain(commands.iter().map(String::as_str)) {
+        let name = format!("signalbox {command}").trim().replace(' ', "-");
+        let page = std::fs::read_to_string(folder.join(format!("{name}.1"))).expect(&name);
+        let escaped = name.replace('-', "\\-");
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{name}:\n{page}");
+        assert!(page.contains(&escaped) || page.contains(&name), "{name}:\n{page}");
+    }
+    let serve = std::fs::read_to_string(folder.join("signalbox-serve.1")).expect("its page");
+    assert!(serve.contains("Share state through this Redis"), "{serve}");
+}
+
+#[tokio::test]
+async fn a_shell_completes_commands_and_flags() {
+    let script = run(&["generate", "completions", "bash"]).await;
+    assert_eq!(code(&script), 0, "{}", stderr(&script));
+    // What bash does when somebody types the words and presses Tab.
+    let typed = |words: &str| {
+        format!(
+            "{}\nCOMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             _signalbox signalbox \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"\n\
+             printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            stdout(&script)
+        )
+    };
+    for (words, expected) in
+        [("signalbox do", "doctor"), ("signalbox doctor --js", "--json"), ("signalbox config ch", "check")]
+    {
+        let output = Command::new("bash").args(["-c", &typed(words)]).output().await.expect("bash is there");
+        assert_eq!(stdout(&output).trim(), expected, "{words}: {}", stderr(&output));
+    }
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        assert!(stdout(&run(&["generate", "completions", shell]).await).contains("doctor"), "{shell}");
+    }
+}
