@@ -38,6 +38,7 @@ pub type Positions = BTreeMap<Topic, Position>;
 
 /// `system:welcome`: the first frame on a connection, once it can be found from every node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Welcome {
     /// This WebSocket; never used twice.
     pub connection_id: ConnectionId,
@@ -65,6 +66,7 @@ pub struct Welcome {
 
 /// What `system:subscribe` and `system:unsubscribe` ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TopicsRequest {
     /// The topics to join or leave.
     pub topics: Vec<Topic>,
@@ -72,6 +74,7 @@ pub struct TopicsRequest {
 
 /// `system:ack` for a subscribe or unsubscribe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TopicsAck {
     /// Where each of the topics stood at that moment.
     pub topics: Positions,
@@ -79,6 +82,7 @@ pub struct TopicsAck {
 
 /// `system:ack` for an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SendAck {
     /// The `id` of the acknowledged message.
     pub id: String,
@@ -130,6 +134,7 @@ pub struct HealthCheck {
 
 /// `system:draining`: the node is about to close this connection with 1012.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Draining {
     /// When to connect again, counted from this message; each connection is told another moment, so that the
     /// other nodes are not stormed. The node closes this connection then, or a little later. Who is closed earlier
@@ -141,6 +146,7 @@ pub struct Draining {
 
 /// Why a node drains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DrainReason {
     /// Its process was asked to stop.
@@ -153,6 +159,7 @@ pub enum DrainReason {
 
 /// `system:stats`: counts of the asker's connection, of its node, and of the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Stats {
     /// The asker's connection.
     pub connection: ConnectionStats,
@@ -164,6 +171,7 @@ pub struct Stats {
 
 /// Counts of one connection since it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConnectionStats {
     /// Messages that the client sent.
     pub messages_in: u64,
@@ -183,6 +191,7 @@ pub struct ConnectionStats {
 
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
     /// In use.
@@ -249,6 +258,7 @@ pub struct ClusterStats {
 
 /// What `presence:list` asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PresenceRequest {
     /// The topic whose members are asked for.
     pub topic: Topic,

@@ -8,6 +8,8 @@
 //! whoever needs one of those passes its result in.
 
 pub mod agent;
+#[cfg(feature = "openapi")]
+pub mod asyncapi;
 pub mod catalogue;
 pub mod close;
 pub mod conflation;

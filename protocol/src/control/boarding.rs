@@ -9,6 +9,7 @@ use crate::{PassengerId, RequestId, VehicleId};
 
 /// `vehicle:query_commuters`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct QueryCommuters {
     /// The route; or the depot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +58,7 @@ pub struct Found<P = Passenger> {
 
 /// `vehicle:commuters_found`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CommutersFound<P = Passenger> {
     /// Nearest first.
     pub commuters: Vec<Found<P>>,
@@ -66,6 +68,7 @@ pub struct CommutersFound<P = Passenger> {
 
 /// `boarding:request`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BoardingRequest {
     /// Who is to be boarded.
     pub passenger_id: PassengerId,
@@ -83,6 +86,7 @@ pub struct BoardingRequest {
 
 /// `boarding:confirmed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BoardingConfirmed {
     /// Who was boarded.
     pub passenger_id: PassengerId,
@@ -113,6 +117,7 @@ pub enum BoardingDenial {
 
 /// `boarding:denied`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BoardingDenied {
     /// Whom it was about.
     pub passenger_id: PassengerId,
@@ -124,6 +129,7 @@ pub struct BoardingDenied {
 
 /// `boarding:alight`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BoardingAlight {
     /// Who is dropped off.
     pub passenger_id: PassengerId,
@@ -133,6 +139,7 @@ pub struct BoardingAlight {
 
 /// `boarding:alighted`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BoardingAlighted {
     /// Who was dropped off.
     pub passenger_id: PassengerId,

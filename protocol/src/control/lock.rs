@@ -6,6 +6,7 @@ use crate::{Agent, RequestId, Resource};
 
 /// `lock:acquire`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LockAcquire {
     /// What is to be locked.
     pub resource: Resource,
@@ -26,6 +27,7 @@ fn default_ttl_ms() -> u64 {
 
 /// `lock:renew`, `lock:release`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LockProof {
     /// What is locked.
     pub resource: Resource,
@@ -49,6 +51,7 @@ pub struct LockGranted {
 
 /// `lock:denied`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LockDenied {
     /// What was asked for.
     pub resource: Resource,
@@ -60,6 +63,7 @@ pub struct LockDenied {
 
 /// `lock:released`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LockReleased {
     /// What is free now.
     pub resource: Resource,

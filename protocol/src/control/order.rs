@@ -6,6 +6,7 @@ use crate::{Agent, OrderId, RequestId};
 
 /// `order:view`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OrderView {
     /// The order.
     pub order_id: OrderId,
@@ -32,6 +33,7 @@ pub struct OrderViewers {
 
 /// `order:accept`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OrderAccept {
     /// The order.
     pub order_id: OrderId,
@@ -42,6 +44,7 @@ pub struct OrderAccept {
 
 /// `order:accepted`: the answer, and the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OrderAccepted {
     /// The order.
     pub order_id: OrderId,
@@ -53,6 +56,7 @@ pub struct OrderAccepted {
 
 /// Why an order was not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OrderDenial {
     /// Somebody has it for good.
@@ -63,6 +67,7 @@ pub enum OrderDenial {
 
 /// `order:denied`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OrderDenied {
     /// The order.
     pub order_id: OrderId,

@@ -10,6 +10,7 @@ use crate::Topic;
 
 /// What `system:resume` asks for: everything after these places, and what comes from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ResumeRequest {
     /// The last message that the client has of each topic.
     pub positions: Positions,
@@ -18,6 +19,7 @@ pub struct ResumeRequest {
 /// `system:resumed`: how it goes on with each topic. With a null `correlationId` nobody asked: the
 /// continuity of a connected client broke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Resumed {
     /// What was found of each topic.
     pub topics: BTreeMap<Topic, TopicResumed>,
@@ -25,6 +27,7 @@ pub struct Resumed {
 
 /// How it goes on with one topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TopicResumed {
     /// Whether nothing is missing.
     pub recovered: bool,

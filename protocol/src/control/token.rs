@@ -8,6 +8,7 @@ use crate::Topic;
 
 /// `system:token_expiring`: the token of this connection ends soon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TokenExpiring {
     /// From now to the token's `exp`. The node closes the connection then, or a little later, with 4401.
     pub expires_in_seconds: u64,
@@ -15,6 +16,7 @@ pub struct TokenExpiring {
 
 /// `system:refresh`: another token for the same client.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TokenRefresh {
     /// For the same tenant, agent, subject and pillar as the one before.
     pub token: String,
@@ -29,6 +31,7 @@ impl fmt::Debug for TokenRefresh {
 
 /// `system:refreshed`: the new token counts from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TokenRefreshed {
     /// From now to the new token's `exp`.
     pub expires_in_seconds: u64,
