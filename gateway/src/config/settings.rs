@@ -9,6 +9,8 @@ use std::time::Duration;
 use super::units::{format_bytes, format_period, parse_bytes, parse_period};
 
 mod auth;
+#[cfg(test)]
+mod documents;
 mod shares;
 
 /// One setting, for the one who has to choose its value.
