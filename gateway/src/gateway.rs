@@ -195,6 +195,8 @@ async fn heed_signals(node: Arc<Node>) {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
     let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");
+    // It asks for files to be read again, which whoever has some does; it does not end who has none.
+    let _hangup = signal(SignalKind::hangup()).expect("the runtime handles signals");
     let mut next = async || {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM"),

@@ -144,6 +144,17 @@ async fn a_signal_to_a_node_that_drains_already_does_not_cut_it_short() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hangup_ends_no_node_though_it_has_nothing_to_read_again() {
+    let redis = RedisServer::start().await;
+    let node = NodeProcess::start(&redis.url()).await;
+    let mut vehicle = node.client("vehicle:V").await;
+    node.signal("HUP");
+    node.signal("TERM");
+    assert_eq!(vehicle.close_code().await, Some(1012));
+    assert!(node.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_client_is_told_a_moment_of_its_own_and_another_node_takes_it_then() {
     let mut gentle = config(None);
     gentle.stop.closes_per_second = 50;
