@@ -41,7 +41,7 @@ pub use secret::Secret;
 pub use sections::{
     Admission, Auth, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Limits, Log,
     LogFormat, Malformed, Message, Node, Orders, Outbox, Proxy, Redis, Reservoir, RouteCache, Runtime, Stop,
-    Strapi, Tls,
+    Strapi, Tls, Trace,
 };
 pub use settings::{SETTINGS, Setting, Unit};
 
@@ -107,6 +107,8 @@ pub struct Config {
     pub stop: Stop,
     /// What is logged, and how.
     pub log: Log,
+    /// Who is told about single requests and messages.
+    pub trace: Trace,
     /// The threads that everything runs on.
     pub runtime: Runtime,
 }
@@ -143,6 +145,7 @@ impl Default for Config {
             bus: Bus::default(),
             stop: Stop::default(),
             log: Log::default(),
+            trace: Trace::default(),
             runtime: Runtime::default(),
         }
     }

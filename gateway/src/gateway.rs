@@ -27,6 +27,7 @@ use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
 use crate::stamps::unguessable;
 use crate::tls::{Tls, UnusableTls};
+use crate::trace::InvalidCollector;
 use crate::trust::RevocationSettings;
 use crate::ws::manner::{self, Manner};
 use crate::ws::outbox::Bounds;
@@ -69,6 +70,9 @@ pub enum StartError {
     /// The settings of Strapi make no sense.
     #[error("strapi can't be used")]
     Strapi(#[from] InvalidSettings),
+    /// Nobody can be told of spans.
+    #[error("trace.otlp_endpoint can't be used")]
+    Collector(#[from] InvalidCollector),
     /// Keys of tokens can't be used.
     #[error(transparent)]
     Keys(#[from] UnusableKeys),
@@ -133,6 +137,7 @@ impl Gateway {
             verifier: config.auth.verifier()?,
             publisher: config.auth.publisher()?,
             tls: config.tls_files().map(Tls::load).transpose()?,
+            collector: config.collector()?,
             ..settings(config, address)
         };
         settings.strapi.as_ref().map_or(Ok(()), |strapi| strapi.check())?;
@@ -277,6 +282,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
             reread: config.auth.revocations_reread,
         },
         embedded: config.redis.url.is_none(),
+        collector: None,
         handshake_timeout: config.handshake.timeout,
         header_bytes_max: config.handshake.header_bytes_max,
         headers_max: config.handshake.headers_max,

@@ -126,6 +126,15 @@ async fn no_such_method(request: Request) -> Problem {
 
 /// Bounds and counts every request. An upgrade is answered at once; what takes long is a body that trickles in.
 async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
+    // The handshake of a WebSocket has a span of its own.
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let path = path.filter(|path| node.tracer.is_on() && !path.starts_with("/ws"));
+    let span = path.and_then(|path| {
+        let mut span = node.tracer.begin_request("request", request.headers())?;
+        span.tell("http.route", &path);
+        span.tell("http.request.method", request.method().as_str());
+        Some(span)
+    });
     let within = node.settings.handshake_timeout + standing_in_line(&request);
     let response = match timeout(within, next.run(request)).await {
         Ok(response) => response,
@@ -139,6 +148,10 @@ async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> R
         _ => "5xx",
     };
     node.metrics.http_requests.with_label_values(&[class]).inc();
+    if let Some(mut span) = span {
+        span.tell_number("http.response.status_code", response.status().as_u16().into());
+        span.end();
+    }
     response
 }
 

@@ -1,7 +1,8 @@
 //! The node's background tasks: its lease, its rows and their audit, the rows of the dead, its clients' heartbeats, its fleet's
-//! clock, the keys that it believes, how long tokens live, and whether its clients have everything that was stored.
+//! clock, the keys that it believes, how long tokens live, whether its clients have everything that was stored, and its
+//! spans.
 //!
-//! Ten long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
+//! Eleven long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
 //! a Redis that is away delays the lease and the rows, never the heartbeats.
 
 mod audit;
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 pub(crate) use self::lease::card;
 use crate::fleet;
 use crate::node::Node;
-use crate::{tls, trust};
+use crate::{tls, trace, trust};
 
 /// Starts them. None of them ends before the node halts.
 pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
@@ -32,6 +33,7 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         node.tasks.spawn(trust::keep_lives(Arc::clone(node))),
         node.tasks.spawn(trust::keep_revocations(Arc::clone(node))),
         node.tasks.spawn(check_logs(Arc::clone(node))),
+        node.tasks.spawn(trace::run(Arc::clone(node))),
     ];
     let fresh = node.settings.tls.clone().map(|tls| tls::keep_fresh(Arc::clone(node), tls));
     tasks.extend(fresh.map(|fresh| node.tasks.spawn(fresh)));

@@ -34,6 +34,7 @@ pub mod tails;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod trace;
 pub mod trust;
 pub mod viewing;
 pub mod ws;

@@ -30,6 +30,7 @@ use crate::stats::Rates;
 use crate::stop::{Departures, StopPhase, StopRequest};
 use crate::tails::Tails;
 use crate::tls::Tls;
+use crate::trace::{Collector, Tracer};
 use crate::trust::{Publisher, RevocationSettings, Trust};
 use crate::viewing::Viewing;
 use crate::ws::manner::Manner;
@@ -111,6 +112,8 @@ pub struct Settings {
     pub limits: LimitBounds,
     /// How the node stops.
     pub stop: StopSettings,
+    /// Where spans go, if anywhere.
+    pub collector: Option<Collector>,
 }
 
 impl Settings {
@@ -162,6 +165,8 @@ pub struct Node {
     pub limits: Arc<Limits>,
     /// Its counters.
     pub metrics: Metrics,
+    /// Its spans.
+    pub tracer: Tracer,
     /// How long it has run.
     pub uptime: Uptime,
     /// When it started, milliseconds since 1970.
@@ -206,8 +211,9 @@ impl Node {
         let (log, background) = (Arc::clone(&cluster.log), (tasks.clone(), halt.clone()));
         let tails = Tails::new(Arc::clone(&hub), log, metrics.clone(), background);
         let local = (Arc::clone(&hub), Arc::clone(&tails));
+        let tracer = Tracer::new(settings.collector.clone(), metrics.spans.clone());
         let router = Router::new(local, cluster.clone(), routes, Arc::clone(&vocabulary), metrics.clone());
-        let router = Arc::new(router);
+        let router = Arc::new(router.telling(tracer.clone()));
         cluster.bus.attach(Arc::clone(&router) as _);
         let (reservoir, strapi) = fleet::open(&settings, &cluster.backing, (&tasks, halt.clone()));
         Arc::new(Self {
@@ -226,6 +232,7 @@ impl Node {
             router,
             cluster,
             metrics,
+            tracer,
             uptime: Uptime::start(),
             started_at_ms: now_ms(),
             peers: ArcSwap::default(),

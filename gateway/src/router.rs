@@ -24,6 +24,7 @@ pub use self::routes::{RouteBounds, RouteCache};
 use crate::hub::{Delivery, Hub, TopicKey};
 use crate::metrics::Metrics;
 use crate::tails::Tails;
+use crate::trace::Tracer;
 
 /// A message ready to go: one frame for all its topics.
 #[derive(Debug, Clone)]
@@ -63,6 +64,7 @@ pub struct Router {
     routes: RouteCache,
     vocabulary: Arc<Vocabulary>,
     metrics: Metrics,
+    tracer: Tracer,
     /// The bus was connected anew: whoever keeps the lease should look whether Redis still knows it.
     reconnected: Notify,
     /// Another node passed on that this one shall drain.
@@ -87,10 +89,17 @@ impl Router {
             routes,
             vocabulary,
             metrics,
+            tracer: Tracer::default(),
             reconnected: Notify::new(),
             drain_asked: Notify::new(),
             revoked: Notify::new(),
         }
+    }
+
+    /// The same with spans of what is delivered.
+    #[must_use]
+    pub fn telling(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The remembered routes.

@@ -58,6 +58,11 @@ const RULES: &[Rule] = &[
         otherwise: "must be origins such as https://app.example.com or https://*.example.com, or *",
     },
     Rule {
+        keys: &["trace.otlp_endpoint"],
+        holds: |config| config.collector().is_ok(),
+        otherwise: "must be http://host:port or https://host:port of a collector",
+    },
+    Rule {
         keys: &["tls.certificate", "tls.key"],
         holds: |config| config.tls.certificate.is_none() || config.tls.key.is_some(),
         otherwise: "needs its key, tls.key",

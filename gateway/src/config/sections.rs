@@ -18,9 +18,11 @@ const MIB: usize = 1 << 20;
 
 mod shares;
 mod tls;
+mod trace;
 
 pub use self::shares::{Limits, Proxy};
 pub use self::tls::Tls;
+pub use self::trace::Trace;
 
 /// This node, as others see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

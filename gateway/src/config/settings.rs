@@ -444,6 +444,13 @@ const MOST: &[Setting] = &[
         "Which log events are written, in the syntax of RUST_LOG, which wins when set.",
     ),
     setting(
+        "trace.otlp_endpoint",
+        Unit::Text("http://127.0.0.1:4318"),
+        "A collector that is told, by OTLP over HTTP with JSON, of handshakes, requests and messages whose traceparent says \
+         that they are recorded. Absent: nobody, and nothing is looked for.",
+    ),
+    setting("trace.service_name", Unit::Text("signalbox"), "What the node is called there."),
+    setting(
         "runtime.worker_threads",
         Unit::Count("threads", 0, 1024),
         "Worker threads; 0 means one per core that the process may use.",

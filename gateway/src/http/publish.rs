@@ -103,7 +103,15 @@ fn check(node: &Node, sender: &Sender<'_>, envelope: &str) -> Result<Prepared, F
         let text = format!("{} is a command: it is answered over a WebSocket only", incoming.message_type);
         return Err(Fault::new(ErrorCode::InvalidType, text));
     }
-    prepare(node, sender, &incoming, &entry)
+    match node.tracer.begin_message(&incoming) {
+        None => prepare(node, sender, &incoming, &entry),
+        Some(told) => {
+            let prepared = prepare(node, sender, &told.message(&incoming), &entry);
+            let result = prepared.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "taken");
+            told.into_span().end_with(result);
+            prepared
+        }
+    }
 }
 
 /// The caller gets an answer in any case, so every message is confirmed. That nobody is there is a failure

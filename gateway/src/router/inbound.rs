@@ -8,14 +8,17 @@ use signalbox_registry::{Announcement, Destination, Logged, Parcel};
 
 use super::Router;
 use crate::hub::Delivery;
+use crate::trace::Span;
 use crate::ws::frame::TextFrame;
 
 impl BusListener for Router {
     fn on_parcel(&self, from: &NodeId, parcel: Parcel) {
         match parcel {
             Parcel::Deliver { tenant, topic, conflation, frame } => {
-                let nobody = self.hub.deliver(&delivery((&tenant, &topic), conflation, &frame)) == 0;
-                if nobody && self.vocabulary.is_point_kind(topic.kind()) {
+                let span = self.tracer.begin_delivery(&frame);
+                let told = self.hub.deliver(&delivery((&tenant, &topic), conflation, &frame));
+                end_delivery(span, &topic, Some(told));
+                if told == 0 && self.vocabulary.is_point_kind(topic.kind()) {
                     self.tell_not_here(from, tenant, topic);
                 }
             }
@@ -39,7 +42,11 @@ impl BusListener for Router {
     }
 
     fn on_logged(&self, logged: Logged) {
+        let span = self.tracer.begin_delivery(&logged.body).map(|span| (span, logged.topic.clone()));
         self.tails.on_logged(logged);
+        if let Some((span, topic)) = span {
+            end_delivery(Some(span), &topic, None);
+        }
     }
 
     fn on_break(&self, what: Break) {
@@ -50,6 +57,16 @@ impl BusListener for Router {
             self.reconnected.notify_one();
         }
     }
+}
+
+/// Ends the span of a delivery; who follows a log is told in its own time, so nobody counts them.
+fn end_delivery(span: Option<Span>, topic: &Topic, receivers: Option<usize>) {
+    let Some(mut span) = span else { return };
+    span.tell("signalbox.topic_kind", topic.kind());
+    if let Some(receivers) = receivers {
+        span.tell_number("signalbox.receivers", receivers as u64);
+    }
+    span.end();
 }
 
 fn delivery<'a>(to: (&'a Tenant, &'a Topic), conflation: u64, frame: &'a Bytes) -> Delivery<'a> {

@@ -198,6 +198,7 @@ impl Publisher {
     }
 }
 
+/// TLS that believes the certificates of this file, or those of the machine.
 pub(crate) fn connector(ca_file: Option<&str>) -> Result<TlsConnector, UnusableCertificates> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

@@ -17,6 +17,7 @@ use crate::hub::Connection;
 use crate::metrics::Class;
 use crate::node::Node;
 use crate::router::{Record, Routed};
+use crate::trace::Span;
 
 /// What came of a message.
 pub enum Step {
@@ -88,6 +89,23 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// How it went, in a word.
+    fn result(&self) -> &'static str {
+        match self {
+            Self::Failed(fault, _) => fault.code.as_str(),
+            Self::Nothing
+            | Self::Reply(_)
+            | Self::Joined { .. }
+            | Self::Resumed { .. }
+            | Self::Left { .. } => DONE,
+        }
+    }
+}
+
+/// The result of what did not fail.
+const DONE: &str = "done";
+
 /// Handles one text message of a connection.
 pub fn handle(node: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Step {
     let incoming = match Incoming::parse(text) {
@@ -101,14 +119,55 @@ pub fn handle(node: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Ste
     };
     let entry = catalogue::of(&incoming.message_type);
     node.metrics.messages_received.count_one(Class::of(&entry), text.len());
+    match node.tracer.begin_message(&incoming) {
+        None => act_on(node, connection, &incoming, &entry).0,
+        Some(told) => {
+            let (step, result) = act_on(node, connection, &told.message(&incoming), &entry);
+            follow(told.into_span(), step, result)
+        }
+    }
+}
+
+/// Does what the message says, and tells how that went as far as it is known.
+fn act_on(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    incoming: &Incoming<'_>,
+    entry: &Entry,
+) -> (Step, &'static str) {
     let step = match entry.kind {
-        Kind::Command => command(node, connection, &incoming, &entry),
-        Kind::Event { .. } | Kind::Reply => event(node, connection, &incoming, &entry),
+        Kind::Command => command(node, connection, incoming, entry),
+        Kind::Event { .. } | Kind::Reply => event(node, connection, incoming, entry),
     };
-    step.unwrap_or_else(|fault| {
-        answer::fail(connection, &node.metrics, &fault, incoming.answer_to());
-        if is_malformed(fault.code) { Step::Malformed } else { Step::Done }
-    })
+    match step {
+        Ok(step) => (step, DONE),
+        Err(fault) => {
+            answer::fail(connection, &node.metrics, &fault, incoming.answer_to());
+            let step = if is_malformed(fault.code) { Step::Malformed } else { Step::Done };
+            (step, fault.code.as_str())
+        }
+    }
+}
+
+/// Ends the span when the answer is there.
+fn follow(span: Span, step: Step, result: &'static str) -> Step {
+    let awaiting = |work: BoxFuture<'static, Outcome>, span: Span| -> BoxFuture<'static, Outcome> {
+        Box::pin(async move {
+            let outcome = work.await;
+            span.end_with(outcome.result());
+            outcome
+        })
+    };
+    match step {
+        Step::Wait(work) => Step::Wait(awaiting(work, span)),
+        Step::Later(Later { work, correlation_id }) => {
+            Step::Later(Later { work: awaiting(work, span), correlation_id })
+        }
+        step @ (Step::Done | Step::Malformed) => {
+            span.end_with(result);
+            step
+        }
+    }
 }
 
 fn command(

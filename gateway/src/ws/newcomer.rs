@@ -18,6 +18,7 @@ use crate::node::Node;
 use crate::rights::Rights;
 use crate::stamps::unguessable;
 use crate::stop::StopPhase;
+use crate::trace::Span;
 
 /// Hexadecimal characters of a made-up agent id.
 const AGENT_ID_CHARS: usize = 16;
@@ -32,6 +33,8 @@ pub struct Newcomer {
     pub(super) permit: Permit,
     /// What it holds of the node's limits.
     pub(super) place: Option<Place>,
+    /// The span of the handshake, if it is traced.
+    pub(super) span: Option<Span>,
 }
 
 impl Newcomer {
@@ -61,7 +64,7 @@ impl Newcomer {
         if !can_register(node) {
             return Err(later(HandshakeResult::Unavailable, "the registry can't be reached now: try again"));
         }
-        Ok(Self { identity, namespace: namespace.map(Into::into), permit, place: None })
+        Ok(Self { identity, namespace: namespace.map(Into::into), permit, place: None, span: None })
     }
 
     /// The same with its place, which is its tenant's and its agent's as well.

@@ -29,6 +29,7 @@ use crate::node::Node;
 use crate::peer::Peer;
 use crate::roster;
 use crate::stop;
+use crate::trace::Span;
 use crate::trust;
 
 /// The subprotocol; echoed if offered, not needed.
@@ -36,14 +37,17 @@ const SUBPROTOCOL: &str = "signalbox.v1.json";
 
 /// Answers `GET /ws` and `GET /ws/{namespace}`.
 pub fn upgrade(node: &Arc<Node>, mut request: Request<Body>, namespace: Option<&str>) -> Response<Body> {
+    let span = node.tracer.begin_request("handshake", request.headers());
     match check(node, &request, namespace) {
         Ok((newcomer, response)) => {
+            let newcomer = Newcomer { span, ..newcomer };
             let on_upgrade = hyper::upgrade::on(&mut request);
             node.tasks.spawn(admit(Arc::clone(node), on_upgrade, newcomer));
             response
         }
         Err((result, problem)) => {
             count(node, result);
+            end(span, result);
             let mut response = problem.into_response();
             // Whoever is refused comes back later, and on a connection of its own: this one's buffers are freed now.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -148,7 +152,7 @@ pub async fn enter<S>(node: &Arc<Node>, mut io: S, leftover: &[u8], newcomer: Ne
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Newcomer { identity, namespace, permit, place } = newcomer;
+    let Newcomer { identity, namespace, permit, place, span } = newcomer;
     let resumes = identity.as_ref().is_ok_and(|identity| identity.resume);
     let joined = match identity {
         Ok(identity) => {
@@ -159,6 +163,7 @@ where
     match joined {
         Ok(connection) => {
             count(node, HandshakeResult::Accepted);
+            end(span, HandshakeResult::Accepted);
             let positions = roster::own_positions(node, &connection);
             if node.settings.manner.welcomes {
                 connection.outbox().push_front(welcome(node, &connection, positions.clone()));
@@ -177,9 +182,16 @@ where
         Err(sent_away) => {
             drop(permit);
             count(node, sent_away.result());
+            end(span, sent_away.result());
             node.metrics.count_close(Some(sent_away.code.as_u16()));
             say_goodbye(&mut io, &sent_away, node.settings.close_timeout).await;
         }
+    }
+}
+
+fn end(span: Option<Span>, result: HandshakeResult) {
+    if let Some(span) = span {
+        span.end_with(result.as_str());
     }
 }
 

@@ -1,11 +1,12 @@
 //! A token that is shown, wherever and however good, is nowhere to be read afterwards: not in a log line of any level,
-//! not in a metric, not in an answer.
+//! not in a metric, not in an answer, not in a span. Nor is what a message holds.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
+use signalbox_testkit::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,6 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::client::PATIENCE;
+use crate::collector::Collector;
 use crate::fixture::{TestNode, config};
 use crate::http::call;
 use crate::tokens::{bearer, believing, open, signed_with, token};
@@ -50,6 +52,11 @@ impl<'a> MakeWriter<'a> for Evidence {
     }
 }
 
+/// What has everything traced that can be.
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// What every token and every message has inside.
+const SECRET: &str = "not for anybody's eyes";
+
 /// Characters of a token that are as good as all of it. Its first part is the same in all tokens of the world.
 const TRACE_CHARS: usize = 16;
 
@@ -66,7 +73,7 @@ fn traces(token: &str) -> Vec<String> {
 fn tokens() -> Vec<String> {
     let claims = |id: u32| {
         json!({"tenant": "acme", "agent_type": "service", "agent_id": format!("canary-{id}"),
-            "canary": format!("not for anybody's eyes: {id}{id}{id}{id}")})
+            "canary": format!("{SECRET}: {id}{id}{id}{id}")})
     };
     let with = |id, field: &str, value| {
         let mut claims = claims(id);
@@ -90,14 +97,18 @@ fn tokens() -> Vec<String> {
 
 /// Connects with these headers, and notes what comes until the answer to a message or the close.
 async fn note_socket(node: &TestNode, path: &str, header: (&str, String), evidence: &Evidence) {
-    let (mut ws, chosen) = open(node.address, path, &[header]).await;
+    let (mut ws, chosen) = open(node.address, path, &[header, ("traceparent", PARENT.to_owned())]).await;
     evidence.add(chosen.unwrap_or_default().as_bytes());
     while let Ok(Some(Ok(message))) = timeout(PATIENCE, ws.next()).await {
         match message {
             Message::Text(text) => {
                 evidence.add(text.as_bytes());
                 if text.contains("system:welcome") {
-                    ws.close(None).await.unwrap();
+                    let metadata = json!({"ack": true, "traceparent": PARENT, "more": SECRET});
+                    let sent = json!({"type": "test:canary", "target": "service:nobody", "data": SECRET, "metadata": metadata});
+                    ws.send(Message::text(sent.to_string())).await.unwrap();
+                } else {
+                    ws.close(None).await.ok();
                 }
             }
             Message::Close(Some(frame)) => evidence.add(frame.reason.as_bytes()),
@@ -108,8 +119,10 @@ async fn note_socket(node: &TestNode, path: &str, header: (&str, String), eviden
 
 /// A request as it stands; notes the whole answer.
 async fn note_request(node: &TestNode, path: &str, headers: &str, evidence: &Evidence) {
-    let request =
-        format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n", node.address);
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ntraceparent: {PARENT}\r\n{headers}\r\n",
+        node.address
+    );
     let exchange = async {
         let mut stream = TcpStream::connect(node.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -148,12 +161,14 @@ async fn no_part_of_a_token_is_logged_counted_or_answered() {
         .with_writer(evidence.clone())
         .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
+    let collector = Collector::start().await;
     let mut in_url = believing();
     in_url.auth.token_in_url = true;
     let mut trusting = config(None);
     trusting.allow_anonymous = true;
     let tokens = tokens();
-    for config in [believing(), in_url, trusting] {
+    for mut config in [believing(), in_url, trusting] {
+        config.trace.otlp_endpoint = Some(format!("http://{}", collector.address));
         let node = TestNode::start(&config).await;
         for token in &tokens {
             show_everywhere(&node, token, &evidence).await;
@@ -161,13 +176,17 @@ async fn no_part_of_a_token_is_logged_counted_or_answered() {
         let (_, metrics) = call(node.address, "GET", "/metrics", "").await;
         evidence.add(metrics.as_bytes());
     }
+    let names = ["handshake", "message", "request"];
+    let all_told = || async { names.iter().all(|name| !collector.spans(name).is_empty()) };
+    eventually("spans are exported", PATIENCE, all_told).await;
+    evidence.add(collector.told().as_bytes());
     let seen = evidence.text();
     for expected in
-        ["connection over", "signalbox_token_refusals_total", "system:welcome", "WWW-Authenticate"]
+        ["connection over", "signalbox_token_refusals_total", "system:welcome", "WWW-Authenticate", "traceId"]
     {
         assert!(seen.to_lowercase().contains(&expected.to_lowercase()), "{expected} was to be seen");
     }
-    assert!(!seen.contains("not for anybody's eyes"), "nothing of what is inside either");
+    assert!(!seen.contains(SECRET), "nothing of what is inside either");
     for token in tokens {
         let traces = traces(&token);
         assert!(traces.len() > 3, "{token}");

@@ -1,0 +1,34 @@
+//! Who is told about single requests and messages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::trace::{Collector, InvalidCollector};
+
+/// Where spans go; nowhere unless set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trace {
+    /// The address of a collector that speaks OTLP over HTTP, with JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
+    /// What the node is called there.
+    pub service_name: String,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, service_name: "signalbox".to_owned() }
+    }
+}
+
+impl Config {
+    /// Whom the node tells of spans, if anybody.
+    ///
+    /// # Errors
+    /// [`InvalidCollector`].
+    pub fn collector(&self) -> Result<Option<Collector>, InvalidCollector> {
+        let collector = |address: &String| Collector::try_new(address, &self.trace.service_name);
+        self.trace.otlp_endpoint.as_ref().map(collector).transpose()
+    }
+}
