@@ -37,6 +37,7 @@ use tokio::time::timeout;
 use self::problem::Problem;
 use self::table::{DELETE, GET, POST, Table};
 use crate::node::Node;
+use crate::trace::Span;
 use crate::ws::upgrade::upgrade;
 
 /// A request's body may hold this many messages of the largest size.
@@ -126,15 +127,7 @@ async fn no_such_method(request: Request) -> Problem {
 
 /// Bounds and counts every request. An upgrade is answered at once; what takes long is a body that trickles in.
 async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
-    // The handshake of a WebSocket has a span of its own.
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let path = path.filter(|path| node.tracer.is_on() && !path.starts_with("/ws"));
-    let span = path.and_then(|path| {
-        let mut span = node.tracer.begin_request("request", request.headers())?;
-        span.tell("http.route", &path);
-        span.tell("http.request.method", request.method().as_str());
-        Some(span)
-    });
+    let span = begin_span(&node, &request);
     let within = node.settings.handshake_timeout + standing_in_line(&request);
     let response = match timeout(within, next.run(request)).await {
         Ok(response) => response,
@@ -153,6 +146,20 @@ async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> R
         span.end();
     }
     response
+}
+
+/// The span of a request that is traced. The handshake of a WebSocket has one of its own.
+fn begin_span(node: &Node, request: &Request) -> Option<Span> {
+    let path = request.extensions().get::<MatchedPath>()?;
+    if path.as_str().starts_with("/ws") {
+        return None;
+    }
+    let mut span = node.tracer.begin_request("request", request.headers())?;
+    span.tell("http.route", path.as_str());
+    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let method = known.iter().find(|known| *known == request.method());
+    span.tell("http.request.method", method.map_or("_OTHER", Method::as_str));
+    Some(span)
 }
 
 /// How long a request may have to wait for others, on top of what the node itself needs.
