@@ -7,10 +7,13 @@
 //! watch over Redis' identity (`identity`), one short-lived flush per busy destination (`lanes`), and one
 //! task per line of waiters for a lock (`lock`).
 
+mod address;
 mod audit;
 mod bus;
 mod call;
+mod config;
 mod directory;
+mod endpoint;
 mod enrol;
 mod examine;
 mod fault;
@@ -23,13 +26,16 @@ mod link;
 mod live;
 mod lock;
 mod log;
+mod login;
 mod order;
+mod pool;
 mod presence;
 mod refresh;
 mod revocation;
 mod script;
 mod scripts;
 mod secret;
+mod sentinel;
 mod store;
 mod subscriber;
 mod sweep;
@@ -37,7 +43,6 @@ mod text;
 mod unhurried;
 mod wire;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,13 +50,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::call::Call;
+pub use self::config::{Mode, RedisConfig};
 pub use self::examine::{Examination, TRIED, examine};
 pub use self::script::Script;
 pub use self::scripts::Scripts;
-use crate::log::{LogSettings, Strict};
 use crate::{Backing, Cluster, Error, ThisNode};
 use bus::{RedisBus, Tally};
 use directory::RedisDirectory;
+use endpoint::Endpoint;
 use follow::Followed;
 use inlet::Inlet;
 use lanes::Lanes;
@@ -63,63 +69,6 @@ use presence::RedisPresence;
 use revocation::RedisRevocations;
 use store::Store;
 use subscriber::Subscriber;
-use wire::Endpoint;
-
-/// Where Redis is, and the bounds of what is asked of it.
-#[derive(Clone)]
-pub struct RedisConfig {
-    /// `redis://[user][:password@]host[:port][/db]`, or `rediss://` for TLS.
-    pub url: String,
-    /// Certificates in PEM that vouch for a `rediss://` server; `None`: those that the machine trusts.
-    pub ca: Option<Vec<u8>>,
-    /// What every key and channel begins with.
-    pub prefix: String,
-    /// Longest wait for an answer.
-    pub command_timeout: Duration,
-    /// Longest wait for a connection, log-in included.
-    pub connect_timeout: Duration,
-    /// Multiplexed connections that carry the hot path.
-    pub links: usize,
-    /// Connections for large answers and sweeps.
-    pub pool_connections: usize,
-    /// Time to live of rows that nobody refreshes; refresh them at least twice as often.
-    pub row_ttl: Duration,
-    /// Most bytes that wait for one destination of the bus.
-    pub bus_destination_bytes_max: usize,
-    /// Most bytes that wait for all of them.
-    pub bus_bytes_max: usize,
-    /// What durable topics keep.
-    pub log: LogSettings,
-    /// Whether appends wait for replicas. What scripts announce by themselves does not.
-    pub log_strict: Option<Strict>,
-}
-
-impl RedisConfig {
-    /// The defaults for a Redis at `url`.
-    pub fn new(url: &str) -> Self {
-        Self {
-            url: url.to_owned(),
-            ca: None,
-            prefix: "sb".to_owned(),
-            command_timeout: Duration::from_millis(500),
-            connect_timeout: Duration::from_secs(1),
-            links: 2,
-            pool_connections: 4,
-            row_ttl: Duration::from_secs(120),
-            bus_destination_bytes_max: 4 * 1024 * 1024,
-            bus_bytes_max: 64 * 1024 * 1024,
-            log: LogSettings::default(),
-            log_strict: None,
-        }
-    }
-}
-
-impl fmt::Debug for RedisConfig {
-    /// Leaves the URL out: it may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisConfig").field("prefix", &self.prefix).finish_non_exhaustive()
-    }
-}
 
 /// How often the bus forgets destinations that are not in use.
 const PRUNE_EVERY: Duration = Duration::from_secs(30);
@@ -135,7 +84,7 @@ pub fn connect(
     stop: CancellationToken,
 ) -> Result<Cluster, Error> {
     let endpoint = Endpoint::try_new(config, node.id(), tracker.clone())?;
-    let store = Arc::new(Store::try_new(config, &endpoint)?);
+    let store = Arc::new(Store::new(config, &endpoint));
     for link in store.links.all() {
         tracker.spawn(Arc::clone(link).supervise(endpoint.clone(), stop.clone()));
     }

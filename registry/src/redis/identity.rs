@@ -12,9 +12,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::endpoint::Endpoint;
 use super::store::Store;
 use super::subscriber::Subscriber;
-use super::wire::Endpoint;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// More moves than this within [`MOVES_WITHIN`] are no failover: several processes share the address.
@@ -46,7 +46,7 @@ async fn look(endpoint: Endpoint, store: Arc<Store>, subscriber: Arc<Subscriber>
         }
         moves.push_back(Instant::now());
         moves.retain(|moved: &Instant| moved.elapsed() < MOVES_WITHIN);
-        if moves.len() > MOVES_MAX {
+        if moves.len() > MOVES_MAX && !endpoint.is_watched() {
             warn!("several redis processes answer at one address; not following them any more");
             return;
         }

@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::call::Call;
+use super::endpoint::Endpoint;
 use super::fault::{Refusal, of_question};
 use super::script;
-use super::wire::{ClientId, Endpoint, Wire};
+use super::wire::{ClientId, Wire};
 use crate::Error;
 use crate::measured::{Failure, Measured};
 use crate::mutex::lock;

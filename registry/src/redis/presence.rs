@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use signalbox_protocol::{Agent, NodeId, Tenant, Topic};
 
 use super::call::{Call, read};
-use super::store::{Bulk, PIPELINE_CALLS_MAX, Store};
+use super::pool::{Bulk, PIPELINE_CALLS_MAX};
+use super::store::Store;
 use super::text;
 use crate::presence::{INDEXED_KINDS, Members, Place};
 use crate::row::Generation;

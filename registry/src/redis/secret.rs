@@ -16,15 +16,11 @@ use crate::Error;
 
 /// How a server has to prove that it is the one that was named.
 #[derive(Clone)]
-pub(super) struct Secret {
-    connector: TlsConnector,
-    name: ServerName<'static>,
-}
+pub(super) struct Secret(TlsConnector);
 
 impl Secret {
-    /// For the server of this name, vouched for by these certificates, or by those of the machine.
-    pub(super) fn try_new(host: &str, ca: Option<&[u8]>) -> Result<Self, Error> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| Error::Url(error.into()))?;
+    /// Servers are vouched for by these certificates, or by those of the machine.
+    pub(super) fn try_new(ca: Option<&[u8]>) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         match ca {
             Some(pem) => {
@@ -40,12 +36,13 @@ impl Secret {
             .map_err(|error| Error::Url(error.into()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
-    /// The caller bounds the time.
-    pub(super) async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        self.connector.connect(self.name.clone(), stream).await
+    /// With the server of this name. The caller bounds the time.
+    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        self.0.connect(name, stream).await
     }
 }
 

@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::call::Call;
+use super::endpoint::Endpoint;
 use super::follow::{Followed, Group};
 use super::inlet::{Funnel, Inlet};
 use super::link::Trouble;
 use super::store::Store;
-use super::wire::{ClientId, Endpoint, Wire};
+use super::wire::{ClientId, Wire};
 use crate::Error;
 use crate::bus::BusHealth;
 use crate::bus::batch::Batch;

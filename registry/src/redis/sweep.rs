@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use super::call::{Call, read};
 use super::directory::read_leases;
+use super::pool::Bulk;
 use super::script::{
     LEASES_ENDED, ROW_REMOVE, ROWS_FORGET, SESSION_LEAVE, SWEEPER_KEEP, SWEEPER_RELEASE, Script,
 };
-use super::store::{Bulk, Store};
+use super::store::Store;
 use super::text;
 use crate::directory::is_service;
 use crate::keys::{KeySet, Scope, parse_lease_member};

@@ -81,7 +81,7 @@ async fn parcels_to_a_node_arrive_whole_and_in_order(world: World) {
     assert_eq!((out.parcels_dropped, out.bytes_queued), (0, 0));
     assert_eq!((into.parcels_in, into.batches_late, into.batches_missed), (2_004, 0, 0));
     assert_eq!(out.batches_out, into.batches_in);
-    if world.server().is_some() {
+    if world.redis().is_some() {
         assert!(out.batches_out < 1_000, "{} batches: what waits goes together", out.batches_out);
     }
 }

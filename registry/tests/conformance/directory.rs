@@ -294,8 +294,8 @@ async fn a_refresh_tells_activity_and_brings_back_what_was_lost(world: World) {
     for row in &rows {
         a.register(row).await;
     }
-    if let Some(server) = world.server() {
-        server.cli(&["flushall"]);
+    if let Some(redis) = world.redis() {
+        redis.cli_everywhere(&["flushall"]);
         eventually("nobody is left", SOON, || async { by_agent(&b, &rows[0]).await.is_empty() }).await;
     }
     a.take_lease().await;

@@ -126,7 +126,7 @@ async fn the_next_generation_brings_its_rows_back(world: World) {
     eventually("the row is gone", GONE_WITHIN, || async { found(&b, &row).await == 0 }).await;
     a.take_lease().await;
     // The node itself is back, so its connection's topic leads there; its rows are not, being of its last life.
-    assert_eq!(found(&b, &row).await, usize::from(world.server().is_some()));
+    assert_eq!(found(&b, &row).await, usize::from(world.redis().is_some()));
     let row = Row { generation: 2, ..row };
     a.cluster.directory.refresh(std::slice::from_ref(&row)).await.unwrap();
     assert_eq!(found(&b, &row).await, 10);
@@ -161,8 +161,8 @@ async fn a_sweep_removes_ended_generations_and_nothing_else(world: World) {
     assert_eq!(c.cluster.presence.connections(&tenant("acme"), &groups).await.unwrap(), [2, 0, 2, 2]);
     assert_eq!(c.cluster.directory.by_agent(&tenant("acme"), &agent("user:1")).await.unwrap(), [stays, back]);
     assert_eq!(b.cluster.lease.sweep().await.unwrap(), Swept::default(), "once is enough");
-    if let Some(server) = world.server() {
-        let left = server.cli(&["--scan"]);
+    if let Some(redis) = world.redis() {
+        let left = redis.cli_everywhere(&["--scan"]);
         assert!(["vehicle:V", "{a}:conns:1", ":a.1"].iter().all(|gone| !left.contains(gone)), "{left}");
     }
 }

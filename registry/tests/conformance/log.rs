@@ -232,11 +232,12 @@ async fn what_comes_after_silence_is_kept(world: World) {
     let node = world.node("a").await;
     let head = node.says("brief:1", 1..=3).await;
     // Long enough for everything of it to end that ends by itself.
-    match world.server() {
+    match world.redis() {
         None => tokio::time::sleep(std::time::Duration::from_secs(5)).await,
-        Some(server) => {
+        Some(redis) => {
+            let log = "sb:{acme:brief:1}:log";
             eventually("the messages are gone", SOON, || async {
-                server.cli(&["exists", "sb:{acme:brief:1}:log"]) == "0"
+                redis.cli_at(log, &["exists", log]) == "0"
             })
             .await;
         }

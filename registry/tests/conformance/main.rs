@@ -1,5 +1,5 @@
 //! What every back end of the registry keeps, run on each of them: the same functions, given the memory back
-//! end (under a paused clock) and a real Redis that the test starts. `redis_only` holds what only a server
+//! end (under a paused clock) and a real Redis that the test starts, alone or behind sentinels. `redis_only` holds what only a server
 //! that can fail has to keep.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
@@ -16,7 +16,8 @@ mod redis_only;
 mod revocation;
 mod world;
 
-/// Runs each named function on both back ends.
+/// Runs each named function on both back ends; and all of them, one after the other, on each other way in which a
+/// Redis can be set up, which takes seconds to start.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod on_memory {
@@ -29,8 +30,16 @@ macro_rules! on_both {
         mod on_redis {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(crate::world::World::redis().await).await;
+                super::$name(crate::world::World::on_redis().await).await;
             })*
+        }
+
+        mod through_sentinels {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn all() {
+                let redis = signalbox_testkit::AnyRedis::watched().await;
+                $(super::$name(crate::world::World::again(&redis, stringify!($name))).await;)*
+            }
         }
     };
 }

@@ -7,11 +7,11 @@ use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 use signalbox_registry::bus::Break;
 use signalbox_registry::lease::{RENEW_EVERY, Renewal};
 use signalbox_registry::log::{LogSettings, Retention};
-use signalbox_registry::redis::{RedisConfig, connect};
+use signalbox_registry::redis::{Mode, RedisConfig, connect};
 use signalbox_registry::{
     Announcement, BusListener, Cluster, Logged, MemoryCluster, NodeCard, Parcel, Row, ThisNode,
 };
-use signalbox_testkit::{RedisServer, eventually};
+use signalbox_testkit::{AnyRedis, Sentinels, eventually};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +21,18 @@ pub(crate) const SOON: Duration = Duration::from_secs(5);
 /// One cluster.
 pub(crate) enum World {
     Memory(Arc<MemoryCluster>),
-    Redis(RedisServer),
+    Redis(AnyRedis),
+}
+
+/// The defaults for a Redis.
+pub(crate) fn config_of(redis: &AnyRedis) -> RedisConfig {
+    let mode = match redis {
+        AnyRedis::Single(_) => Mode::Single,
+        AnyRedis::Watched(_) => {
+            Mode::Sentinel { service: Sentinels::SERVICE.into(), user: None, password: None }
+        }
+    };
+    RedisConfig { mode, ..RedisConfig::new(&redis.url()) }
 }
 
 impl World {
@@ -29,8 +40,15 @@ impl World {
         Self::Memory(MemoryCluster::with_log(log_settings()))
     }
 
-    pub(crate) async fn redis() -> Self {
-        Self::Redis(RedisServer::start().await)
+    pub(crate) async fn on_redis() -> Self {
+        Self::Redis(AnyRedis::single().await)
+    }
+
+    /// A Redis that others used before, for what is tested now.
+    pub(crate) fn again(redis: &AnyRedis, tested: &str) -> Self {
+        eprintln!("{tested}");
+        redis.cli_everywhere(&["flushall"]);
+        Self::Redis(redis.clone())
     }
 
     /// A node that holds a lease, keeps it, and hears the bus.
@@ -40,9 +58,8 @@ impl World {
                 let node = ThisNode::new(NodeId::try_new(id).unwrap());
                 Node::of(cluster.join(node), TaskTracker::new(), CancellationToken::new())
             }
-            Self::Redis(server) => {
-                let config = RedisConfig { log: log_settings(), ..RedisConfig::new(&server.url()) };
-                Node::on_redis(id, &config)
+            Self::Redis(redis) => {
+                Node::on_redis(id, &RedisConfig { log: log_settings(), ..config_of(redis) })
             }
         };
         node.ready().await;
@@ -54,14 +71,14 @@ impl World {
     pub(crate) fn lose_everything(&self) {
         match self {
             Self::Memory(cluster) => cluster.lose_logs(),
-            Self::Redis(server) => assert_eq!(server.cli(&["flushall"]), "OK"),
+            Self::Redis(redis) => drop(redis.cli_everywhere(&["flushall"])),
         }
     }
 
-    pub(crate) fn server(&self) -> Option<&RedisServer> {
+    pub(crate) fn redis(&self) -> Option<&AnyRedis> {
         match self {
             Self::Memory(_) => None,
-            Self::Redis(server) => Some(server),
+            Self::Redis(redis) => Some(redis),
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::Error;
 use crate::keys::Scope;
 use crate::lock::{Held, HeldPage};
 use crate::redis::call::{Call, read, read_next};
+use crate::redis::pool::Bulk;
 use crate::redis::script::LOCK_INSPECT;
-use crate::redis::store::{Bulk, Store};
+use crate::redis::store::Store;
 
 /// Keys that Redis looks at in one step.
 const SCAN_KEYS: usize = 1_000;

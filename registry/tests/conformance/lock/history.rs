@@ -135,6 +135,6 @@ fn on_memory_no_history_breaks_a_lock() {
 #[test]
 fn on_redis_no_history_breaks_a_lock() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let world = runtime.block_on(World::redis());
+    let world = runtime.block_on(World::on_redis());
     play_any(48, &runtime, &world);
 }
