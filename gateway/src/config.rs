@@ -40,8 +40,8 @@ pub use redis_url::RedisUrl;
 pub use secret::Secret;
 pub use sections::{
     Admission, Auth, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Limits, Log,
-    LogFormat, Malformed, Message, Node, Orders, Outbox, Proxy, Redis, Reservoir, RouteCache, Runtime, Stop,
-    Strapi, Tls, Trace,
+    LogFormat, Malformed, Message, Node, Orders, Outbox, Proxy, Redis, RedisMode, Reservoir, RouteCache,
+    Runtime, Stop, Strapi, Tls, Trace,
 };
 pub use settings::{SETTINGS, Setting, Unit};
 

@@ -11,7 +11,7 @@ use signalbox_protocol::NodeId;
 use signalbox_protocol::control::DrainReason;
 use signalbox_protocol::vocabulary::InvalidVocabulary;
 use signalbox_registry::memory::MemoryCluster;
-use signalbox_registry::redis::{self, RedisConfig};
+use signalbox_registry::redis::{self, Mode, RedisConfig};
 use signalbox_registry::{Cluster, ThisNode};
 use signalbox_reservoir::strapi::InvalidSettings;
 use signalbox_reservoir::{repository, reservoir};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::AdmissionBounds;
-use crate::config::{Config, UnusableKeys};
+use crate::config::{Config, RedisMode, Secret, UnusableKeys, sections};
 use crate::limits::{ConnectionBounds, LimitBounds, RateBounds};
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
@@ -232,6 +232,7 @@ pub(crate) fn redis_config(config: &Config) -> Result<Option<RedisConfig>, Start
     Ok(Some(RedisConfig {
         ca: config.redis.ca_file.as_ref().map(read).transpose()?,
         url: url.expose().to_owned(),
+        mode: redis_mode(&config.redis),
         prefix: config.redis.prefix.clone(),
         command_timeout: config.redis.command_timeout,
         connect_timeout: config.redis.connect_timeout,
@@ -243,6 +244,17 @@ pub(crate) fn redis_config(config: &Config) -> Result<Option<RedisConfig>, Start
         log: config.log_settings().unwrap_or_default(),
         log_strict: config.log_strict(),
     }))
+}
+
+fn redis_mode(redis: &sections::Redis) -> Mode {
+    match redis.mode {
+        RedisMode::Single => Mode::Single,
+        RedisMode::Sentinel => Mode::Sentinel {
+            service: redis.sentinel_service.clone().unwrap_or_default(),
+            user: redis.sentinel_user.clone(),
+            password: redis.sentinel_password.as_ref().map(Secret::expose).map(str::to_owned),
+        },
+    }
 }
 
 pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {

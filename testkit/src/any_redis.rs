@@ -1,27 +1,51 @@
 //! What tests run on: a Redis, however it is set up.
 
-use std::sync::Arc;
-
 use crate::{RedisServer, Sentinels};
 
-/// A Redis of one kind or another; clones are the same.
-#[derive(Debug, Clone)]
+/// The variable that chooses the kind for tests that run on any: `single`, which is the default, or `sentinel`.
+const CHOICE: &str = "SIGNALBOX_TEST_REDIS";
+
+/// A Redis of one kind or another.
+#[derive(Debug)]
 pub enum AnyRedis {
     /// One server.
-    Single(Arc<RedisServer>),
+    Single(RedisServer),
     /// A master that sentinels watch.
-    Watched(Arc<Sentinels>),
+    Watched(Sentinels),
 }
 
 impl AnyRedis {
+    /// Starts what `SIGNALBOX_TEST_REDIS` says.
+    ///
+    /// # Panics
+    /// When it says something else.
+    pub async fn chosen() -> Self {
+        match std::env::var(CHOICE).as_deref() {
+            Err(_) | Ok("single") => Self::single().await,
+            Ok("sentinel") => Self::watched().await,
+            Ok(other) => panic!("{CHOICE} is {other}"),
+        }
+    }
+
     /// Starts one server.
     pub async fn single() -> Self {
-        Self::Single(Arc::new(RedisServer::start().await))
+        Self::Single(RedisServer::start().await)
     }
 
     /// Starts a watched master.
     pub async fn watched() -> Self {
-        Self::Watched(Arc::new(Sentinels::start().await))
+        Self::Watched(Sentinels::start().await)
+    }
+
+    /// The one server that it is.
+    ///
+    /// # Panics
+    /// When it is something else.
+    pub fn only(&mut self) -> &mut RedisServer {
+        match self {
+            Self::Single(server) => server,
+            Self::Watched(_) => panic!("this is for one server"),
+        }
     }
 
     /// What a node is told.

@@ -1,4 +1,4 @@
-//! The address of Redis, which often holds a password.
+//! The address of Redis, or those of several servers, which often holds a password.
 //!
 //! What must stay true: only [`RedisUrl::expose`] gives the password away, and no error about a
 //! broken address repeats it.
@@ -8,9 +8,9 @@ use std::fmt;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-const FORM: &str = "redis://[user:password@]host[:port][/database], or rediss:// for TLS";
+const FORM: &str = "redis://[user:password@]host[:port][,host[:port]..][/database], or rediss:// for TLS";
 
-/// `redis://[user:password@]host[:port][/database]`; shown with the password masked.
+/// `redis://[user:password@]host[:port][,host[:port]..][/database]`; shown with the password masked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl(String);
 
@@ -33,7 +33,7 @@ impl RedisUrl {
             return Err("the user or password holds a `/`: write it as %2F".to_owned());
         }
         let (address, database) = place.split_once('/').unwrap_or((place, ""));
-        check_address(address)?;
+        address.split(',').try_for_each(check_address)?;
         if !database.is_empty() && database.parse::<u16>().is_err() {
             return Err("the database after the last `/` must be a number".to_owned());
         }
@@ -43,6 +43,12 @@ impl RedisUrl {
     /// The whole address with its password, for the one who connects.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// How many servers it names.
+    pub fn hosts(&self) -> usize {
+        let place = self.0.rsplit_once('@').map_or(self.0.as_str(), |(_, place)| place);
+        place.split(',').count()
     }
 
     /// Whether it is spoken to over TLS.
@@ -120,12 +126,20 @@ mod tests {
             ("redis://:secret@[::1]:6379", "redis://:***@[::1]:6379"),
             ("rediss://app:secret@host:6380", "rediss://app:***@host:6380"),
             ("redis://:secret@host/0?protocol=resp3", "redis://:***@host/0?protocol=resp3"),
+            ("redis://app:secret@a:1,b,[::1]:2/3", "redis://app:***@a:1,b,[::1]:2/3"),
         ] {
             let parsed = RedisUrl::try_new(url).unwrap();
             assert_eq!(parsed.to_string(), shown);
             assert_eq!(format!("{parsed:?}"), shown);
             assert_eq!(toml::Value::try_from(&parsed).unwrap().as_str(), Some(shown));
             assert_eq!(parsed.expose(), url);
+        }
+    }
+
+    #[test]
+    fn servers_are_counted() {
+        for (url, hosts) in [("redis://h", 1), ("redis://u:p,q@h/0", 1), ("redis://:p@a:1,[::1]:2,c/0", 3)] {
+            assert_eq!(RedisUrl::try_new(url).unwrap().hosts(), hosts, "{url}");
         }
     }
 
@@ -144,6 +158,8 @@ mod tests {
             "redis://:sec/secret@host",
             "redis://:secret@host\n",
             "redis://:secret@[::1]6379",
+            "redis://:secret@a,,b",
+            "redis://:secret@a,b:x",
         ] {
             let refused = RedisUrl::try_new(url).unwrap_err();
             assert!(!refused.contains("secret"), "{url}: {refused}");

@@ -8,7 +8,7 @@ use signalbox_protocol::vocabulary::WordProblem;
 
 use super::layers::Origin;
 use super::load::{Loaded, Problem};
-use super::{Config, RedisUrl, UnusableKey, UnusableKeys};
+use super::{Config, RedisMode, RedisUrl, UnusableKey, UnusableKeys};
 use crate::stop::time_to_part;
 
 /// A rule between settings. `keys` are those that it reads; the first is the one to change.
@@ -78,6 +78,19 @@ const RULES: &[Rule] = &[
             config.redis.ca_file.is_none() || config.redis.url.as_ref().is_none_or(RedisUrl::is_tls)
         },
         otherwise: "is for rediss:// alone",
+    },
+    Rule {
+        keys: &["redis.mode", "redis.url"],
+        holds: |config| {
+            config.redis.mode != RedisMode::Single
+                || config.redis.url.as_ref().is_none_or(|url| url.hosts() == 1)
+        },
+        otherwise: "must be sentinel where redis.url has several hosts",
+    },
+    Rule {
+        keys: &["redis.sentinel_service", "redis.mode"],
+        holds: |config| config.redis.is_sentinel() == config.redis.sentinel_service.is_some(),
+        otherwise: "is what the sentinels call the master: it is needed with redis.mode = \"sentinel\", and there alone",
     },
     Rule {
         keys: &["proxy.trusted"],

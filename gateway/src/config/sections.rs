@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use signalbox_protocol::{Topic, limits};
 
+use super::Secret;
 use super::units::{bytes, period};
-use super::{RedisUrl, Secret};
 
 mod auth;
 
@@ -16,10 +16,12 @@ pub use auth::Auth;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+mod redis;
 mod shares;
 mod tls;
 mod trace;
 
+pub use self::redis::{Redis, RedisMode};
 pub use self::shares::{Limits, Proxy};
 pub use self::tls::Tls;
 pub use self::trace::Trace;
@@ -31,52 +33,6 @@ pub struct Node {
     /// The address told to others; the listening address when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertise: Option<String>,
-}
-
-/// What the nodes share it through.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Redis {
-    /// Which Redis; absent means embedded: one node, in memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<RedisUrl>,
-    /// Certificates that vouch for a `rediss://` server; absent means those of the machine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<String>,
-    /// What every key and channel begins with.
-    pub prefix: String,
-    /// How long one command or script may take.
-    #[serde(with = "period")]
-    pub command_timeout: Duration,
-    /// How long connecting may take.
-    #[serde(with = "period")]
-    pub connect_timeout: Duration,
-    /// Multiplexed connections of the hot path.
-    pub links: usize,
-    /// Connections for what needs one of its own.
-    pub pool_size: usize,
-    /// How long a row outlives the last refresh by its node.
-    #[serde(with = "period")]
-    pub row_ttl: Duration,
-    /// How often a node's rows are compared with its sockets.
-    #[serde(with = "period")]
-    pub audit_interval: Duration,
-}
-
-impl Default for Redis {
-    fn default() -> Self {
-        Self {
-            url: None,
-            ca_file: None,
-            prefix: "sb".to_owned(),
-            command_timeout: Duration::from_secs(1),
-            connect_timeout: Duration::from_secs(1),
-            links: 2,
-            pool_size: 4,
-            row_ttl: Duration::from_secs(600),
-            audit_interval: Duration::from_secs(30),
-        }
-    }
 }
 
 /// What a handshake may cost.

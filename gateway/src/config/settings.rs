@@ -163,6 +163,27 @@ const MOST: &[Setting] = &[
          SIGNALBOX_REDIS_FILE names a file that holds the address, for mounted secrets.",
     ),
     setting(
+        "redis.mode",
+        Unit::Choice(&["single", "sentinel"]),
+        "What redis.url names: the one Redis, or the sentinels that say where it is. Several are divided by commas, \
+         redis://user:password@a:26379,b:26379/0; user, password and database are for Redis.",
+    ),
+    setting(
+        "redis.sentinel_service",
+        Unit::Text("mymaster"),
+        "What the sentinels call the master. For redis.mode = \"sentinel\".",
+    ),
+    setting(
+        "redis.sentinel_user",
+        Unit::Text("sentinel"),
+        "Who logs in to the sentinels, if that takes a name.",
+    ),
+    setting(
+        "redis.sentinel_password",
+        Unit::Secret("a password"),
+        "The password of the sentinels, if they want one. That of the URL is for Redis.",
+    ),
+    setting(
         "redis.ca_file",
         Unit::Text("/etc/signalbox/redis-ca.pem"),
         "Certificates, in PEM, that vouch for the server of a rediss:// address. Without it those that this machine trusts. \

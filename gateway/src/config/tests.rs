@@ -72,6 +72,9 @@ fn keys_of_config() -> BTreeSet<String> {
         redis: Redis {
             url: Some(RedisUrl::try_new("rediss://h").unwrap()),
             ca_file: Some("ca".to_owned()),
+            sentinel_service: Some("s".to_owned()),
+            sentinel_user: Some("u".to_owned()),
+            sentinel_password: Some(Secret::new("t0ken")),
             ..Redis::default()
         },
         tls: Tls { certificate: Some("c".to_owned()), key: Some("k".to_owned()) },
@@ -226,7 +229,7 @@ fn all_problems_are_told_at_once_each_with_its_place() {
         .flag("redis", "redis://x");
     let problems = given.problems();
     let expected = [
-        "flag --set redis: redis is a section; its settings are url, ca_file, prefix,",
+        "flag --set redis: redis is a section; its settings are url, mode, sentinel_service,",
         "signalbox.toml:5: heartbeat.interval is wrong: invalid type: integer `25`, expected a time such as",
         "signalbox.toml:1: listen is wrong: invalid type: integer `8080`",
         "signalbox.toml:2: lissten is no setting; did you mean listen?",
@@ -258,6 +261,9 @@ fn unsafe_combinations_are_refused() {
         (&[("message.bytes_max", "8 MiB")], "bus.destination_bytes_max must be at least message.bytes_max"),
         (&[("stop.balancer_wait", "27s")], "stop.timeout must exceed stop.balancer_wait"),
         (&[("redis.prefix", "a{b}")], "redis.prefix must be"),
+        (&[("redis.url", "redis://a,b")], "redis.mode must be sentinel where redis.url has several hosts"),
+        (&[("redis.mode", "sentinel")], "redis.sentinel_service is what the sentinels call the master"),
+        (&[("redis.sentinel_service", "m")], "redis.sentinel_service is what the sentinels call the master"),
         (&[("node.advertise", "a b")], "node.advertise must be"),
         (&[("log.filter", "info,=,=")], "log.filter must be"),
         (&[("agent_types", "route,guest")], "agent_types is wrong: agent type \"route\""),

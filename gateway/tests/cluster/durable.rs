@@ -148,9 +148,9 @@ async fn what_is_published_over_http_is_stored_and_its_places_are_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_a_durable_message_is_refused_as_retryable() {
-    let mut cluster = TestCluster::start(1).await;
+    let mut cluster = TestCluster::start_single(1).await;
     let mut sender = cluster.nodes[0].client("user:U").await;
-    cluster.redis.kill();
+    cluster.redis.only().kill();
     for number in 0..3 {
         let answer = order(&mut sender, &format!("m{number}"), json!("order:1"), json!(1)).await;
         assert_eq!(answer["type"], "system:error", "{answer}");

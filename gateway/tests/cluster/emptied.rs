@@ -50,9 +50,9 @@ async fn lose_everything(cluster: &mut TestCluster, by_restart: bool) {
         generations.push(node.node.cluster.node.generation());
     }
     if by_restart {
-        cluster.redis.restart_empty().await;
+        cluster.redis.only().restart_empty().await;
     } else {
-        assert_eq!(cluster.redis.cli(&["flushall"]), "OK");
+        assert_eq!(cluster.redis.cli_everywhere(&["flushall"]), "OK");
     }
     for (node, before) in cluster.nodes.iter().zip(generations) {
         let back = || async { node.node.cluster.node.generation() > before && node.node.is_ready() };
@@ -98,7 +98,7 @@ async fn expect_fences_to_have_grown(before: &Before, vehicle: &mut Client, api:
 }
 
 async fn locks_and_boardings_are_reported_as_lost(by_restart: bool) {
-    let mut cluster = TestCluster::start(2).await;
+    let mut cluster = TestCluster::start_single(2).await;
     let mut vehicle = cluster.nodes[0].client("vehicle:V1").await;
     let mut api = Api::of(cluster.nodes[1].address);
     let lock = acquire(&mut vehicle).await;

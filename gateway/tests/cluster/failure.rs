@@ -96,12 +96,12 @@ async fn a_paused_node_comes_back_as_the_next_generation_with_its_clients() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_flows_again_within_three_seconds_when_redis_comes_back_empty() {
-    let mut cluster = TestCluster::start(2).await;
+    let mut cluster = TestCluster::start_single(2).await;
     let mut sender = cluster.nodes[0].client("driver:D").await;
     let mut vehicle = cluster.nodes[1].client("vehicle:V").await;
     vehicle.subscribe(&["route:1"]).await;
     flows(&mut sender, &mut vehicle, "vehicle:V").await;
-    cluster.redis.restart_empty().await;
+    cluster.redis.only().restart_empty().await;
     let point = flows(&mut sender, &mut vehicle, "vehicle:V").await;
     let group = flows(&mut sender, &mut vehicle, "route:1").await;
     assert!(point + group < Duration::from_secs(3), "{point:?} and {group:?}");
@@ -145,14 +145,14 @@ async fn traffic_flows_again_when_the_replaced_redis_hangs_with_its_connections_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_away_sockets_stay_and_the_same_node_delivers() {
-    let mut cluster = TestCluster::start(2).await;
+    let mut cluster = TestCluster::start_single(2).await;
     let mut sender = cluster.nodes[0].client("driver:D").await;
     let mut near = cluster.nodes[0].client("vehicle:near").await;
     let mut far = cluster.nodes[1].client("vehicle:far").await;
     for client in [&mut near, &mut far] {
         client.subscribe(&["route:1"]).await;
     }
-    cluster.redis.kill();
+    cluster.redis.only().kill();
     let away = || async { !*cluster.nodes[0].node.cluster.reachable.borrow() };
     eventually("the node notices", Duration::from_secs(5), away).await;
     assert_eq!(sender.emit("test:hello", "vehicle:near", json!({})).await["type"], "system:ack");
@@ -168,7 +168,7 @@ async fn while_redis_is_away_sockets_stay_and_the_same_node_delivers() {
     assert_eq!(Client::refusal(cluster.nodes[0].address, "/ws").await, 503);
     let (_, health) = get(cluster.nodes[0].address, "/health").await;
     assert_eq!((&health["status"], &health["redis"]), (&json!("degraded"), &json!("down")));
-    cluster.redis.start_again().await;
+    cluster.redis.only().start_again().await;
     flows(&mut sender, &mut far, "vehicle:far").await;
     flows(&mut sender, &mut far, "route:1").await;
 }

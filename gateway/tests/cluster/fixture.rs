@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use signalbox_gateway::Gateway;
-use signalbox_gateway::config::{Config, RedisUrl};
+use signalbox_gateway::config::{Config, RedisMode, RedisUrl};
 use signalbox_gateway::node::Node;
-use signalbox_testkit::{RedisServer, eventually};
+use signalbox_testkit::{AnyRedis, Sentinels, eventually};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::client::Client;
@@ -59,23 +59,43 @@ impl TestNode {
 
 /// Several nodes and their Redis.
 pub(crate) struct TestCluster {
-    pub(crate) redis: RedisServer,
+    pub(crate) redis: AnyRedis,
     pub(crate) nodes: Vec<TestNode>,
 }
 
 impl TestCluster {
+    /// On whichever kind of Redis this run is about.
     pub(crate) async fn start(nodes: usize) -> Self {
         Self::start_with(nodes, config(None)).await
     }
 
     /// The same with other settings; the Redis is always the cluster's own.
-    pub(crate) async fn start_with(nodes: usize, mut config: Config) -> Self {
-        let redis = RedisServer::start().await;
-        config.redis.url = Some(RedisUrl::try_new(&redis.url()).unwrap());
+    pub(crate) async fn start_with(nodes: usize, config: Config) -> Self {
+        Self::start_on(AnyRedis::chosen().await, nodes, config).await
+    }
+
+    /// On one server, since that is to fail.
+    pub(crate) async fn start_single(nodes: usize) -> Self {
+        Self::start_on(AnyRedis::single().await, nodes, config(None)).await
+    }
+
+    pub(crate) async fn start_on(redis: AnyRedis, nodes: usize, mut config: Config) -> Self {
+        use_redis(&mut config, &redis);
         let mut started = Vec::new();
         for _ in 0..nodes {
             started.push(TestNode::start(&config).await);
         }
         Self { redis, nodes: started }
+    }
+}
+
+fn use_redis(config: &mut Config, redis: &AnyRedis) {
+    config.redis.url = Some(RedisUrl::try_new(&redis.url()).unwrap());
+    match redis {
+        AnyRedis::Single(_) => {}
+        AnyRedis::Watched(_) => {
+            config.redis.mode = RedisMode::Sentinel;
+            config.redis.sentinel_service = Some(Sentinels::SERVICE.to_owned());
+        }
     }
 }

@@ -162,7 +162,7 @@ async fn presence_topics_and_nodes_are_told_for_the_cluster() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_and_metrics_tell_the_truth() {
-    let mut cluster = TestCluster::start(1).await;
+    let mut cluster = TestCluster::start_single(1).await;
     let address = cluster.nodes[0].address;
     let _client = cluster.nodes[0].client("driver:A").await;
     for path in ["/livez", "/readyz", "/healthz", "/health", "/ws/stats"] {
@@ -180,7 +180,7 @@ async fn health_and_metrics_tell_the_truth() {
     }
     let (_, stats) = get(address, "/ws/stats").await;
     assert_eq!(stats["node"]["connections_by_agent_type"], json!({"driver": 1}));
-    cluster.redis.kill();
+    cluster.redis.only().kill();
     signalbox_testkit::eventually("readyz says no", PATIENCE, || async {
         call(address, "GET", "/readyz?verbose", "").await.0 == 503
     })

@@ -91,9 +91,9 @@ fn the_description_has_every_operation_of_the_reference_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_nothing_is_done_and_it_is_said_when_to_try_again() {
-    let mut cluster = TestCluster::start(1).await;
+    let mut cluster = TestCluster::start_single(1).await;
     let address = cluster.nodes[0].address;
-    cluster.redis.kill();
+    cluster.redis.only().kill();
     eventually("the node notices", PATIENCE, async || {
         Api::of(address).get("/api/passengers/COM_1").await.status == 503
     })

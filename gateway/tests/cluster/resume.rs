@@ -117,7 +117,7 @@ async fn a_bus_that_was_cut_off_is_repaired_at_once() {
     store_untold(&cluster.nodes[0], "order:1", 1).await;
     store_untold(&cluster.nodes[0], "driver:D", 1).await;
     // The check of every ten seconds is not due within what a client is waited for.
-    cluster.redis.cli(&["client", "kill", "type", "pubsub"]);
+    cluster.redis.cli_everywhere(&["client", "kill", "type", "pubsub"]);
     let mut topics = [follower.next().await, follower.next().await].map(|message| message["topic"].clone());
     topics.sort_by_key(Value::to_string);
     assert_eq!(topics, ["driver:D", "order:1"]);
@@ -333,7 +333,7 @@ async fn a_redis_that_lost_everything_is_declared_to_who_is_connected_and_to_who
     let mut sender = cluster.nodes[0].client("user:U").await;
     store(&mut sender, "order:1", 1).await;
     expect_numbers(&mut follower, 1..=1).await;
-    cluster.redis.cli(&["flushall"]);
+    cluster.redis.cli_everywhere(&["flushall"]);
     let mut told = Vec::new();
     while told.len() < 5 {
         let message = follower.next().await;

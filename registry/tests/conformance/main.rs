@@ -37,7 +37,7 @@ macro_rules! on_both {
         mod through_sentinels {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn all() {
-                let redis = signalbox_testkit::AnyRedis::watched().await;
+                let redis = std::sync::Arc::new(signalbox_testkit::AnyRedis::watched().await);
                 $(super::$name(crate::world::World::again(&redis, stringify!($name))).await;)*
             }
         }

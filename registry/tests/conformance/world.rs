@@ -21,7 +21,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(5);
 /// One cluster.
 pub(crate) enum World {
     Memory(Arc<MemoryCluster>),
-    Redis(AnyRedis),
+    Redis(Arc<AnyRedis>),
 }
 
 /// The defaults for a Redis.
@@ -41,14 +41,14 @@ impl World {
     }
 
     pub(crate) async fn on_redis() -> Self {
-        Self::Redis(AnyRedis::single().await)
+        Self::Redis(Arc::new(AnyRedis::single().await))
     }
 
     /// A Redis that others used before, for what is tested now.
-    pub(crate) fn again(redis: &AnyRedis, tested: &str) -> Self {
+    pub(crate) fn again(redis: &Arc<AnyRedis>, tested: &str) -> Self {
         eprintln!("{tested}");
         redis.cli_everywhere(&["flushall"]);
-        Self::Redis(redis.clone())
+        Self::Redis(Arc::clone(redis))
     }
 
     /// A node that holds a lease, keeps it, and hears the bus.
