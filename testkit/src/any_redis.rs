@@ -3,7 +3,7 @@
 use crate::{RedisServer, Sentinels};
 
 /// The variable that chooses the kind for tests that run on any: `single`, which is the default, or `sentinel`.
-const CHOICE: &str = "SIGNALBOX_TEST_REDIS";
+const CHOICE: &str = "TEST_REDIS";
 
 /// A Redis of one kind or another.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub enum AnyRedis {
 }
 
 impl AnyRedis {
-    /// Starts what `SIGNALBOX_TEST_REDIS` says.
+    /// Starts what `TEST_REDIS` says.
     ///
     /// # Panics
     /// When it says something else.

@@ -159,7 +159,7 @@ async fn without_redis_a_durable_message_is_refused_as_retryable() {
 }
 
 /// Sends the same message until it is acknowledged; what else was answered is a fault that allows for that.
-async fn order_until_stored(client: &mut Client, id: &str) -> Value {
+pub(crate) async fn order_until_stored(client: &mut Client, id: &str) -> Value {
     let asked = tokio::time::Instant::now();
     loop {
         let answer = order(client, id, json!("order:1"), json!(id)).await;

@@ -14,6 +14,7 @@ mod collector;
 mod drain;
 mod durable;
 mod emptied;
+mod failover;
 mod failure;
 mod fixture;
 mod fleet_counts;

@@ -1,5 +1,6 @@
 //! What only a server that can fail has to keep.
 
+mod failover;
 mod footprint;
 mod hand_over;
 mod locks;

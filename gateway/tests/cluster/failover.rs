@@ -1,0 +1,118 @@
+//! The master of Redis is replaced under load: nothing that was acknowledged is lost without a word, and traffic flows
+//! again within seconds.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use signalbox_testkit::{AnyRedis, Sentinels, eventually};
+
+use crate::client::{Client, PATIENCE};
+use crate::durable::order_until_stored;
+use crate::fixture::{TestCluster, config};
+
+/// From the moment in which there is another master.
+const FLOWS_WITHIN: Duration = Duration::from_secs(5);
+/// So many messages are some.
+const SOME: u64 = 50;
+
+/// Somebody who sends durable messages one after the other, each until it is acknowledged.
+#[derive(Default)]
+pub(crate) struct Load {
+    stored: AtomicU64,
+    over: AtomicBool,
+}
+
+impl Load {
+    /// Sends by `sender`. The last message is called `last`.
+    pub(crate) fn start(mut sender: Client) -> Arc<Self> {
+        let load = Arc::new(Self::default());
+        let sends = Arc::clone(&load);
+        tokio::spawn(async move {
+            while !sends.over.load(Ordering::Acquire) {
+                let number = sends.stored.load(Ordering::Acquire);
+                order_until_stored(&mut sender, &number.to_string()).await;
+                sends.stored.fetch_add(1, Ordering::AcqRel);
+            }
+            order_until_stored(&mut sender, "last").await;
+        });
+        load
+    }
+
+    /// Waits until some more are acknowledged; how many are by then.
+    pub(crate) async fn goes_on(&self, within: Duration) -> u64 {
+        let goal = self.stored.load(Ordering::Acquire) + SOME;
+        eventually("messages are acknowledged", within, || async {
+            self.stored.load(Ordering::Acquire) >= goal
+        })
+        .await;
+        goal
+    }
+
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+}
+
+/// What a follower was told until the last message.
+#[derive(Default)]
+pub(crate) struct Told {
+    numbers: BTreeSet<u64>,
+    /// That messages may be missing.
+    breaks: usize,
+}
+
+impl Told {
+    pub(crate) async fn until_the_last(mut follower: Client) -> Self {
+        let mut told = Self::default();
+        loop {
+            let message = follower.next().await;
+            if message["type"] == "system:resumed" {
+                told.breaks += usize::from(message["data"]["topics"]["order:1"]["recovered"] == false);
+                continue;
+            }
+            match message["data"].as_str().unwrap().parse() {
+                Ok(number) => drop(told.numbers.insert(number)),
+                Err(_) => return told,
+            }
+        }
+    }
+
+    /// All of the first `stored` came, or it was told that some may be missing; of those since `whole` none is.
+    pub(crate) fn check(&self, whole: u64, stored: u64) {
+        let missing: Vec<_> = (0..stored).filter(|number| !self.numbers.contains(number)).collect();
+        assert!(missing.is_empty() || self.breaks > 0, "lost without a word: {missing:?}");
+        assert!(missing.iter().all(|number| *number < whole), "lost after the repair: {missing:?}");
+    }
+}
+
+async fn nothing_is_lost_without_a_word(replace: impl AsyncFnOnce(&mut Sentinels)) {
+    let mut cluster = TestCluster::start_on(AnyRedis::watched().await, 2, config(None)).await;
+    let mut follower = cluster.nodes[1].client("dashboard:D").await;
+    follower.subscribe(&["order:1"]).await;
+    let follower = tokio::spawn(Told::until_the_last(follower));
+    let load = Load::start(cluster.nodes[0].client("user:U").await);
+    load.goes_on(PATIENCE).await;
+    let AnyRedis::Watched(sentinels) = &mut cluster.redis else { unreachable!("it was started so") };
+    replace(sentinels).await;
+    load.goes_on(FLOWS_WITHIN).await;
+    for node in &cluster.nodes {
+        node.ready().await;
+    }
+    let whole = load.goes_on(PATIENCE).await;
+    let stored = load.goes_on(PATIENCE).await;
+    load.end();
+    follower.await.unwrap().check(whole, stored);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_crashes_under_load_is_replaced_and_nothing_is_lost_without_a_word() {
+    nothing_is_lost_without_a_word(async |sentinels| sentinels.fail_over().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_is_exchanged_while_it_is_well_is_left_and_nothing_is_lost_without_a_word() {
+    nothing_is_lost_without_a_word(async |sentinels| sentinels.exchange().await).await;
+}
