@@ -28,12 +28,17 @@ test:
 
 lint: lock fmt clippy
 
+# Tests of several nodes that run once more, on each other way in which a Redis can be set up.
+AGAIN := routing:: resume:: durable:: locks:: boarding:: orders::
+
 # Licences, bans and dependency walls (deny.toml) are a test: tools/walls.
 tests:
-	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-	    set -x; $(CARGO) nextest run --workspace --no-fail-fast && $(CARGO) test --workspace --doc; \
+	@set -e; if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    set -x; $(CARGO) nextest run --workspace --no-fail-fast; $(CARGO) test --workspace --doc; \
+	    TEST_REDIS=sentinel $(CARGO) nextest run --workspace --test cluster --no-fail-fast $(AGAIN); \
 	else \
 	    set -x; $(CARGO) test --workspace --no-fail-fast; \
+	    TEST_REDIS=sentinel $(CARGO) test --workspace --test cluster -- $(AGAIN); \
 	fi
 
 fmt:

@@ -2,8 +2,8 @@
 //! again within seconds.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,6 +17,10 @@ use crate::fixture::{TestCluster, config};
 const FLOWS_WITHIN: Duration = Duration::from_secs(5);
 /// So many messages are some.
 const SOME: u64 = 50;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
 
 /// Somebody who sends durable messages one after the other, each until it is acknowledged.
 #[derive(Default)]
@@ -41,14 +45,16 @@ impl Load {
         load
     }
 
-    /// Waits until some more are acknowledged; how many are by then.
-    pub(crate) async fn goes_on(&self, within: Duration) -> u64 {
-        let goal = self.stored.load(Ordering::Acquire) + SOME;
-        eventually("messages are acknowledged", within, || async {
-            self.stored.load(Ordering::Acquire) >= goal
-        })
-        .await;
-        goal
+    fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Acquire)
+    }
+
+    /// Waits until some of what is sent from now on are acknowledged and have come; how many are by then.
+    pub(crate) async fn flows(&self, told: &Told, within: Duration) -> u64 {
+        let goal = self.stored() + SOME;
+        let has_come = || lock(&told.0).numbers.last().is_some_and(|number| *number >= goal);
+        eventually("messages flow", within, || async { has_come() }).await;
+        self.stored()
     }
 
     pub(crate) fn end(&self) {
@@ -56,34 +62,39 @@ impl Load {
     }
 }
 
-/// What a follower was told until the last message.
+/// What a follower was told.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct Told(Mutex<Heard>);
+
+#[derive(Default)]
+struct Heard {
     numbers: BTreeSet<u64>,
     /// That messages may be missing.
     breaks: usize,
 }
 
 impl Told {
-    pub(crate) async fn until_the_last(mut follower: Client) -> Self {
-        let mut told = Self::default();
+    /// Reads until the last message.
+    pub(crate) async fn read(self: Arc<Self>, mut follower: Client) {
         loop {
             let message = follower.next().await;
             if message["type"] == "system:resumed" {
-                told.breaks += usize::from(message["data"]["topics"]["order:1"]["recovered"] == false);
+                let is_broken = message["data"]["topics"]["order:1"]["recovered"] == false;
+                lock(&self.0).breaks += usize::from(is_broken);
                 continue;
             }
             match message["data"].as_str().unwrap().parse() {
-                Ok(number) => drop(told.numbers.insert(number)),
-                Err(_) => return told,
+                Ok(number) => drop(lock(&self.0).numbers.insert(number)),
+                Err(_) => return,
             }
         }
     }
 
     /// All of the first `stored` came, or it was told that some may be missing; of those since `whole` none is.
     pub(crate) fn check(&self, whole: u64, stored: u64) {
-        let missing: Vec<_> = (0..stored).filter(|number| !self.numbers.contains(number)).collect();
-        assert!(missing.is_empty() || self.breaks > 0, "lost without a word: {missing:?}");
+        let heard = lock(&self.0);
+        let missing: Vec<_> = (0..stored).filter(|number| !heard.numbers.contains(number)).collect();
+        assert!(missing.is_empty() || heard.breaks > 0, "lost without a word: {missing:?}");
         assert!(missing.iter().all(|number| *number < whole), "lost after the repair: {missing:?}");
     }
 }
@@ -92,19 +103,17 @@ async fn nothing_is_lost_without_a_word(replace: impl AsyncFnOnce(&mut Sentinels
     let mut cluster = TestCluster::start_on(AnyRedis::watched().await, 2, config(None)).await;
     let mut follower = cluster.nodes[1].client("dashboard:D").await;
     follower.subscribe(&["order:1"]).await;
-    let follower = tokio::spawn(Told::until_the_last(follower));
+    let told = Arc::new(Told::default());
+    let reading = tokio::spawn(Arc::clone(&told).read(follower));
     let load = Load::start(cluster.nodes[0].client("user:U").await);
-    load.goes_on(PATIENCE).await;
+    load.flows(&told, PATIENCE).await;
     let AnyRedis::Watched(sentinels) = &mut cluster.redis else { unreachable!("it was started so") };
     replace(sentinels).await;
-    load.goes_on(FLOWS_WITHIN).await;
-    for node in &cluster.nodes {
-        node.ready().await;
-    }
-    let whole = load.goes_on(PATIENCE).await;
-    let stored = load.goes_on(PATIENCE).await;
+    let whole = load.flows(&told, FLOWS_WITHIN).await;
+    let stored = load.flows(&told, PATIENCE).await;
     load.end();
-    follower.await.unwrap().check(whole, stored);
+    reading.await.unwrap();
+    told.check(whole, stored);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -84,7 +84,12 @@ impl Endpoint {
 
     /// Connects and logs in; `push` gets what Redis sends unasked.
     pub(super) async fn open(&self, push: Option<Arc<dyn AsyncPushSender>>) -> Result<Wire, RedisError> {
-        timeout(self.connect_timeout, self.open_at_leisure(push)).await.unwrap_or_else(|_| Err(timed_out()))
+        let opened = timeout(self.connect_timeout, self.open_at_leisure(push)).await;
+        let opened = opened.unwrap_or_else(|_| Err(timed_out()));
+        if let (Err(_), Road::Watched(sentinels)) = (&opened, &self.road) {
+            sentinels.forget();
+        }
+        opened
     }
 
     async fn open_at_leisure(&self, push: Option<Arc<dyn AsyncPushSender>>) -> Result<Wire, RedisError> {

@@ -1,9 +1,11 @@
 //! Where the master is, as sentinels say.
 //!
 //! Each numbers what it knows by the epoch of the failover that it is from, which most of them had to agree to: so the
-//! highest number that most of them tell is the newest, and one that was cut off with an old master is outvoted.
+//! highest number is the newest, and one that was cut off with an old master is outvoted. After a failover one of them
+//! knows of it first, and the others within seconds; what was heard once is not forgotten meanwhile.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,6 +15,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 use super::login::Login;
+use crate::mutex::lock;
+
+/// How long the last of them are waited for when most have answered.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// Those who watch one master.
 pub(super) struct Sentinels {
@@ -21,6 +27,8 @@ pub(super) struct Sentinels {
     login: Login,
     /// Longest wait for all of them.
     patience: Duration,
+    /// The newest that was heard, as long as it proves true.
+    known: Mutex<Option<Said>>,
 }
 
 /// What one of them says: the failover that it knows of, and who is the master since.
@@ -28,12 +36,12 @@ type Said = (u64, Address);
 
 impl Sentinels {
     pub(super) fn new(addresses: Vec<Address>, service: String, login: Login, patience: Duration) -> Self {
-        Self { addresses, service, login, patience }
+        Self { addresses, service, login, patience, known: Mutex::default() }
     }
 
-    /// Where the master is. Waits for most of them, or for those that answer in time.
+    /// Where the master is. Waits for most of them and a moment for the others, or for those that answer in time.
     pub(super) async fn master(&self) -> Result<Address, RedisError> {
-        let until = Instant::now() + self.patience;
+        let mut until = Instant::now() + self.patience;
         let mut asked: FuturesUnordered<_> = self.addresses.iter().map(|address| self.ask(address)).collect();
         let (mut said, mut failed) = (Vec::new(), None);
         while let Ok(Some(answer)) = timeout_at(until, asked.next()).await {
@@ -42,11 +50,24 @@ impl Sentinels {
                 Err(error) => failed = Some(error),
             }
             if said.len() > self.addresses.len() / 2 {
-                break;
+                until = until.min(Instant::now() + GRACE);
             }
         }
-        let silent = || RedisError::from((ErrorKind::Io, "no sentinel answers"));
-        newest(said).ok_or_else(|| failed.unwrap_or_else(silent))
+        if said.is_empty() {
+            return Err(failed.unwrap_or_else(|| (ErrorKind::Io, "no sentinel answers").into()));
+        }
+        let mut known = lock(&self.known);
+        said.extend(known.take());
+        *known = newest(said);
+        known
+            .clone()
+            .map(|(_, address)| address)
+            .ok_or_else(|| (ErrorKind::Io, "nobody said anything").into())
+    }
+
+    /// What was heard did not prove true: the sentinels may have been set up anew and count from the beginning.
+    pub(super) fn forget(&self) {
+        lock(&self.known).take();
     }
 
     async fn ask(&self, address: &Address) -> Result<Said, RedisError> {
@@ -66,8 +87,8 @@ fn read(fields: &HashMap<String, String>) -> Result<Said, RedisError> {
     said().ok_or_else(|| (ErrorKind::UnexpectedReturnType, "a sentinel names no master").into())
 }
 
-fn newest(said: Vec<Said>) -> Option<Address> {
-    said.into_iter().max_by_key(|(epoch, _)| *epoch).map(|(_, address)| address)
+fn newest(said: Vec<Said>) -> Option<Said> {
+    said.into_iter().max_by_key(|(epoch, _)| *epoch)
 }
 
 #[cfg(test)]
@@ -83,7 +104,7 @@ mod tests {
         let said = [("7", "old"), ("9", "new"), ("7", "old")].map(|(epoch, host)| {
             read(&fields(&[("ip", host), ("port", "1"), ("config-epoch", epoch)])).unwrap()
         });
-        assert_eq!(newest(said.to_vec()).unwrap().to_string(), "new:1");
+        assert_eq!(newest(said.to_vec()).unwrap().1.to_string(), "new:1");
         assert_eq!(newest(Vec::new()), None);
     }
 

@@ -1,5 +1,5 @@
 //! What every repository keeps, run on each of them: the same functions, given the memory back end (under a
-//! paused clock) and a real Redis that the test starts. `redis_only` holds what only a server that can
+//! paused clock) and a real Redis that the test starts, alone or behind sentinels. `redis_only` holds what only a server that can
 //! fail has to keep; `alike` has the two answer the same questions.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
@@ -20,7 +20,8 @@ mod undoing;
 mod vehicles;
 mod world;
 
-/// Runs each named function on both back ends.
+/// Runs each named function on both back ends; and all of them, one after the other, on each other way in which a
+/// Redis can be set up, which takes seconds to start.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod on_memory {
@@ -35,6 +36,14 @@ macro_rules! on_both {
             async fn $name() {
                 super::$name(crate::world::World::redis().await).await;
             })*
+        }
+
+        mod through_sentinels {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn all() {
+                let redis = std::sync::Arc::new(signalbox_testkit::AnyRedis::watched().await);
+                $(super::$name(crate::world::World::again(&redis, stringify!($name))).await;)*
+            }
         }
     };
 }

@@ -9,11 +9,11 @@ use signalbox_protocol::timestamp::Timestamp;
 use signalbox_protocol::{Agent, NodeId, PassengerId, RequestId, Tenant, Topic, VehicleId};
 use signalbox_registry::bus::Break;
 use signalbox_registry::log::{LogSettings, Retention};
-use signalbox_registry::redis::{RedisConfig, connect};
+use signalbox_registry::redis::{Mode, RedisConfig, connect};
 use signalbox_registry::{Announcement, BusListener, Cluster, Logged, MemoryCluster, Parcel, ThisNode};
 use signalbox_reservoir::repository::{self, Alighting, Boarded, Boarding, Settings};
 use signalbox_reservoir::{Actor, Error, Repository};
-use signalbox_testkit::{RedisServer, eventually};
+use signalbox_testkit::{AnyRedis, RedisServer, Sentinels, eventually};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,7 +32,7 @@ pub(crate) struct World {
 
 enum BackEnd {
     Memory(Arc<MemoryCluster>),
-    Redis(RedisServer),
+    Redis(Arc<AnyRedis>),
 }
 
 /// What nodes take the time from: under a paused clock it moves with that.
@@ -59,7 +59,14 @@ impl World {
     }
 
     pub(crate) async fn redis() -> Self {
-        Self { back_end: BackEnd::Redis(RedisServer::start().await), clock: Clock::new() }
+        Self { back_end: BackEnd::Redis(Arc::new(AnyRedis::single().await)), clock: Clock::new() }
+    }
+
+    /// A Redis that others used before, for what is tested now.
+    pub(crate) fn again(redis: &Arc<AnyRedis>, tested: &str) -> Self {
+        eprintln!("{tested}");
+        redis.cli_everywhere(&["flushall"]);
+        Self { back_end: BackEnd::Redis(Arc::clone(redis)), clock: Clock::new() }
     }
 
     /// A node with the default settings.
@@ -73,14 +80,26 @@ impl World {
                 let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
                 Node::of(cluster.join(this_node()), settings, self.clock, (tracker, stop)).await
             }
-            BackEnd::Redis(server) => Node::on_redis(&patient(server), settings).await,
+            BackEnd::Redis(redis) => {
+                let mode = match &**redis {
+                    AnyRedis::Single(_) => Mode::Single,
+                    AnyRedis::Watched(_) => {
+                        Mode::Sentinel { service: Sentinels::SERVICE.into(), user: None, password: None }
+                    }
+                };
+                Node::on_redis(&RedisConfig { mode, ..patient_at(&redis.url()) }, settings).await
+            }
         }
     }
 }
 
 /// A configuration under which nothing is late, however busy the machine is.
 pub(crate) fn patient(server: &RedisServer) -> RedisConfig {
-    RedisConfig { command_timeout: SOON, log: log_settings(), ..RedisConfig::new(&server.url()) }
+    patient_at(&server.url())
+}
+
+fn patient_at(url: &str) -> RedisConfig {
+    RedisConfig { command_timeout: SOON, log: log_settings(), ..RedisConfig::new(url) }
 }
 
 /// The logs of depots keep three messages.
