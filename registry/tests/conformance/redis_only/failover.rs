@@ -21,7 +21,7 @@ async fn watched() -> (AnyRedis, Node, Node) {
 fn sentinels(redis: &mut AnyRedis) -> &mut Sentinels {
     match redis {
         AnyRedis::Watched(sentinels) => sentinels,
-        other => panic!("{other:?}"),
+        AnyRedis::Single(_) => panic!("it was started otherwise"),
     }
 }
 
