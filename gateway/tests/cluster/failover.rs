@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use serde_json::json;
 use signalbox_testkit::{AnyRedis, Sentinels, eventually};
+use tokio_util::task::TaskTracker;
 
 use crate::client::{Client, PATIENCE};
 use crate::durable::order_until_stored;
@@ -34,7 +34,7 @@ impl Load {
     pub(crate) fn start(mut sender: Client) -> Arc<Self> {
         let load = Arc::new(Self::default());
         let sends = Arc::clone(&load);
-        tokio::spawn(async move {
+        TaskTracker::new().spawn(async move {
             while !sends.over.load(Ordering::Acquire) {
                 let number = sends.stored.load(Ordering::Acquire);
                 order_until_stored(&mut sender, &number.to_string()).await;
@@ -104,7 +104,7 @@ async fn nothing_is_lost_without_a_word(replace: impl AsyncFnOnce(&mut Sentinels
     let mut follower = cluster.nodes[1].client("dashboard:D").await;
     follower.subscribe(&["order:1"]).await;
     let told = Arc::new(Told::default());
-    let reading = tokio::spawn(Arc::clone(&told).read(follower));
+    let reading = TaskTracker::new().spawn(Arc::clone(&told).read(follower));
     let load = Load::start(cluster.nodes[0].client("user:U").await);
     load.flows(&told, PATIENCE).await;
     let AnyRedis::Watched(sentinels) = &mut cluster.redis else { unreachable!("it was started so") };
