@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use signalbox_testkit::{RedisServer, eventually};
+use signalbox_testkit::{AnyRedis, eventually};
 
 use crate::client::PATIENCE;
 use crate::fixture::{TestCluster, TestNode, config};
@@ -31,8 +31,9 @@ fn index_of(node: &TestNode) -> String {
 }
 
 /// Writes a row of a connection that does not exist.
-fn plant(redis: &RedisServer, node: &TestNode) {
-    assert_eq!(redis.cli(&["hset", &index_of(node), "zz", "default|vehicle:GHOST|0||~abc"]), "1");
+fn plant(redis: &AnyRedis, node: &TestNode) {
+    let index = index_of(node);
+    assert_eq!(redis.cli_at(&index, &["hset", &index, "zz", "default|vehicle:GHOST|0||~abc"]), "1");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,14 +46,16 @@ async fn a_row_without_a_socket_and_a_socket_without_a_row_are_told_and_set_righ
 
     plant(&cluster.redis, one);
     eventually("the stale row is told", PATIENCE, || async { told(one)[0] == 1 }).await;
-    eventually("and removed", PATIENCE, || async { cluster.redis.cli(&["hlen", &index_of(one)]) == "1" })
+    let index = index_of(one);
+    eventually("and removed", PATIENCE, || async { cluster.redis.cli_at(&index, &["hlen", &index]) == "1" })
         .await;
     eventually("and told no more", PATIENCE, || async { told(one)[0] == 0 }).await;
 
     let record = "sb:{default:vehicle:V}:conns";
-    assert_eq!(cluster.redis.cli(&["hdel", record, vehicle.text("connection_id")]), "1");
+    assert_eq!(cluster.redis.cli_at(record, &["hdel", record, vehicle.text("connection_id")]), "1");
     eventually("the missing row is told", PATIENCE, || async { told(one)[1] == 1 }).await;
-    eventually("and written", PATIENCE, || async { cluster.redis.cli(&["hlen", record]) == "1" }).await;
+    eventually("and written", PATIENCE, || async { cluster.redis.cli_at(record, &["hlen", record]) == "1" })
+        .await;
     eventually("and told no more", PATIENCE, || async { told(one)[1] == 0 }).await;
     assert_eq!(told(two), [0; 3], "the other node has nothing to do with that");
 }
