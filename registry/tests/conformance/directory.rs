@@ -366,7 +366,7 @@ async fn a_node_reads_its_own_rows_and_learns_which_are_not_found(world: World) 
         (after, pages) = (page.next, pages + 1);
     }
     assert_eq!(found, rows.iter().map(|row| row.connection_id.clone()).collect());
-    assert_eq!(pages > 1, world.server().is_some(), "{pages} pages");
+    assert_eq!(pages > 1, world.redis().is_some(), "{pages} pages");
 
     let unknown = a.row(ROWS, "vehicle:V");
     let older = Row { generation: 7, ..rows[2].clone() };
@@ -374,10 +374,10 @@ async fn a_node_reads_its_own_rows_and_learns_which_are_not_found(world: World) 
     let asked = [rows[0].clone(), rows[1].clone(), older.clone(), unknown.clone()];
     let unfound = a.cluster.directory.unfound(&asked).await.unwrap();
     assert_eq!(unfound, [rows[1].clone(), older, unknown]);
-    if let Some(server) = world.server() {
+    if let Some(redis) = world.redis() {
         // Only half of it is left.
-        let id = rows[3].connection_id.as_str();
-        assert_eq!(server.cli(&["hdel", "sb:{acme:vehicle:V3}:conns", id]), "1");
+        let (id, record) = (rows[3].connection_id.as_str(), "sb:{acme:vehicle:V3}:conns");
+        assert_eq!(redis.cli_at(record, &["hdel", record, id]), "1");
         assert_eq!(a.cluster.directory.unfound(&rows[3..5]).await.unwrap(), rows[3..4]);
     }
 }
