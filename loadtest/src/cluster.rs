@@ -60,7 +60,7 @@ impl Cluster {
         }
         if self.nodes.is_empty() && needs_nodes {
             for _ in 0..servers.nodes.unwrap_or(usual_nodes(scenario)).max(1) {
-                self.start_node(servers).await?;
+                self.start_node(servers, usual_settings(scenario)).await?;
             }
         }
         Ok(())
@@ -108,11 +108,12 @@ impl Cluster {
         Ok(())
     }
 
-    async fn start_node(&mut self, servers: &Servers) -> anyhow::Result<()> {
+    async fn start_node(&mut self, servers: &Servers, settings: &[&str]) -> anyhow::Result<()> {
         let address = format!("127.0.0.1:{}", free_port()?);
         let redis = self.redis.as_ref().context("a node needs Redis")?;
         let mut args = vec!["serve".to_owned(), "--listen".to_owned(), address.clone()];
         args.extend(["--redis".to_owned(), format!("redis://{redis}/0")]);
+        args.extend(settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
         args.extend(servers.server_args.iter().cloned());
         let name = format!("node_{}", self.nodes.len() + 1);
         let process = self.launcher(servers).start(&name, &servers.binary, &args)?;
@@ -140,6 +141,15 @@ impl Node {
 /// A third one stands by while others are attacked.
 fn usual_nodes(scenario: &Scenario) -> usize {
     if matches!(scenario, Scenario::Hostile(_)) { 3 } else { 2 }
+}
+
+/// Deadlines that a run of seconds meets.
+fn usual_settings(scenario: &Scenario) -> &'static [&'static str] {
+    if matches!(scenario, Scenario::Hostile(_)) {
+        &["handshake.timeout=1s", "heartbeat.interval=1s", "heartbeat.timeout=2s"]
+    } else {
+        &[]
+    }
 }
 
 async fn answers_ping(address: &str) -> bool {

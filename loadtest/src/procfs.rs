@@ -30,7 +30,16 @@ pub(crate) fn machine_cpu_time() -> io::Result<Duration> {
 /// When there is no such process.
 pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    parse_resident(&status).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    parse_bytes(&status, "VmRSS:").ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The most that a process ever had resident: `VmHWM` of `/proc/<pid>/status`.
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn peak_resident_bytes(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    parse_bytes(&status, "VmHWM:").ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// How many files a process has open, sockets included.
@@ -74,8 +83,8 @@ fn parse_stat(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-fn parse_resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn parse_bytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -112,8 +121,8 @@ mod tests {
     #[test]
     fn resident_memory_is_told_in_bytes() {
         let status = "Name:\tx\nVmHWM:\t    900 kB\nVmRSS:\t    812 kB\nThreads:\t1\n";
-        assert_eq!(parse_resident(status), Some(812 * 1024));
-        assert_eq!(parse_resident("Name:\tx\nVmHWM:\t1 kB\n"), None);
+        assert_eq!(parse_bytes(status, "VmRSS:"), Some(812 * 1024));
+        assert_eq!(parse_bytes("Name:\tx\nVmHWM:\t1 kB\n", "VmRSS:"), None);
     }
 
     #[test]

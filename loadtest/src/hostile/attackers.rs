@@ -79,8 +79,8 @@ async fn all(attack: Attack, address: String, count: usize, stop: CancellationTo
 async fn one(attack: Attack, address: String, stop: CancellationToken) -> Endings {
     let mut endings = Endings::new();
     while !stop.is_cancelled() {
-        // Who can't connect has attacked nobody.
-        if let Ok(ending) = attempt(&attack, &address, &stop).await {
+        // Who can't connect has attacked nobody, and whom we stopped was not parted with.
+        if let Ok(Some(ending)) = attempt(&attack, &address, &stop).await {
             *endings.entry(ending).or_default() += 1;
         }
         stop.run_until_cancelled(sleep(REST)).await;
@@ -88,7 +88,7 @@ async fn one(attack: Attack, address: String, stop: CancellationToken) -> Ending
     endings
 }
 
-async fn attempt(attack: &Attack, address: &str, stop: &CancellationToken) -> io::Result<Ending> {
+async fn attempt(attack: &Attack, address: &str, stop: &CancellationToken) -> io::Result<Option<Ending>> {
     let socket = TcpSocket::new_v4()?;
     if !attack.reads {
         // What the system would read for it is to end up with the node.
@@ -102,12 +102,11 @@ async fn attempt(attack: &Attack, address: &str, stop: &CancellationToken) -> io
         timeout(HANDSHAKE_WITHIN, upgrade(&mut stream, &mut heard)).await??;
     }
     let (reader, writer) = stream.into_split();
-    let ended = tokio::select! {
-        ended = listen(reader, &mut heard, attack.reads) => Some(ended),
-        () = speak(attack, writer) => None,
-        () = stop.cancelled() => None,
-    };
-    Ok(if ended.is_some() { heard.ending() } else { Ending::Open })
+    tokio::select! {
+        () = listen(reader, &mut heard, attack.reads) => Ok(Some(heard.ending())),
+        () = speak(attack, writer) => Ok(Some(Ending::Open)),
+        () = stop.cancelled() => Ok(attack.ends.contains(&Ending::Open).then_some(Ending::Open)),
+    }
 }
 
 async fn upgrade(stream: &mut TcpStream, heard: &mut Heard) -> io::Result<()> {

@@ -63,7 +63,7 @@ pub(crate) struct Hostile {
     /// Only this kind of hostile client, as the table names it; repeat it for several
     #[arg(long = "attack")]
     pub(crate) attacks: Vec<String>,
-    /// Do not judge the good clients' p99: for busy machines
+    /// Do not judge the good clients' p99, nor attack a bystander for comparison: for busy machines
     #[arg(long)]
     pub(crate) no_bounds: bool,
     #[command(flatten)]

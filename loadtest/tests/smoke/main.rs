@@ -166,14 +166,17 @@ async fn a_node_that_does_not_start_is_told_with_its_last_words() {
 #[tokio::test]
 async fn every_kind_of_hostile_client_ends_as_it_should_and_leaves_nothing_behind() {
     // A busy machine lets Redis answer late; that is not what this is about.
-    let line = "hostile --pairs 4 --rate 40 --attackers 4 --seconds 0.3 --warm-up-seconds 0.1 --no-bounds \
+    let line = "hostile --pairs 4 --rate 40 --attackers 4 --seconds 3 --warm-up-seconds 0.1 --no-bounds \
                 --server-arg --set --server-arg redis.command_timeout=4s";
     let results = Load::new().results(line).await;
     for (attack, word) in [
+        ("slow handshake", "cut"),
+        ("slow body", "408"),
         ("huge header", "431"),
         ("unmasked frame", "closed 1002"),
         ("bad UTF-8", "closed 1007"),
         ("endless message", "closed 1009"),
+        ("half-open", "closed 4408"),
         ("empty fragments", "closed 4429"),
     ] {
         let endings = results[format!("{attack}: endings")].as_str().unwrap_or_default();
