@@ -80,6 +80,34 @@ impl RunningNode {
 }
 
 #[tokio::test]
+async fn a_log_for_machines_is_one_object_a_line() {
+    let args = ["serve", "--listen", "127.0.0.1:0", "--set", "log.format=json"];
+    let mut node = signalbox(&args).stdout(Stdio::null()).spawn().expect("it starts");
+    let id = node.id().expect("it runs").to_string();
+    let mut lines = BufReader::new(node.stderr.take().expect("a pipe")).lines();
+    let mut said = Vec::new();
+    let read = async {
+        while let Some(line) = lines.next_line().await.expect("UTF-8") {
+            let line: serde_json::Value = serde_json::from_str(&line).expect("each line is JSON");
+            for field in ["timestamp", "level", "target", "message"] {
+                assert!(line[field].is_string(), "{field} in {line}");
+            }
+            let message = line["message"].as_str().unwrap_or_default().to_owned();
+            if message == "listening" {
+                assert!(line["address"].is_string() && line["node"].is_string(), "{line}");
+                let killed = Command::new("kill").args(["-TERM", &id]).status().await;
+                assert!(killed.expect("kill is there").success());
+            }
+            said.push(message);
+        }
+    };
+    timeout(PATIENCE, read).await.expect("it ends");
+    for expected in ["listening", "SIGTERM", "stopping"] {
+        assert!(said.iter().any(|message| message == expected), "{expected} in {said:?}");
+    }
+}
+
+#[tokio::test]
 async fn bad_usage_exits_with_2() {
     for args in [&["frobnicate"][..], &["serve", "--frobnicate"], &["publish"], &["publish", "a:b", "{x}"]] {
         let output = run(args).await;

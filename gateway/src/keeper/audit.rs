@@ -118,3 +118,22 @@ impl Audit {
         Ok(missing)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_was_seen_twice_in_a_row_counts() {
+        let mut suspects = Suspects::default();
+        let mut pass = |now: &[&str]| {
+            let now: Vec<_> = now.iter().map(|id| ConnectionId::try_new(id).unwrap()).collect();
+            let confirmed = suspects.confirm(now, |id| id);
+            confirmed.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(pass(&["n-1", "n-2"]), [""; 0]);
+        assert_eq!(pass(&["n-2", "n-3"]), ["n-2"]);
+        assert_eq!(pass(&[]), [""; 0]);
+        assert_eq!(pass(&["n-2"]), [""; 0]);
+    }
+}
