@@ -5,14 +5,17 @@
 
 mod bucket;
 mod lobby;
+mod visitors;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use self::bucket::Bucket;
 pub use self::lobby::{Lobby, Seat};
+pub use self::visitors::{Visit, Visitors};
 
 /// Of the handshakes of a second, this part may come at once.
 const BURST_PART: u32 = 10;
@@ -30,6 +33,17 @@ pub struct AdmissionBounds {
     pub handshakes_max: usize,
     /// Sockets that were accepted and have not asked for anything yet.
     pub silent_max: usize,
+}
+
+/// What plain HTTP may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpBounds {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// How long a peer may take to read an answer.
+    pub answer_timeout: Duration,
+    /// Bytes of bodies at once.
+    pub bodies_bytes_max: usize,
 }
 
 /// Why a handshake may not begin now.
@@ -134,8 +148,6 @@ pub fn retry_after_seconds() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::{advance, timeout};
 
     use super::*;

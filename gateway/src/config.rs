@@ -39,8 +39,8 @@ pub use load::{BadConfig, Loaded, Problem, load};
 pub use redis_url::RedisUrl;
 pub use secret::Secret;
 pub use sections::{
-    Admission, Auth, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Limits, Log,
-    LogFormat, Malformed, Message, Node, Orders, Outbox, Proxy, Redis, RedisMode, Reservoir, RouteCache,
+    Admission, Auth, Bus, Catalogue, Close, Connection, Durable, Flood, Handshake, Heartbeat, Http, Limits,
+    Log, LogFormat, Malformed, Message, Node, Orders, Outbox, Proxy, Redis, RedisMode, Reservoir, RouteCache,
     Runtime, Stop, Strapi, Tls, Trace,
 };
 pub use settings::{SETTINGS, Setting, Unit};
@@ -69,6 +69,8 @@ pub struct Config {
     pub tls: Tls,
     /// Proxies before the node.
     pub proxy: Proxy,
+    /// What plain HTTP may hold.
+    pub http: Http,
     /// What one customer, agent, address or connection may take.
     pub limits: Limits,
     /// What a handshake may cost.
@@ -126,6 +128,7 @@ impl Default for Config {
             redis: Redis::default(),
             tls: Tls::default(),
             proxy: Proxy::default(),
+            http: Http::default(),
             limits: Limits::default(),
             handshake: Handshake::default(),
             admission: Admission::default(),

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::AdmissionBounds;
+use crate::admission::{AdmissionBounds, HttpBounds};
 use crate::config::{Config, RedisMode, Secret, UnusableKeys, sections};
 use crate::limits::{ConnectionBounds, LimitBounds, RateBounds};
 use crate::node::{Node, Settings, StopSettings};
@@ -307,6 +307,11 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         origins: config.origins().unwrap_or_default(),
         proxies: config.proxies().unwrap_or_default(),
         limits: limit_bounds(config),
+        http: HttpBounds {
+            connections_max: config.http.connections_max,
+            answer_timeout: config.http.answer_timeout,
+            bodies_bytes_max: config.http.bodies_bytes_max,
+        },
         admission: AdmissionBounds {
             handshakes_per_second: config.admission.handshakes_per_second,
             handshakes_max: config.admission.handshakes_max,

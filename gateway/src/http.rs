@@ -1,6 +1,7 @@
 //! Everything on the node's port: health, metrics, the server API, and the way to a WebSocket.
 
 mod api;
+pub mod bodies;
 mod caller;
 mod document;
 mod health;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State};
+use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::{Method, Response, StatusCode};
 use axum::middleware::{self, Next};
 use serde_json::json;
@@ -36,12 +37,10 @@ use tokio::time::timeout;
 
 use self::problem::Problem;
 use self::table::{DELETE, GET, POST, Table};
+use crate::limits::Limit;
 use crate::node::Node;
 use crate::trace::Span;
 use crate::ws::upgrade::upgrade;
-
-/// A request's body may hold this many messages of the largest size.
-const BODIES_MAX: usize = 8;
 
 /// What the node answers.
 pub fn router(node: Arc<Node>) -> Router {
@@ -49,7 +48,6 @@ pub fn router(node: Arc<Node>) -> Router {
         .into_router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(DefaultBodyLimit::max(BODIES_MAX * node.settings.read.message_bytes_max))
         .layer(middleware::from_fn_with_state(Arc::clone(&node), origin::guard))
         .layer(middleware::from_fn_with_state(Arc::clone(&node), count))
         .with_state(node)
@@ -125,10 +123,10 @@ async fn no_such_method(request: Request) -> Problem {
     Problem::of(ErrorCode::InvalidEnvelope, text).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Bounds and counts every request. An upgrade is answered at once; what takes long is a body that trickles in.
+/// Bounds and counts every request: a time for its body to arrive, as [`bodies`] measures it, and as much to answer.
 async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
     let span = begin_span(&node, &request);
-    let within = node.settings.handshake_timeout + standing_in_line(&request);
+    let within = 2 * node.settings.handshake_timeout + standing_in_line(&request);
     let response = match timeout(within, next.run(request)).await {
         Ok(response) => response,
         Err(_late) => too_late().into_response(),
@@ -140,6 +138,9 @@ async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> R
         400..500 => "4xx",
         _ => "5xx",
     };
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        node.metrics.count_limit(Limit::MessageBytes);
+    }
     node.metrics.http_requests.with_label_values(&[class]).inc();
     if let Some(mut span) = span {
         span.tell_number("http.response.status_code", response.status().as_u16().into());

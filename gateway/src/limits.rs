@@ -5,6 +5,7 @@
 //! counted by this node alone: a cluster of n nodes lets through n times as much.
 
 mod arrivals;
+mod buckets;
 mod limit;
 mod meters;
 mod places;
@@ -61,7 +62,7 @@ pub struct RateBounds {
     pub tenant_messages: u32,
     /// Bytes of them.
     pub tenant_bytes: u32,
-    /// Acquisitions of locks by one connection.
+    /// Acquisitions of locks by one connection, or by HTTP of one agent.
     pub lock_attempts: u32,
     /// Refusals within 10 s that close a connection; this one is never off.
     pub refusals_max: u32,
@@ -129,6 +130,14 @@ impl Limits {
     /// As [`Limits::message`].
     pub fn lock_attempt(&self, connection: &Connection) -> Result<(), Fault> {
         self.meters.lock_attempt(connection.number()).map_err(|over| self.refuse(connection, &over))
+    }
+
+    /// Counts an attempt of an agent to get a lock by HTTP.
+    ///
+    /// # Errors
+    /// What to answer instead of asking for it.
+    pub fn lock_asked(&self, tenant: &Tenant, agent: &Agent) -> Result<(), Fault> {
+        self.meters.lock_asked(tenant, agent).map_err(|over| self.fault(&over))
     }
 
     /// Counts messages that a tenant sends by HTTP.

@@ -16,8 +16,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::{Admission, AdmissionBounds, Lobby};
+use crate::admission::{Admission, AdmissionBounds, HttpBounds, Lobby, Visitors};
 use crate::fleet;
+use crate::http::bodies::Bodies;
 use crate::hub::Hub;
 use crate::limits::{LimitBounds, Limits};
 use crate::metrics::{Metrics, Queues, Readings};
@@ -108,6 +109,8 @@ pub struct Settings {
     pub proxies: Proxies,
     /// How many may come in.
     pub admission: AdmissionBounds,
+    /// What plain HTTP may hold.
+    pub http: HttpBounds,
     /// What one customer, agent, address or connection may take.
     pub limits: LimitBounds,
     /// How the node stops.
@@ -151,6 +154,10 @@ pub struct Node {
     pub admission: Arc<Admission>,
     /// Its sockets that have not asked for anything yet.
     pub lobby: Arc<Lobby>,
+    /// Its connections that speak plain HTTP.
+    pub visitors: Arc<Visitors>,
+    /// Room for the bodies of their requests.
+    pub bodies: Bodies,
     /// Which orders its clients look at.
     pub viewing: Viewing,
     /// Who waits, who picks up.
@@ -219,6 +226,8 @@ impl Node {
         Arc::new(Self {
             admission: Admission::new(settings.admission),
             lobby: Lobby::new(settings.admission.silent_max),
+            visitors: Visitors::new(settings.http.connections_max),
+            bodies: Bodies::new(settings.http.bodies_bytes_max, settings.read.message_bytes_max),
             limits: Limits::new(settings.limits, metrics.clone()),
             departures: Departures::new(settings.stop.closes_per_second),
             trust: Trust::of_verifier(settings.verifier.clone()),
@@ -298,6 +307,7 @@ impl Node {
             started_at_ms: self.started_at_ms,
             handshakes_under_way: self.admission.under_way(),
             sockets_silent: self.lobby.len(),
+            http_connections: self.visitors.len(),
             topics: self.hub.topics_len(),
             // Outside a runtime there are none.
             tasks: Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks()),

@@ -1,22 +1,25 @@
 //! Accepts connections and speaks HTTP/1.1 on them, until they become WebSockets or end.
 
+mod unread;
+mod visitor;
+
+use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::unread::Unread;
+use self::visitor::Visitor;
 use crate::admission::Seat;
 use crate::http;
 use crate::limits::Limit;
@@ -123,7 +126,7 @@ async fn greet(node: &Node, mut stream: TcpStream, address: IpAddr) -> io::Resul
 }
 
 async fn speak_http(
-    node: &Node,
+    node: &Arc<Node>,
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     (peer, seat): (Peer, Seat),
     router: axum::Router,
@@ -131,41 +134,45 @@ async fn speak_http(
 ) {
     let settings = &node.settings;
     let sent_away = seat.sent_away().clone();
-    let (seat, router) = (Mutex::new(Some(seat)), TowerToHyperService::new(router));
+    let visitor = Arc::new(Visitor::new(node, peer, seat, router));
+    let asked = Arc::clone(&visitor);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.handshake_timeout)
         .max_headers(settings.headers_max)
         .max_buf_size(settings.header_bytes_max)
         .serve_connection(
-            TokioIo::new(io),
-            service_fn(move |mut request: Request<Incoming>| {
-                // It has spoken.
-                drop(seat.lock().unwrap_or_else(PoisonError::into_inner).take());
-                request.extensions_mut().insert(peer);
-                router.call(request)
-            }),
+            TokioIo::new(Unread::new(io, settings.http.answer_timeout)),
+            service_fn(move |request| Arc::clone(&asked).answer(request)),
         )
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let ended: Result<(), hyper::Error> = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = sent_away.cancelled() => return tracing::debug!("silent for too long while others waited"),
-        () = refuse.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let ending = async {
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = refuse.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
+    let ended = tokio::select! {
+        ended = ending => ended,
+        () = sent_away.cancelled() => return tracing::debug!("made room for others"),
+    };
     if let Err(error) = ended {
-        note(&error, node);
+        note(&error, node, visitor.is_silent());
     }
 }
 
-/// Counts what hyper has refused by itself, with 431 or by closing.
-fn note(error: &hyper::Error, node: &Node) {
+/// Counts what hyper has refused by itself, with 431 or by closing. One who has asked before may fall silent.
+fn note(error: &hyper::Error, node: &Node, is_silent: bool) {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     if error.is_parse_too_large() {
         node.metrics.count_limit(Limit::HeaderBytes);
-    } else if error.is_timeout() {
+    } else if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut) {
+        node.metrics.count_limit(Limit::AnswerTime);
+    } else if error.is_timeout() && is_silent {
         node.metrics.count_limit(Limit::HandshakeTime);
     }
     tracing::debug!(%error, "HTTP connection ended badly");

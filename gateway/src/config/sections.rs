@@ -22,7 +22,7 @@ mod tls;
 mod trace;
 
 pub use self::redis::{Redis, RedisMode};
-pub use self::shares::{Limits, Proxy};
+pub use self::shares::{Http, Limits, Proxy};
 pub use self::tls::Tls;
 pub use self::trace::Trace;
 

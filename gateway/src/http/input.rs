@@ -4,9 +4,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, RawPathParams, Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -15,8 +13,9 @@ use serde_json::value::RawValue;
 use signalbox_protocol::control::parse_body;
 use signalbox_protocol::error::{ErrorCode, Fault};
 use signalbox_protocol::{ConnectionId, NodeId, OrderId, PassengerId, Topic, VehicleId};
-use tokio::time::timeout;
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::bodies::{self, Arrived};
 use super::document::Draft;
 use super::problem::Problem;
 use super::table::Input;
@@ -180,6 +179,8 @@ impl Input for TopicPath {
 #[derive(Debug)]
 pub(super) struct Body<B, const REQUIRED: bool = true> {
     text: String,
+    /// Bytes of all bodies that it counts as.
+    _room: Option<OwnedSemaphorePermit>,
     shape: PhantomData<B>,
 }
 
@@ -187,18 +188,10 @@ impl<B, const REQUIRED: bool> FromRequest<Arc<Node>> for Body<B, REQUIRED> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, node: &Arc<Node>) -> Result<Self, Problem> {
-        let arriving = timeout(node.settings.handshake_timeout, Bytes::from_request(request, node));
-        let arrived = arriving.await.map_err(|_late| super::too_late())?;
-        let bytes = arrived.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::of(ErrorCode::TooLarge, "the body is too large")
-            } else {
-                Problem::of(ErrorCode::InvalidJson, "the body did not arrive whole")
-            }
-        })?;
-        let text = String::from_utf8(bytes.into())
+        let Arrived { bytes, room } = bodies::read(node, request.into_body()).await?;
+        let text = String::from_utf8(bytes)
             .map_err(|_| Problem::of(ErrorCode::InvalidJson, "the body is not UTF-8"))?;
-        Ok(Self { text, shape: PhantomData })
+        Ok(Self { text, _room: room, shape: PhantomData })
     }
 }
 
@@ -207,6 +200,7 @@ impl<B: JsonSchema, const REQUIRED: bool> Input for Body<B, REQUIRED> {
         draft.body::<B>(REQUIRED);
         draft.refuses(400, "The body is not JSON.");
         draft.refuses(413, "The body is too large.");
+        draft.refuses(408, "The body did not arrive in time.");
         draft.refuses(422, UNPROCESSABLE);
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn routes(table: Table) -> Table {
         .on(GET, "/api/locks", list, "What is held, in no order; a page may be short, and even empty, before the end")
         .on(GET, ONE, look, "Whether a resource is held, and by whom")
         .on(POST, ONE, acquire, "Take a lock, or stand in line for it")
+        .refuses(429, "The caller asks for too many locks: `details` are the `limit` and `retry_after_ms`.")
         .refuses(409, "Somebody has it: `details` are `held_by` (`null`: promised to somebody in line) and `retry_after_ms`.")
         .example(json!({"ttl_ms": 5000, "wait_ms": 1000, "request_id": "lock-1"}))
         .on(PATCH, ONE, renew, "Let a lock last for its time again, or from now on for another")
@@ -140,6 +141,7 @@ async fn acquire(
 ) -> Result<Created<LockGranted>, Problem> {
     let wanted = body.read()?;
     let allowed = caller.may(Verb::Lock, resource.as_str())?;
+    node.limits.lock_asked(allowed.tenant, allowed.agent)?;
     let ask = Ask {
         tenant: allowed.tenant.clone(),
         resource,

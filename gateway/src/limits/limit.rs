@@ -22,11 +22,14 @@ pub enum Limit {
     Waits,
     HeaderBytes,
     HandshakeTime,
+    HttpConnections,
+    HttpBodies,
+    AnswerTime,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::NodeConnections,
         Self::TenantConnections,
         Self::AgentConnections,
@@ -45,6 +48,9 @@ impl Limit {
         Self::Waits,
         Self::HeaderBytes,
         Self::HandshakeTime,
+        Self::HttpConnections,
+        Self::HttpBodies,
+        Self::AnswerTime,
     ];
 
     /// The label's value.
@@ -68,11 +74,14 @@ impl Limit {
             Self::Waits => "waits",
             Self::HeaderBytes => "header_bytes",
             Self::HandshakeTime => "handshake_time",
+            Self::HttpConnections => "http_connections",
+            Self::HttpBodies => "http_bodies",
+            Self::AnswerTime => "answer_time",
         }
     }
 
     /// What is told to whoever hit it.
-    pub(super) fn told(self) -> &'static str {
+    pub fn told(self) -> &'static str {
         match self {
             Self::NodeConnections => "this node has as many connections as it may",
             Self::TenantConnections => "this tenant has as many connections on this node as it may",
@@ -80,6 +89,7 @@ impl Limit {
             Self::AddressConnections => "this address has as many connections on this node as it may",
             Self::AddressConnects => "too many connections come from this address",
             Self::TenantMessages | Self::TenantBytes => "this tenant sends too much",
+            Self::HttpConnections => "too many connections are being answered: try again",
             Self::LockAttempts => "too many locks are asked for",
             _ => "too much is sent",
         }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use signalbox_protocol::Tenant;
+use signalbox_protocol::{Agent, Tenant};
 use tokio::time::Instant;
 
+use super::buckets::Buckets;
 use super::{Limit, RateBounds, Tally};
 use crate::admission::Bucket;
 
@@ -34,6 +35,8 @@ pub(super) struct Meters {
     began: Instant,
     connections: DashMap<u64, Meter>,
     tenants: Mutex<Tenants>,
+    /// Who asks for locks by HTTP.
+    askers: Mutex<Buckets<(Tenant, Agent)>>,
 }
 
 /// What each tenant's connections share. It outlives them until it is at rest: who comes back finds no new bucket.
@@ -64,7 +67,8 @@ impl Meters {
         let RateBounds { messages, bytes, tenant_messages, tenant_bytes, lock_attempts, .. } = bounds;
         let is_off = [messages, bytes, tenant_messages, tenant_bytes, lock_attempts] == [0; 5];
         let tenants = Mutex::new(Tenants { flows: HashMap::new(), sweep_at: TENANTS_KEPT });
-        Self { bounds, is_off, began: Instant::now(), connections: DashMap::new(), tenants }
+        let askers = Mutex::new(Buckets::new(lock_attempts, lock_attempts));
+        Self { bounds, is_off, began: Instant::now(), connections: DashMap::new(), tenants, askers }
     }
 
     /// Begins to meter a connection; false if nothing is metered here.
@@ -120,6 +124,15 @@ impl Meters {
                 }
             },
         })
+    }
+
+    /// An attempt by HTTP, where each agent has as much as a connection has.
+    pub(super) fn lock_asked(&self, tenant: &Tenant, agent: &Agent) -> Result<(), Over> {
+        if self.bounds.lock_attempts == 0 {
+            return Ok(());
+        }
+        let taken = lock(&self.askers).take((tenant.clone(), agent.clone()), self.began.elapsed());
+        taken.map_err(|retry_after| Over { limit: Limit::LockAttempts, retry_after, goes_on: false })
     }
 
     pub(super) fn published(&self, tenant: &Tenant, messages: usize, bytes: usize) -> Result<(), Over> {

@@ -24,6 +24,7 @@ pub(super) struct Gauges {
     process: ProcessMetrics,
     handshakes_under_way: IntGauge,
     sockets_silent: IntGauge,
+    http_connections: IntGauge,
     topics: IntGauge,
     tasks: IntGauge,
     routes: IntGauge,
@@ -75,6 +76,7 @@ pub struct Readings {
     pub started_at_ms: u64,
     pub handshakes_under_way: usize,
     pub sockets_silent: usize,
+    pub http_connections: usize,
     pub topics: usize,
     pub tasks: usize,
     pub routes: usize,
@@ -113,6 +115,7 @@ impl Gauges {
                 "signalbox_sockets_silent",
                 "Sockets accepted that have not sent a request yet.",
             ),
+            http_connections: gauge(r, "signalbox_http_connections", "Connections that speak plain HTTP."),
             topics: gauge(r, "signalbox_topics", "Topics followed by local connections."),
             tasks: gauge(r, "signalbox_tasks", "Tasks that live in the node's runtime."),
             routes: gauge(
@@ -152,6 +155,7 @@ impl Gauges {
         self.process.set(readings.started_at_ms);
         self.handshakes_under_way.set(readings.handshakes_under_way as i64);
         self.sockets_silent.set(readings.sockets_silent as i64);
+        self.http_connections.set(readings.http_connections as i64);
         self.topics.set(readings.topics as i64);
         self.tasks.set(readings.tasks as i64);
         self.routes.set(readings.routes as i64);

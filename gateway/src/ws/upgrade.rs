@@ -28,6 +28,7 @@ use crate::limits::{Limit, Place};
 use crate::node::Node;
 use crate::peer::Peer;
 use crate::roster;
+use crate::server::Unread;
 use crate::stop;
 use crate::trace::Span;
 use crate::trust;
@@ -123,11 +124,11 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
     let Ok(Ok(upgraded)) = timeout(node.settings.handshake_timeout, on_upgrade).await else {
         return count(&node, HandshakeResult::Aborted);
     };
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<Unread<TcpStream>>>() {
         Ok(parts) => return take_over(&node, parts, newcomer).await,
         Err(upgraded) => upgraded,
     };
-    match upgraded.downcast::<TokioIo<Box<TlsStream<TcpStream>>>>() {
+    match upgraded.downcast::<TokioIo<Unread<Box<TlsStream<TcpStream>>>>>() {
         Ok(parts) => Box::pin(take_over(&node, parts, newcomer)).await,
         Err(_other) => {
             tracing::error!("an upgraded connection is not the stream that was accepted");
@@ -136,12 +137,12 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
     }
 }
 
-async fn take_over<S>(node: &Arc<Node>, parts: Parts<TokioIo<S>>, newcomer: Newcomer)
+async fn take_over<S>(node: &Arc<Node>, parts: Parts<TokioIo<Unread<S>>>, newcomer: Newcomer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // What hyper read beyond the handshake is a slice of its read buffer: copied, so that this is freed now.
-    let (io, leftover) = (parts.io.into_inner(), parts.read_buf.to_vec());
+    let (io, leftover) = (parts.io.into_inner().into_inner(), parts.read_buf.to_vec());
     drop(parts.read_buf);
     enter(node, io, &leftover, newcomer).await;
 }

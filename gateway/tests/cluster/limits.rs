@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{Client, PATIENCE};
 use crate::fixture::{TestNode, config};
-use crate::http::call;
+use crate::http::{call, call_with};
 
 async fn node_with(set: impl FnOnce(&mut Config)) -> TestNode {
     let mut config = config(None);
@@ -22,12 +22,12 @@ async fn node_with(set: impl FnOnce(&mut Config)) -> TestNode {
     TestNode::start(&config).await
 }
 
-fn hits(node: &TestNode, limit: Limit) -> u64 {
+pub(crate) fn hits(node: &TestNode, limit: Limit) -> u64 {
     node.node.metrics.limits_hit.with_label_values(&[limit.as_str()]).get()
 }
 
 /// What comes back for these bytes, up to the end of its head; the socket stays open as long as what is returned.
-async fn say(address: SocketAddr, bytes: &[u8]) -> (String, TcpStream) {
+pub(crate) async fn say(address: SocketAddr, bytes: &[u8]) -> (String, TcpStream) {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
@@ -43,7 +43,7 @@ async fn say(address: SocketAddr, bytes: &[u8]) -> (String, TcpStream) {
     timeout(PATIENCE, exchange).await.unwrap()
 }
 
-fn handshake(more: &str) -> String {
+pub(crate) fn handshake(more: &str) -> String {
     format!(
         "GET /ws HTTP/1.1\r\nhost: node\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
@@ -234,6 +234,25 @@ async fn attempts_to_get_locks_are_bounded() {
     assert!(limited > 0);
     assert_eq!(hits(&node, Limit::LockAttempts), limited);
     client.expect_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempts_to_get_locks_by_http_are_bounded_for_each_agent() {
+    let node = node_with(|config| config.limits.lock_attempts_per_second = 1).await;
+    let acquire = |path: &'static str| call_with(node.address, "POST", path, &[], "");
+    let mut asked = 0;
+    let (head, problem) = loop {
+        let (status, head, body) = acquire("/api/locks/r").await;
+        if status == 429 {
+            break (head, body);
+        }
+        asked += 1;
+        assert!(asked < TOO_OFTEN);
+    };
+    assert!(head.contains("retry-after: "), "{head}");
+    assert!(problem.contains("lock_attempts"), "{problem}");
+    assert_eq!(hits(&node, Limit::LockAttempts), 1);
+    assert_eq!(acquire("/api/locks/r?tenant=other").await.0, 201, "another tenant's caller is another");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,6 @@
-//! The settings of `tls`, `proxy` and `limits`.
+//! The settings of `tls`, `proxy`, `http` and `limits`.
+
+use std::time::Duration;
 
 use super::{Setting, Unit, setting};
 
@@ -23,6 +25,25 @@ pub(super) const SHARES: &[Setting] = &[
         Unit::Switch,
         "Whether connections from proxy.trusted begin with a header of the PROXY protocol, version 1 or 2. Then they all \
          have to; those from elsewhere never do.",
+    ),
+    setting(
+        "http.connections_max",
+        Unit::Count("connections", 16, 1_000_000),
+        "Connections at once that speak plain HTTP, beside the WebSockets. Beyond it the one that has asked for nothing \
+         for longest is dropped for each new one; where all are being answered, a new one gets 503, but for health checks \
+         and handshakes. About 40 KiB each.",
+    ),
+    setting(
+        "http.answer_timeout",
+        Unit::Period(Duration::from_millis(100), Duration::from_secs(600)),
+        "From the moment at which a client's socket takes no more of an answer until it has taken all of it; then it is dropped. \
+         30 s: a full page of a list comes through a bad mobile line.",
+    ),
+    setting(
+        "http.bodies_bytes_max",
+        Unit::Bytes(1 << 20, 1 << 34),
+        "Bytes of requests' bodies that are held at once; what comes beyond it gets 503. One body of the largest size (8 times \
+         message.bytes_max) always has room.",
     ),
     setting(
         "limits.connections_max",
@@ -73,7 +94,7 @@ pub(super) const SHARES: &[Setting] = &[
     setting(
         "limits.lock_attempts_per_second",
         Unit::Count("attempts/s", 0, 1_000_000),
-        "lock:acquire of one connection, granted or not.",
+        "Locks asked for by one connection, or by HTTP of one agent, granted or not.",
     ),
     setting(
         "limits.refusals_max",
