@@ -15,7 +15,7 @@ use signalbox_protocol::vocabulary::{InvalidVocabulary, Vocabulary};
 use signalbox_registry::log::{LogSettings, Retention, Strict};
 use signalbox_reservoir::StrapiSettings;
 
-use crate::origins::Origins;
+use crate::origins::{Hosts, Origins};
 use crate::peer::Proxies;
 use crate::tls::TlsFiles;
 
@@ -184,7 +184,16 @@ impl Config {
     /// proxy may stand before a loopback address.
     pub fn origins(&self) -> Option<Origins> {
         let is_local = self.listens_on_loopback() && !self.auth.has_keys();
-        Origins::try_new(&self.origins, is_local).ok()
+        Some(Origins::try_new(&self.origins, is_local).ok()?.asked_as(self.hosts()))
+    }
+
+    /// By which names it is asked. Where nobody needs a token, any page that is taken for the node's own would be let in.
+    fn hosts(&self) -> Hosts {
+        match (self.anonymous_allowed(), self.listens_on_loopback()) {
+            (false, _) => Hosts::Any,
+            (true, true) => Hosts::Loopback,
+            (true, false) => Hosts::Fixed,
+        }
     }
 
     /// The files of the certificate, if TLS is served.

@@ -1,7 +1,9 @@
-//! Which web pages may talk to this node. A browser tells the page's Origin; whoever tells none is no browser.
+//! Which web pages may talk to this node. A browser tells the page's Origin with what it sends to another host or opens as
+//! a WebSocket, and none with a page's GET of its own host.
 //!
-//! Without a list, pages of the node's own host may, and on a loopback address those of this machine only: its `Host`
-//! proves nothing there, since any name can be made to lead to 127.0.0.1.
+//! Without a list, pages of the node's own host may, and on a loopback address those of this machine only. Any name can
+//! be made to lead to 127.0.0.1, or to the address of a node nearby, and then a stranger's page is one of the node's own
+//! host (rebinding). So where nobody needs a token the `Host` itself has to be one that no stranger can own.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -17,12 +19,25 @@ enum Allowed {
     Below(String, String),
 }
 
+/// The names by which a node is asked, beside those of its list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hosts {
+    /// All: a page that is taken for the node's own has no token.
+    #[default]
+    Any,
+    /// `localhost` and loopback addresses.
+    Loopback,
+    /// Those that nobody can make lead elsewhere: addresses, `localhost`, and names without a dot.
+    Fixed,
+}
+
 /// The pages that may.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
     listed: Vec<Allowed>,
     /// Whether only this machine reaches the node.
     on_loopback: bool,
+    hosts: Hosts,
 }
 
 /// It is not written like an origin.
@@ -37,7 +52,24 @@ impl Origins {
     /// One of them is no origin.
     pub fn try_new(listed: &[String], on_loopback: bool) -> Result<Self, NotAnOrigin> {
         let listed = listed.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        Ok(Self { listed, on_loopback })
+        Ok(Self { listed, on_loopback, hosts: Hosts::default() })
+    }
+
+    /// The same, for a node that answers to these names and to those of the list only.
+    #[must_use]
+    pub fn asked_as(self, hosts: Hosts) -> Self {
+        Self { hosts, ..self }
+    }
+
+    /// Whether the node answers to a `Host`.
+    pub fn answer_to(&self, host: &str) -> bool {
+        let host = host_of(host);
+        let is_known = match self.hosts {
+            Hosts::Any => true,
+            Hosts::Loopback => is_loopback(host),
+            Hosts::Fixed => !host.contains('.') || host.parse::<IpAddr>().is_ok(),
+        };
+        is_known || self.listed.iter().any(|allowed| allowed.is_at(host))
     }
 
     /// Whether a page of `origin` may send a request whose `Host` is this one.
@@ -62,6 +94,18 @@ impl Origins {
         match self.on_loopback {
             true => is_loopback(origin),
             false => host.is_some_and(|host| host_of(host).eq_ignore_ascii_case(origin)),
+        }
+    }
+}
+
+impl Allowed {
+    /// Whether such pages are on a host of this name.
+    fn is_at(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        match self {
+            Self::Any => true,
+            Self::Exactly(origin) => origin.split_once("://").is_some_and(|(_, of)| host_of(of) == host),
+            Self::Below(_, behind) => host.strip_suffix(host_of(behind)).is_some_and(is_labels),
         }
     }
 }
@@ -137,6 +181,34 @@ mod tests {
         assert!(local.allow("http://[::1]:3000", Some("localhost:8080")));
         assert!(!local.allow("http://evil.example", Some("evil.example:8080")), "rebinding");
         assert!(!local.allow("http://localhost.evil.example", Some("localhost:8080")));
+    }
+
+    #[test]
+    fn where_nobody_needs_a_token_a_host_is_one_that_no_stranger_can_own() {
+        let listed = ["https://app.example.com:8443", "https://*.fleet.example"];
+        let node = |hosts| origins(&listed, true).asked_as(hosts);
+        let mine = ["localhost", "LOCALHOST:80", "127.0.0.1:8080", "127.9.9.9", "[::1]", "[::1]:8080"];
+        let of_list = ["app.example.com", "App.example.com:80", "a.fleet.example", "a.b.fleet.example:1"];
+        let nearby = ["10.0.0.7:8080", "[fd00::7]", "gateway-1:8080"];
+        let strange = [
+            "evil.example",
+            "evil.example:8080",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "fleet.example",
+            "app.example.com.evil.example",
+        ];
+        for host in mine.iter().chain(&of_list) {
+            assert!(node(Hosts::Loopback).answer_to(host) && node(Hosts::Fixed).answer_to(host), "{host}");
+        }
+        for host in nearby {
+            assert!(!node(Hosts::Loopback).answer_to(host) && node(Hosts::Fixed).answer_to(host), "{host}");
+        }
+        for host in strange {
+            assert!(!node(Hosts::Loopback).answer_to(host) && !node(Hosts::Fixed).answer_to(host), "{host}");
+            assert!(node(Hosts::Any).answer_to(host), "{host}");
+        }
+        assert!(origins(&["*"], true).asked_as(Hosts::Loopback).answer_to("evil.example"));
     }
 
     #[test]

@@ -258,7 +258,7 @@ async fn the_locks_that_are_held_are_listed_by_name() {
     for resource in ["bay-5", "bay-4"] {
         let mut stream = TcpStream::connect(&node.address).await.expect("it listens");
         let body = r#"{"ttl_ms":60000,"owner":"vehicle:V1"}"#;
-        let head = format!("POST /api/locks/{resource} HTTP/1.1\r\nhost: n\r\nconnection: close");
+        let head = format!("POST /api/locks/{resource} HTTP/1.1\r\nhost: localhost\r\nconnection: close");
         let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         stream.write_all(request.as_bytes()).await.expect("it reads");
         let mut answer = String::new();

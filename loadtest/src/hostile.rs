@@ -73,20 +73,20 @@ fn broken_requests() -> Vec<Attack> {
     vec![
         Attack::new("slow handshake", &[Cut])
             .before_the_upgrade()
-            .first("GET /ws HTTP/1.1\r\nHost: node\r\nX-Slow: ")
+            .first("GET /ws HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
             .then("a", TRICKLE),
         Attack::new("slow body", &[Status(408)])
             .before_the_upgrade()
-            .first("POST /api/publish HTTP/1.1\r\nHost: node\r\nContent-Length: 100000\r\n\r\n[")
+            .first("POST /api/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n[")
             .then(" ", TRICKLE),
         Attack::new("silent socket", &[Cut]).before_the_upgrade(),
         Attack::new("huge header", &[Status(431), Cut])
             .before_the_upgrade()
-            .first("GET /ws HTTP/1.1\r\nHost: node\r\nCookie: ")
+            .first("GET /ws HTTP/1.1\r\nHost: localhost\r\nCookie: ")
             .then(vec![b'x'; CHUNK], AT_ONCE),
         Attack::new("many headers", &[Status(431), Cut])
             .before_the_upgrade()
-            .first(format!("GET /ws HTTP/1.1\r\nHost: node\r\n{many}\r\n")),
+            .first(format!("GET /ws HTTP/1.1\r\nHost: localhost\r\n{many}\r\n")),
         Attack::new("HTTP/2 preface", &[Status(400), Cut])
             .before_the_upgrade()
             .first(*b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
@@ -126,7 +126,7 @@ fn floods() -> Vec<Attack> {
 
 /// A handshake like any other.
 fn handshake() -> String {
-    "GET /ws?tenant=hostile HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    "GET /ws?tenant=hostile HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         .to_owned()
 }

@@ -129,7 +129,7 @@ const MOST: &[Setting] = &[
         Unit::Switch,
         "Lets clients say by the query who they are, on an address that others can reach or where keys are \
          configured as well (then a token counts if there is one). Without it an address that others can reach needs \
-         keys (auth); a loopback address does not.",
+         keys (auth); a loopback address does not. For networks in which everybody may do everything.",
     ),
     setting(
         "namespaces",
@@ -147,8 +147,9 @@ const MOST: &[Setting] = &[
         "origins",
         Unit::Names,
         "Web pages that may open WebSockets here and call /api: https://app.example.com, https://*.example.com, or * for \
-         all. Without it those of the node's own host may, on a loopback address those of this machine. Who sends no \
-         Origin is no browser and is not asked.",
+         all. Without it those of the node's own host may, on a loopback address those of this machine. Where clients are \
+         anonymous, /api and /ws answer to addresses, names without a dot and the names listed here only, on a loopback \
+         address to localhost, loopback addresses and these.",
     ),
     setting(
         "node.advertise",

@@ -1,7 +1,8 @@
 //! Web pages and this node: whose requests are refused before anything is done, and what browsers are told (CORS).
 //!
 //! It stands before `/api` and `/ws`. A browser sends simple requests without asking first, and opens WebSockets to
-//! anywhere: so it is the request itself that is refused, not only its answer withheld.
+//! anywhere: so it is the request itself that is refused, not only its answer withheld. A page whose own name was made to
+//! lead here (rebinding) sends its GETs without an Origin: it is known by its `Host`.
 
 use std::sync::Arc;
 
@@ -23,28 +24,46 @@ const EXPOSED: &str = "retry-after, x-cache";
 /// How long a browser need not ask again.
 const MAX_AGE_SECONDS: &str = "600";
 
+const STRANGE_PAGE: &str = "pages of this Origin may not talk to this node: its setting `origins` lists who may";
+const STRANGE_HOST: &str = "this node takes anonymous clients, so a page of any name could be led to it: ask it by its \
+                            address, or have its setting `origins` list that name";
+
 /// Refuses pages that may not, answers preflights, and lets the others read their answers.
 pub(super) async fn guard(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
     let path = request.uri().path();
     let is_socket = path == "/ws" || path.starts_with("/ws/");
-    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
-        return next.run(request).await;
-    };
     if !is_socket && !path.starts_with("/api/") {
         return next.run(request).await;
     }
+    if !is_asked_by_name(&node, &request) {
+        return refuse(&node, is_socket, STRANGE_HOST);
+    }
+    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
+        return next.run(request).await;
+    };
     if !may(&node, &origin, request.headers()) {
-        if is_socket {
-            count(&node, HandshakeResult::RefusedOrigin);
-        }
-        let text = "pages of this Origin may not talk to this node: its setting `origins` lists who may";
-        let mut response = Problem::of(ErrorCode::Forbidden, text).into_response();
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return response;
+        return refuse(&node, is_socket, STRANGE_PAGE);
     }
     let mut response = if is_preflight(&request) { preflight() } else { next.run(request).await };
     allow(response.headers_mut(), origin);
     response
+}
+
+fn refuse(node: &Node, is_socket: bool, text: &'static str) -> Response<Body> {
+    if is_socket {
+        count(node, HandshakeResult::RefusedOrigin);
+    }
+    let mut response = Problem::of(ErrorCode::Forbidden, text).into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Whether the node answers to every name that the request has for it. Without one it is of no browser.
+fn is_asked_by_name(node: &Node, request: &Request) -> bool {
+    let origins = &node.settings.origins;
+    let hosts = request.headers().get_all(header::HOST);
+    let in_path = request.uri().authority().is_none_or(|named| origins.answer_to(named.as_str()));
+    in_path && hosts.iter().all(|host| host.to_str().is_ok_and(|host| origins.answer_to(host)))
 }
 
 fn may(node: &Node, origin: &HeaderValue, headers: &HeaderMap) -> bool {

@@ -25,12 +25,21 @@ pub(crate) async fn call_with(
     body: &str,
 ) -> (u16, String, String) {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    );
+    exchange(address, &request).await
+}
+
+/// A GET that names the node so.
+pub(crate) async fn call_as(host: &str, address: SocketAddr, path: &str) -> (u16, String, String) {
+    exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")).await
+}
+
+async fn exchange(address: SocketAddr, request: &str) -> (u16, String, String) {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();

@@ -45,7 +45,7 @@ pub(crate) async fn say(address: SocketAddr, bytes: &[u8]) -> (String, TcpStream
 
 pub(crate) fn handshake(more: &str) -> String {
     format!(
-        "GET /ws HTTP/1.1\r\nhost: node\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
     )
 }
@@ -288,7 +288,7 @@ async fn heads_that_are_too_large_are_told_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_that_never_ends_is_given_up() {
     let node = node_with(|config| config.handshake.timeout = std::time::Duration::from_millis(200)).await;
-    let (answer, _) = say(node.address, b"GET /ws HTTP/1.1\r\nhost: node\r\nx-slow: ").await;
+    let (answer, _) = say(node.address, b"GET /ws HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await;
     assert_eq!(answer, "");
     eventually("it is counted", PATIENCE, || async { hits(&node, Limit::HandshakeTime) == 1 }).await;
 }

@@ -5,7 +5,8 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::fixture::{TestNode, config};
-use crate::http::call_with;
+use crate::http::{call_as, call_with};
+use crate::tokens::believing;
 
 /// The status of a handshake that a page of `origin` begins.
 async fn handshake(node: &TestNode, origin: Option<&str>) -> u16 {
@@ -63,4 +64,43 @@ async fn a_listed_page_may_ask_first_and_read_its_answers() {
     assert!(head.contains("access-control-allow-origin: https://app.example.com"), "{head}");
     let (status, head, _) = call_with(node.address, "GET", "/api/topics", &[], "").await;
     assert_eq!((status, head.contains("access-control")), (200, false), "{head}");
+}
+
+/// The status of what a page of `host` sends to a node that its name was made to lead to: no Origin.
+async fn rebound(node: &TestNode, host: &str, path: &str) -> u16 {
+    call_as(host, node.address, path).await.0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_whose_name_was_made_to_lead_here_reads_nothing() {
+    let node = TestNode::start(&config(None)).await;
+    for path in ["/api/connections", "/api/passengers?route_id=1", "/api/locks", "/api/openapi.json", "/ws", "/ws/stats"] {
+        assert_eq!(rebound(&node, "evil.example:8080", path).await, 403, "{path}");
+    }
+    assert_eq!(node.node.metrics.handshakes.with_label_values(&["refused_origin"]).get(), 2);
+    for path in ["/livez", "/readyz", "/health", "/metrics"] {
+        assert_eq!(rebound(&node, "signalbox.svc.example", path).await, 200, "{path}");
+    }
+    for host in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
+        assert_eq!(rebound(&node, host, "/api/connections").await, 200, "{host}");
+    }
+    let mut named = config(None);
+    named.origins = vec!["https://rt.example.com".to_owned()];
+    let node = TestNode::start(&named).await;
+    assert_eq!(rebound(&node, "rt.example.com", "/api/connections").await, 200);
+    assert_eq!(rebound(&node, "evil.example", "/api/connections").await, 403);
+    // A keyed node has nothing for a page that has no token.
+    let node = TestNode::start(&believing()).await;
+    assert_eq!(rebound(&node, "evil.example", "/api/connections").await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lets_everybody_in_is_asked_by_its_address_or_by_a_listed_name() {
+    let mut open = config(None);
+    (open.listen, open.allow_anonymous) = ("0.0.0.0:0".parse().unwrap(), true);
+    let node = TestNode::start(&open).await;
+    for (host, status) in [("10.0.0.7:8080", 200), ("gateway-1:8080", 200), ("evil.example", 403)] {
+        let address = ([127, 0, 0, 1], node.address.port()).into();
+        assert_eq!(call_as(host, address, "/api/connections").await.0, status, "{host}");
+    }
 }
