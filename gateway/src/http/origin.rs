@@ -24,7 +24,8 @@ const EXPOSED: &str = "retry-after, x-cache";
 /// How long a browser need not ask again.
 const MAX_AGE_SECONDS: &str = "600";
 
-const STRANGE_PAGE: &str = "pages of this Origin may not talk to this node: its setting `origins` lists who may";
+const STRANGE_PAGE: &str =
+    "pages of this Origin may not talk to this node: its setting `origins` lists who may";
 const STRANGE_HOST: &str = "this node takes anonymous clients, so a page of any name could be led to it: ask it by its \
                             address, or have its setting `origins` list that name";
 

@@ -39,6 +39,9 @@ pub(crate) async fn run(node: Arc<Node>) {
 
 /// Begins to hold a connection to its grant, which is new. What was revoked while it was let in, is noticed here.
 pub fn begin(node: &Node, connection: &Connection) {
+    if connection.outbox().closing().is_some() {
+        return;
+    }
     if is_revoked(node, connection) {
         node.metrics.trust.revoked.inc();
         return connection.outbox().close(CloseCode::Unauthenticated);
@@ -59,12 +62,15 @@ struct Look {
 }
 
 impl Look {
-    /// Tells those whose token ends soon. Whose token has ended, are for the caller to close.
+    /// Tells those whose token ends soon. Whose token has ended, are for the caller to close. Who is being closed is
+    /// left alone: its farewell takes more than one look.
     fn at_all(self, node: &Node) -> Vec<Arc<Connection>> {
         let mut ended = Vec::new();
         let leeway = node.settings.verifier.expected.leeway;
         node.hub.for_each(|connection| {
-            let Some(grant) = connection.grant() else { return };
+            let Some(grant) = connection.grant().filter(|_| connection.outbox().closing().is_none()) else {
+                return;
+            };
             if self.now >= grant.expires_at.saturating_add(leeway) {
                 ended.push(Arc::clone(connection));
             } else if (self.since + 1..=self.now).contains(&notice_at(&grant, connection, self.notice)) {

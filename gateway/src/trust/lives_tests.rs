@@ -76,6 +76,22 @@ async fn a_client_is_told_before_its_token_ends_and_closed_when_it_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_ends_once_however_long_the_farewell_takes() {
+    let node = node().await;
+    let connection = join(&node, "agent_type=vehicle&agent_id=V1").await;
+    let expires_at = node.trust.now() + 10;
+    connection.set_grant(Grant {
+        capabilities: Capabilities::all(),
+        namespaces: None,
+        expires_at,
+        issued_at: None,
+    });
+    sleep(Duration::from_secs(10 + LEEWAY + 5)).await;
+    assert_eq!(connection.outbox().closing(), Some(CloseCode::Unauthenticated));
+    assert_eq!(node.metrics.trust.expired.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_comes_with_a_token_that_ends_soon_is_told_at_once() {
     let node = node().await;
     let mut client = connect(&node, 10).await;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::hub::Connection;
 
 /// Closed at once, and the pause after each: 25,600 a second.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Closes them all.

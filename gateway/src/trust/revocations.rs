@@ -1,5 +1,6 @@
 //! Revoking: written down for all nodes, which are told at once, and look by themselves again and again. One task of
-//! the node reads what changed, and closes whom it concerns.
+//! the node reads what changed, and closes whom it concerns. On the node that is asked a task of the node's own closes them:
+//! whoever asks may go before that is done.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,10 +40,14 @@ pub(crate) struct Told {
 #[derive(Debug)]
 pub(crate) struct TooMany;
 
-/// Takes no token of theirs any more that was issued up to now, in the whole cluster, and closes their connections.
+/// Takes no token of theirs any more that was issued up to now, in the whole cluster, and begins to close their connections.
 ///
 /// # Errors
 /// As [`Revocations::revoke`](signalbox_registry::Revocations::revoke).
+///
+/// # Cancel safety
+/// Dropped before it was written down, it may be so all the same; then this node, too, learns of it when it looks. What
+/// comes after that can't be stopped halfway.
 pub(crate) async fn revoke(
     node: &Arc<Node>,
     tenant: &Tenant,
@@ -60,7 +65,8 @@ pub(crate) async fn revoke(
     let told =
         others.filter(|id| node.cluster.bus.post(&Destination::Node((*id).clone()), Parcel::Revoked).is_ok());
     let told = Told { revocation: revocation.clone(), nodes: told.count() };
-    learn(node, tenant, vec![revocation]).await;
+    let concerned = learn(node, tenant, vec![revocation]);
+    node.tasks.spawn(async move { close_in_turn(&concerned, CloseCode::Unauthenticated).await });
     Ok(Ok(told))
 }
 
@@ -95,7 +101,8 @@ async fn look(node: &Node, seen: &mut HashMap<Tenant, u64>) -> Result<(), Error>
     let mut now_seen = HashMap::with_capacity(versions.len());
     for (tenant, version) in versions {
         if seen.get(&tenant) != Some(&version) {
-            learn(node, &tenant, node.cluster.revocations.list(&tenant).await?).await;
+            let concerned = learn(node, &tenant, node.cluster.revocations.list(&tenant).await?);
+            close_in_turn(&concerned, CloseCode::Unauthenticated).await;
         }
         now_seen.insert(tenant, version);
     }
@@ -104,19 +111,20 @@ async fn look(node: &Node, seen: &mut HashMap<Tenant, u64>) -> Result<(), Error>
     Ok(())
 }
 
-/// Remembers revocations, and closes whom they concern.
-async fn learn(node: &Node, tenant: &Tenant, revocations: Vec<Revocation>) {
-    if !node.trust.learn(tenant, revocations) {
-        return;
-    }
+/// Remembers revocations. Whom they concern, and is not being closed anyway, is for the caller to close.
+fn learn(node: &Node, tenant: &Tenant, revocations: Vec<Revocation>) -> Vec<Arc<Connection>> {
     let mut revoked = Vec::new();
+    if !node.trust.learn(tenant, revocations) {
+        return revoked;
+    }
     node.hub.for_each(|connection| {
-        if connection.profile().tenant == *tenant && is_revoked(node, connection) {
+        let is_concerned = connection.profile().tenant == *tenant && is_revoked(node, connection);
+        if is_concerned && connection.outbox().closing().is_none() {
             revoked.push(Arc::clone(connection));
         }
     });
     node.metrics.trust.revoked.inc_by(revoked.len() as u64);
-    close_in_turn(&revoked, CloseCode::Unauthenticated).await;
+    revoked
 }
 
 /// Whether the token of a connection was revoked, or, of one without, whoever it says it is since it came.

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use signalbox_identity::{Expected, Verifier};
+use signalbox_protocol::close::CloseCode;
 use signalbox_registry::memory::MemoryCluster;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
+use super::pace::AT_ONCE;
 use super::{RevocationSettings, TooMany, keep_revocations, revoke};
 use crate::keeper::card;
 use crate::node::{Node, Settings};
-use crate::testing::{Client, Issuer, default_settings, node_in, tenant};
+use crate::testing::{Client, Issuer, default_settings, join, node_in, tenant};
 
 /// How often nodes look by themselves.
 const REREAD: Duration = Duration::from_secs(30);
@@ -19,7 +22,9 @@ const REREAD: Duration = Duration::from_secs(30);
 async fn nodes() -> [Arc<Node>; 2] {
     let cluster = MemoryCluster::new();
     let revocations = RevocationSettings { kept: Duration::from_secs(3_600), most: 3, reread: REREAD };
-    let settings = Settings { verifier: Issuer::default().verifier(), revocations, ..default_settings() };
+    let expected = Expected { leeway: 30, ..Expected::default() };
+    let verifier = Verifier { expected, ..Issuer::default().verifier() };
+    let settings = Settings { verifier, revocations, ..default_settings() };
     let nodes = [node_in(&cluster, "n1", settings.clone()).await, node_in(&cluster, "n2", settings).await];
     for node in &nodes {
         node.trust.follow_paused_clock();
@@ -97,6 +102,47 @@ async fn a_revoked_token_renews_nothing() {
     client.send(json!({ "type": "system:refresh", "data": { "token": of_before } })).await;
     let told = client.next().await;
     assert_eq!(told["data"]["code"], "forbidden", "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_may_go_before_all_are_closed() {
+    let [a, _] = nodes().await;
+    let mut connections = Vec::new();
+    for _ in 0..AT_ONCE + 100 {
+        connections.push(join(&a, "tenant=acme&agent_type=vehicle&agent_id=V1").await);
+    }
+    // Past the moment in which they came, by the wall's clock as well.
+    sleep(Duration::from_secs(60)).await;
+    // As a handler is dropped whose client has gone: in the pause after the first ones.
+    let acme = tenant("acme");
+    let asked = revoke(&a, &acme, "agent:vehicle:V1".parse().unwrap());
+    drop(timeout(Duration::from_millis(1), asked).await);
+    sleep(Duration::from_secs(1)).await;
+    let closing = connections.iter().filter(|connection| connection.outbox().closing().is_some());
+    assert_eq!(closing.count(), connections.len());
+    assert_eq!(a.metrics.trust.revoked.get(), connections.len() as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_being_closed_is_not_closed_by_a_second_revocation_as_well() {
+    let [a, _] = nodes().await;
+    let connection = join(&a, "tenant=acme&agent_type=vehicle&agent_id=V1&subject=fleet-7").await;
+    sleep(Duration::from_secs(60)).await;
+    for whom in ["agent:vehicle:V1", "subject:fleet-7"] {
+        revoke(&a, &tenant("acme"), whom.parse().unwrap()).await.unwrap().unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(connection.outbox().closing(), Some(CloseCode::Unauthenticated));
+        assert_eq!(a.metrics.trust.revoked.get(), 1, "{whom}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_of_an_issuer_that_is_ahead_keeps_no_connection_open() {
+    let [a, b] = nodes().await;
+    let ahead = token(&b, &json!({ "iat": b.trust.now() + 20 }));
+    let mut open = Client::with_token(&b, &ahead, "").await.unwrap();
+    revoke(&a, &tenant("acme"), "agent:vehicle:V1".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(open.close_code().await, 4401);
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,7 +49,10 @@ async fn a_body_that_never_arrives_is_given_up() {
     config.handshake.timeout = std::time::Duration::from_millis(200);
     let node = TestNode::start(&config).await;
     let mut stream = tokio::net::TcpStream::connect(node.address).await.unwrap();
-    stream.write_all(b"POST /api/publish HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{").await.unwrap();
+    stream
+        .write_all(b"POST /api/publish HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{")
+        .await
+        .unwrap();
     let mut answer = vec![0; 64];
     tokio::time::timeout(crate::client::PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));

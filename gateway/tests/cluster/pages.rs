@@ -74,7 +74,14 @@ async fn rebound(node: &TestNode, host: &str, path: &str) -> u16 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_whose_name_was_made_to_lead_here_reads_nothing() {
     let node = TestNode::start(&config(None)).await;
-    for path in ["/api/connections", "/api/passengers?route_id=1", "/api/locks", "/api/openapi.json", "/ws", "/ws/stats"] {
+    for path in [
+        "/api/connections",
+        "/api/passengers?route_id=1",
+        "/api/locks",
+        "/api/openapi.json",
+        "/ws",
+        "/ws/stats",
+    ] {
         assert_eq!(rebound(&node, "evil.example:8080", path).await, 403, "{path}");
     }
     assert_eq!(node.node.metrics.handshakes.with_label_values(&["refused_origin"]).get(), 2);
