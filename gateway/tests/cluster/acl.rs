@@ -1,5 +1,8 @@
 //! The Redis user of docs/operations.md: what it may is enough for everything that a cluster does, and no more.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 use signalbox_registry::redis::{RedisConfig, TRIED, examine};
 use signalbox_testkit::RedisServer;
@@ -151,4 +154,73 @@ async fn an_examination_tries_every_command_of_the_documented_user_and_misses_ea
         assert_eq!(redis.cli(&["acl", "setuser", "signalbox", allowed]), "OK");
     }
     assert_eq!(redis.cli(&["keys", "*"]), "", "nothing is left behind");
+}
+
+/// Where a command stands behind.
+const IN_RUST: [&str; 5] = ["redis::cmd(\"", ".cmd(\"", "Call::new(\"", "group_call(\"", "kill.arg(\""];
+const IN_LUA: [&str; 3] = ["redis.call(", "redis.pcall(", "in_parts("];
+
+/// The source files of both crates that talk to Redis.
+fn sources(extension: &str) -> Vec<PathBuf> {
+    let crates =
+        ["registry", "reservoir"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name));
+    let mut folders = crates.map(|folder| folder.join("src")).to_vec();
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|of| of == extension) {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+/// The command that begins here, as a user's rules call it, with its subcommand if it has one and alone: `del`; or
+/// `pubsub|numsub` and `pubsub`.
+fn named(quoted: &str, quote: char) -> [String; 2] {
+    let mut parts = quoted.split(quote);
+    let command = parts.next().unwrap().to_ascii_lowercase();
+    let is_next = parts.next().is_some_and(|between| matches!(between, ", " | ").arg("));
+    let further = parts.next().filter(|_| is_next).unwrap_or_default().to_ascii_lowercase();
+    [format!("{command}|{further}"), command]
+}
+
+/// Every command of a file, in both forms.
+fn commands(file: &Path) -> Vec<[String; 2]> {
+    let text = fs::read_to_string(file).unwrap();
+    let is_lua = file.extension().is_some_and(|of| of == "lua");
+    if !is_lua {
+        let behind = IN_RUST.iter().flat_map(|mark| text.split(mark).skip(1));
+        return behind.map(|rest| named(rest, '"')).collect();
+    }
+    let behind = IN_LUA.iter().flat_map(|mark| text.split(mark).skip(1));
+    let found = behind.filter_map(|rest| match rest.strip_prefix('\'') {
+        Some(quoted) => Some(named(quoted, '\'')),
+        // The one function that is told which; where it is called, it is named.
+        None => {
+            assert!(rest.starts_with("command, "), "{}: which is {}", file.display(), &rest[..20]);
+            None
+        }
+    });
+    found.collect()
+}
+
+#[test]
+fn every_command_of_the_sources_is_among_the_documented_user_s() {
+    let rules = rules();
+    let may = |name: &String| rules.iter().any(|rule| rule.strip_prefix('+') == Some(name));
+    for (extension, at_least) in [("lua", 150), ("rs", 50)] {
+        let mut found = 0;
+        for file in sources(extension) {
+            for forms in commands(&file) {
+                assert!(forms.iter().any(may), "{forms:?} of {}", file.display());
+                found += 1;
+            }
+        }
+        assert!(found > at_least, "{found} commands in .{extension}");
+    }
 }

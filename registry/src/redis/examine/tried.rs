@@ -51,6 +51,7 @@ pub const TRIED: &[&str] = &[
     "ZRANGE K 0 0",
     "ZCARD K",
     "ZSCORE K m",
+    "ZMSCORE K m",
     "ZRANGEBYSCORE K 0 0",
     "ZREMRANGEBYSCORE K 0 0",
     "RPUSH K m",
