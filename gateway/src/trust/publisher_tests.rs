@@ -45,10 +45,13 @@ fn ok(body: &str) -> String {
 
 /// A token that names the key of this id.
 fn token(id: &str) -> String {
+    token_of(&SigningKey::try_new(Some(id), Algorithm::EdDsa, ED).unwrap())
+}
+
+fn token_of(signing: &SigningKey) -> String {
     let claims = json!({
         "tenant": "acme", "agent_type": "vehicle", "agent_id": "V1", "exp": now_ms() / 1_000 + 60,
     });
-    let signing = SigningKey::try_new(Some(id), Algorithm::EdDsa, ED).unwrap();
     signing.mint(claims.as_object().unwrap()).unwrap()
 }
 
@@ -177,6 +180,43 @@ fn keys_are_read_where_nobody_can_change_them_on_the_way() {
         "http://127.0.0.1.evil.org/",
     ] {
         assert!(KeySetUrl::try_new(bad).is_err(), "{bad}");
+    }
+}
+
+/// The public keys of RSA and P-256 that belong to the private ones of `identity`'s tests.
+fn rsa_and_ec() -> [serde_json::Value; 2] {
+    let modulus = "0iTvFKwevm66sKFZdsUU78dDFXHMZyZPv031RLHkvhvjemlYRyXeA4c-_tL-DZz0nPg7Pxi963k-X3qdpRSa6XOaESbRiJsjC3hq4KMx87dPwGhj\
+                   0ho4o0tJ691cHUlV_pKyhY9csruqtQmZ82PEH8WD4l0kzYHXyfwfO9ysA2CRSc2gb5T3yDbWiaKyi3o27d4sGPKlzmc1ISvNys__E-dOvsmF6zVG\
+                   0eRwYitvt-fmJSf85UA-C3G1Oe8EU991l2182kJ2HgfWuDLInniD-Zk1gkb5et98-27aSyFzMAdgu9MCB6VEpjXgDhX8RFsdnkOXe3ptAtuWfJMr\
+                   OICHNw";
+    [
+        json!({ "kty": "RSA", "kid": "rsa", "use": "sig", "alg": "RS256", "n": modulus, "e": "AQAB" }),
+        json!({
+            "kty": "EC", "crv": "P-256", "kid": "ec", "use": "sig",
+            "x": "tYTi4SUo_Dx54FqBbmvbOq6ek38T96EjOd4ys8_4QfE", "y": "K2bNLOp29BFC_TMZiagxDBV5fkOhvNbRWBsBKGRjpsw",
+        }),
+    ]
+}
+
+#[tokio::test]
+async fn published_keys_of_each_algorithm_are_believed_under_their_own_names() {
+    let [rsa, ec] = rsa_and_ec();
+    let mut all: serde_json::Value = serde_json::from_str(&set("ed")).unwrap();
+    all["keys"].as_array_mut().unwrap().extend([rsa, ec]);
+    let issuer = Issuer::start(Some(ok(&all.to_string())), None).await;
+    let node = node_of(settings(issuer.url("http"))).await;
+    until("the keys are there", || key_check(&node)).await;
+    let signers: [(&str, Algorithm, &[u8]); 3] = [
+        ("ed", Algorithm::EdDsa, ED),
+        ("rsa", Algorithm::Rs256, include_bytes!("../../../identity/src/tests/rsa.pem")),
+        ("ec", Algorithm::Es256, include_bytes!("../../../identity/src/tests/ec.pem")),
+    ];
+    for (name, algorithm, key) in signers {
+        for id in ["ed", "rsa", "ec"] {
+            let verified =
+                node.trust.verify(&token_of(&SigningKey::try_new(Some(id), algorithm, key).unwrap()));
+            assert_eq!(verified.is_ok(), id == name, "{algorithm:?} as {id}: {verified:?}");
+        }
     }
 }
 

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use signalbox_identity::Verb;
 
-use crate::api::Api;
+use crate::api::{Answer, Api};
 use crate::fixture::{TestCluster, TestNode};
 use crate::handshake_tokens::counted;
+use crate::http::call;
 use crate::tokens::{believing, client, service};
-use crate::verbs::{Operation, messages, operations};
+use crate::verbs::{Operation, Request, messages, operations};
 use crate::world::World;
 
 const TENANT: &str = "theirs";
@@ -81,6 +82,23 @@ async fn refusals(node: &TestNode) -> BTreeMap<&'static str, u64> {
     refusals
 }
 
+/// All of them.
+async fn refused_so_far(node: &TestNode) -> u64 {
+    let (_, metrics) = call(node.address, "GET", "/metrics", "").await;
+    let each = metrics.lines().filter(|line| line.starts_with("signalbox_capability_refusals_total{"));
+    each.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// Sends it with a token that does not do; a refusal, if it came so far, is counted.
+async fn refused(node: &TestNode, api: &mut Api, request: &Request, bearer: &str) -> Answer {
+    let before = refused_so_far(node).await;
+    let answer = request.send(api, bearer).await;
+    assert!(matches!(answer.status, 403 | 422), "{request:?}: {}", answer.text);
+    let counted = refused_so_far(node).await - before;
+    assert_eq!(counted, u64::from(answer.status == 403), "{request:?}: {}", answer.text);
+    answer
+}
+
 fn verb_of(capability: &str) -> &str {
     capability.split_once(':').unwrap().0
 }
@@ -114,8 +132,7 @@ async fn refused_over_http(node: &TestNode, world: &World) -> BTreeMap<String, S
     let mut api = Api::of(node.address);
     for (name, operation) in guarded() {
         for request in operation.requests(&world.names) {
-            let answer = request.send(&mut api, &bearer(&[])).await;
-            assert!(matches!(answer.status, 403 | 422), "{name} {request:?}: {}", answer.text);
+            let answer = refused(node, &mut api, &request, &bearer(&[])).await;
             if answer.status == 403 {
                 let capability =
                     answer.body["details"]["capability"].as_str().expect("it says what is missing");
@@ -127,8 +144,7 @@ async fn refused_over_http(node: &TestNode, world: &World) -> BTreeMap<String, S
         let others = all_but(capability);
         let others: Vec<_> = others.iter().map(String::as_str).collect();
         for request in operation.requests(&world.names) {
-            let status = request.send(&mut api, &bearer(&others)).await.status;
-            assert!(matches!(status, 403 | 422), "{name} with {others:?}");
+            refused(node, &mut api, &request, &bearer(&others)).await;
         }
     }
     missing

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use serde_json::{Value, json};
+use signalbox_identity::{Algorithm, SigningKey};
 use tokio::time::timeout;
 
 use crate::api::Api;
@@ -142,11 +143,73 @@ async fn a_token_s_namespaces_are_the_only_ones_that_it_joins_and_sends_to() {
         (code, counted(&node, "signalbox_capability_refusals_total{verb=\"namespace\"}").await),
         (4403, 4)
     );
+    let mut api = Api::of(node.address);
+    let (name, value) = bearer(&listed);
+    let shown = [(name, value.as_str())];
+    for (topic, status) in [(mine, 200), (other, 403)] {
+        let told = api.call("GET", &format!("/api/presence/{topic}"), &shown, "").await.expect(status);
+        let sent = api.call("POST", "/api/publish", &shown, &hello(topic).to_string()).await.expect(status);
+        for problem in [told, sent].iter().filter(|_| status == 403) {
+            assert_eq!(problem["details"]["namespace"], "system-events", "{problem}");
+        }
+    }
+    assert_eq!(counted(&node, "signalbox_capability_refusals_total{verb=\"namespace\"}").await, 6);
+    api.conforms().await;
     // A list of capabilities without one of namespaces: those decide, by the path as well.
     let narrow = but("capabilities", json!(["subscribe:namespace:v*"]));
     client(node.address, "/ws/vehicle-events", &narrow).await.close().await;
     assert_eq!(refusal(node.address, "/ws/system-events", &[bearer(&narrow)]).await.0, 4403);
     client(node.address, "/ws", &narrow).await.close().await;
+}
+
+/// A private key and the public one, made for tests.
+fn pair(algorithm: Algorithm) -> (&'static [u8], &'static [u8]) {
+    const SECRET: &[u8] = b"a secret in a file, of at least thirty-two bytes";
+    match algorithm {
+        Algorithm::Hs256 => (SECRET, SECRET),
+        Algorithm::Rs256 => (
+            include_bytes!("../../../identity/src/tests/rsa.pem"),
+            include_bytes!("../../../identity/src/tests/rsa.pub.pem"),
+        ),
+        Algorithm::Es256 => (
+            include_bytes!("../../../identity/src/tests/ec.pem"),
+            include_bytes!("../../../identity/src/tests/ec.pub.pem"),
+        ),
+        Algorithm::EdDsa => (
+            include_bytes!("../../../identity/src/tests/ed.pem"),
+            include_bytes!("../../../identity/src/tests/ed.pub.pem"),
+        ),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_file_of_each_algorithm_is_believed_and_no_key_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    for algorithm in Algorithm::ALL {
+        let path = folder.path().join(algorithm.as_str());
+        std::fs::write(&path, pair(algorithm).1).unwrap();
+        let mut config = config(None);
+        config.auth.keys = vec![format!("{} {}", algorithm.as_str(), path.display())];
+        let node = TestNode::start(&config).await;
+        for signer in Algorithm::ALL {
+            let mut claims = vehicle();
+            claims["exp"] = json!(now() + 600);
+            let signing = SigningKey::try_new(None, signer, pair(signer).0).unwrap();
+            let token = signing.mint(claims.as_object().unwrap()).unwrap();
+            let (name, value) = bearer(&token);
+            let answer =
+                Api::of(node.address).call("GET", "/api/presence/vehicle:V1", &[(name, &value)], "").await;
+            let is_its_own = signer == algorithm;
+            assert_eq!(answer.status, if is_its_own { 200 } else { 401 }, "{signer:?}: {}", answer.text);
+            if is_its_own {
+                let client = client(node.address, "/ws", &token).await;
+                assert_eq!(client.text("agent"), "vehicle:V1");
+                client.close().await;
+            } else {
+                assert_eq!(refusal(node.address, "/ws", &[bearer(&token)]).await.0, 4401, "{signer:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,6 +39,13 @@ fn told(text: &str, names: &Names, nothing: &Names) -> Value {
     told
 }
 
+/// What names a thing of the world: every name that nothing has not, too. The node is everybody's.
+fn telling(names: &Names, nothing: &Names) -> Vec<String> {
+    let own = names.iter().filter(|(kind, _)| **kind != "NodeId");
+    let own = own.flat_map(|(kind, names)| names.iter().filter(|name| !nothing[kind].contains(name)));
+    own.cloned().chain(["their-".to_owned()]).collect()
+}
+
 /// Two tenants that have nothing: one asks for another's things, the other for things that nobody has.
 const CURIOUS: &str = "curious";
 const HARMLESS: &str = "harmless";
@@ -48,11 +55,23 @@ async fn over_http_another_tenants_things_are_as_things_that_are_not() {
     let cluster = TestCluster::start_with(2, believing()).await;
     let mut world = World::of("theirs", cluster.nodes[0].address).await;
     let (before, nothing) = (world.seen().await, made_up(world.vehicle.text("node_id")));
-    let (mut compared, mut api) = (0, Api::of(cluster.nodes[1].address));
+    let (mut compared, mut listed, mut api) = (0, 0, Api::of(cluster.nodes[1].address));
+    let telling = telling(&world.names, &nothing);
+    let tells = |text: &str| telling.iter().any(|name| text.contains(name.as_str()));
+    let owner = format!("Bearer {}", service("theirs", None));
     let [curious, harmless] = [CURIOUS, HARMLESS].map(|tenant| format!("Bearer {}", service(tenant, None)));
     for (name, operation) in operations().into_iter().filter(|(_, operation)| operation.takes_token()) {
-        let pairs = operation.requests(&world.names).into_iter().zip(operation.requests(&nothing));
-        for (theirs, nobodys) in pairs.filter(|(theirs, nobodys)| theirs != nobodys) {
+        let requests = operation.requests(&world.names);
+        assert!(!requests.is_empty(), "{name} is asked for");
+        for (theirs, nobodys) in requests.into_iter().zip(operation.requests(&nothing)) {
+            // It names nothing: what is there is listed, and that is one's own.
+            if theirs == nobodys {
+                let asked = theirs.send(&mut api, &curious).await;
+                assert!(!tells(&asked.text), "{name} {theirs:?}: {}", asked.text);
+                let is_told = theirs.method == "GET" && tells(&theirs.send(&mut api, &owner).await.text);
+                listed += usize::from(is_told);
+                continue;
+            }
             let asked = theirs.send(&mut api, &curious).await;
             let unknown = nobodys.send(&mut api, &harmless).await;
             let got = told(&asked.text, &world.names, &nothing);
@@ -62,6 +81,7 @@ async fn over_http_another_tenants_things_are_as_things_that_are_not() {
         }
     }
     assert!(compared > 60, "{compared} requests compared");
+    assert!(listed > 3, "{listed} lists tell their owner something");
     world.is_as(&before).await;
     world.vehicle.expect_nothing().await;
 }

@@ -15,7 +15,7 @@ use crate::verbs::Names;
 const LOCK: Duration = Duration::from_secs(600);
 
 /// A tenant with a vehicle that is connected, follows topics, looks at an order and has somebody on board; with a
-/// passenger who waits, a lock that is held, and stored messages.
+/// passenger who waits, a lock that is held, a revocation, and stored messages.
 pub(crate) struct World {
     address: SocketAddr,
     bearer: String,
@@ -60,6 +60,7 @@ impl World {
         let boards = json!({"vehicle_id": "their-vehicle"});
         let rider = self.ask("PATCH", "/api/passengers/their-rider/board", boards).await;
         self.vehicle.expect("commuter:picked_up").await;
+        self.ask("POST", "/api/revocations", json!({"subject": "their-revoked"})).await;
         let lock = json!({"ttl_ms": LOCK.as_millis() as u64});
         let lock = self.ask("POST", "/api/locks/their-lock", lock).await;
         (rider["fence"].clone(), lock["token"].clone())
@@ -100,6 +101,7 @@ impl World {
             "/api/passengers",
             "/api/vehicles/their-vehicle/manifest",
             "/api/locks",
+            "/api/revocations",
             "/api/orders/their-order/viewers",
             "/api/connections?agent=vehicle:their-vehicle",
             "/api/connections?session=their-session",
