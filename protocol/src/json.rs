@@ -3,6 +3,9 @@
 /// Most characters of serde's own words that are passed on: they may quote what the client sent.
 const QUOTED_CHARS_MAX: usize = 200;
 
+/// A longer word is none of ours, nor most likely a name. It may be a token in the wrong place: those have 100 and more.
+const WORD_CHARS_MAX: usize = 80;
+
 /// Appends `text` as a JSON string, with quotes and escapes.
 pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a Vec takes every byte and a str is always a JSON string");
@@ -16,8 +19,14 @@ pub(crate) fn without_position(error: &serde_json::Error) -> String {
     if message.ends_with(&position) {
         message.truncate(message.len() - position.len());
     }
+    message = message.split(' ').map(word).collect::<Vec<_>>().join(" ");
     shorten(&mut message);
     message
+}
+
+/// The word itself, unless it is too long to be told.
+pub(crate) fn word(word: &str) -> &str {
+    if word.chars().nth(WORD_CHARS_MAX).is_some() { "…" } else { word }
 }
 
 /// Cuts `message` after [`QUOTED_CHARS_MAX`] characters.
@@ -36,8 +45,14 @@ mod tests {
     fn an_error_tells_neither_a_meaningless_place_nor_a_novel() {
         let error = serde_json::from_str::<u8>("\n \"x\"").unwrap_err();
         assert_eq!(without_position(&error), "invalid type: string \"x\", expected u8");
-        let long = format!("\"{}\"", "é".repeat(5_000));
+        let long = format!("\"{}\"", "é ".repeat(5_000));
         let error = serde_json::from_str::<u8>(&long).unwrap_err();
         assert_eq!(without_position(&error).chars().count(), QUOTED_CHARS_MAX + 1);
+    }
+
+    #[test]
+    fn what_may_be_a_token_is_not_told_back() {
+        let error = serde_json::from_str::<u8>(&format!("\"{}\"", "x".repeat(100))).unwrap_err();
+        assert_eq!(without_position(&error), "invalid type: string … expected u8");
     }
 }

@@ -64,7 +64,7 @@ fn failed_in<T: DeserializeOwned>(text: &str) -> Option<String> {
     let mut json = serde_json::Deserializer::from_str(text);
     let failed = serde_path_to_error::deserialize::<_, T>(&mut json).err()?;
     let names = failed.path().iter().map_while(|segment| match segment {
-        Segment::Map { key } => Some(key.as_str()),
+        Segment::Map { key } => Some(json::word(key)),
         Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown => None,
     });
     let mut field = names.collect::<Vec<_>>().join(".");
