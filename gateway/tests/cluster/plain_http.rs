@@ -30,7 +30,7 @@ async fn written(address: SocketAddr, bytes: &[u8]) -> TcpStream {
 
 /// A connection that has asked for something, has its answer, and stays.
 async fn kept(address: SocketAddr) -> TcpStream {
-    let mut stream = written(address, b"GET /livez HTTP/1.1\r\nhost: node\r\n\r\n").await;
+    let mut stream = written(address, b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut answer = [0; 12];
     timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
@@ -44,7 +44,7 @@ async fn is_ended(stream: &mut TcpStream) -> bool {
 
 /// The head of a body of so many bytes.
 fn announced(bytes: usize) -> String {
-    format!("POST /api/publish HTTP/1.1\r\nhost: node\r\ncontent-length: {bytes}\r\n\r\n")
+    format!("POST /api/publish HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\n\r\n")
 }
 
 /// A node whose only place is held by a request without an end.
@@ -75,7 +75,7 @@ pub(crate) async fn filled() -> (TestNode, Vec<TcpStream>) {
 /// A node that was asked for more than sockets hold, by somebody who reads nothing.
 pub(crate) async fn unread() -> (TestNode, TcpStream) {
     let node = node_with(|config| config.http.answer_timeout = Duration::from_millis(200)).await;
-    let asked = b"GET /metrics HTTP/1.1\r\nhost: node\r\n\r\n".repeat(2_000);
+    let asked = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2_000);
     let stream = written(node.address, &asked).await;
     (node, stream)
 }
@@ -87,7 +87,7 @@ async fn who_keeps_connections_makes_room_for_those_who_come() {
     assert_eq!(call(node.address, "GET", "/api/topics", "").await.0, 200);
     assert!(is_ended(&mut first).await, "it rested longest");
     assert_eq!(hits(&node, Limit::HttpConnections), 1);
-    second.write_all(b"GET /livez HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n").await.unwrap();
+    second.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
     assert!(is_ended(&mut second).await, "it is answered");
     eventually("all places are free", PATIENCE, || async { node.node.visitors.is_empty() }).await;
 }
