@@ -17,6 +17,7 @@ use signalbox_reservoir::strapi::InvalidSettings;
 use signalbox_reservoir::{repository, reservoir};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -185,33 +186,52 @@ impl Gateway {
 /// # Errors
 /// [`StartError`].
 pub async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
+    // Whoever is told that there is a node may signal it.
+    let signals = Signals::listen();
     let gateway = Gateway::build(&config)?;
     let address = gateway.address();
     tracing::info!(%address, node = %gateway.node().cluster.node.id(), "listening");
     ready(address);
     let node = Arc::clone(gateway.node());
-    node.tasks.spawn(heed_signals(Arc::clone(&node)));
+    node.tasks.spawn(heed(signals, Arc::clone(&node)));
     gateway.run(pending()).await
+}
+
+/// What a process is told from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// It asks for files to be read again, which whoever has some does; it does not end who has none.
+    _hangup: Signal,
+}
+
+impl Signals {
+    /// From now on none ends the process by itself.
+    fn listen() -> Self {
+        let of = |kind| signal(kind).expect("the runtime handles signals");
+        Self {
+            terminate: of(SignalKind::terminate()),
+            interrupt: of(SignalKind::interrupt()),
+            _hangup: of(SignalKind::hangup()),
+        }
+    }
+
+    /// The next one that asks for an end.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => tracing::info!("SIGTERM"),
+            _ = self.interrupt.recv() => tracing::info!("SIGINT"),
+        }
+    }
 }
 
 /// A signal to a node that drains already, because somebody asked it to over HTTP, is the first all the same: a
 /// supervisor sends one after its own request.
-async fn heed_signals(node: Arc<Node>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");
-    // It asks for files to be read again, which whoever has some does; it does not end who has none.
-    let _hangup = signal(SignalKind::hangup()).expect("the runtime handles signals");
-    let mut next = async || {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("SIGINT"),
-        }
-    };
+async fn heed(mut signals: Signals, node: Arc<Node>) {
     let heed = async {
-        next().await;
+        signals.next().await;
         node.stop.ask(DrainReason::Stopping);
-        next().await;
+        signals.next().await;
         tracing::warn!("a second signal: the stop is cut short");
         node.stop.cut_short();
     };

@@ -450,6 +450,8 @@ async fn commands(of: &[&str]) -> Vec<String> {
     let help = stdout(&run(&[of, &["--help"]].concat()).await);
     let listed = help.split("Commands:\n").nth(1).unwrap_or_default();
     let lines = listed.lines().take_while(|line| line.starts_with("  "));
+    // What is indented deeper is the rest of a text.
+    let lines = lines.filter(|line| !line.starts_with("   "));
     let names = lines.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
     let mut found = Vec::new();
     for name in names {
