@@ -12,7 +12,7 @@ use crate::config::LogFormat;
 use crate::gateway;
 
 /// Of a worker that always has something to do, so many tasks are polled before it looks at its sockets again. Tokio's
-/// 61 let bursts of one client's questions delay others twice as much; what this costs was not measurable.
+/// 61 let bursts of questions delay others half as much again; what this costs was not measurable (docs/decisions.md).
 const POLLS_BETWEEN_EVENTS: u32 = 16;
 /// How long what still runs when the node has stopped may hold up the end of the process.
 const RUNTIME_END_WAIT: Duration = Duration::from_secs(1);
