@@ -5,6 +5,7 @@
 
 mod bucket;
 mod lobby;
+mod queue;
 mod visitors;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 pub use self::bucket::Bucket;
 pub use self::lobby::{Lobby, Seat};
+pub use self::queue::Queue;
 pub use self::visitors::{Visit, Visitors};
 
 /// Of the handshakes of a second, this part may come at once.

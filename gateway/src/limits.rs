@@ -221,8 +221,8 @@ pub fn refusal(limit: Limit) -> (ErrorCode, &'static str) {
     (code, limit.told())
 }
 
-/// Who has one address of IPv6 has 2^64 of them.
-fn network_of(address: IpAddr) -> IpAddr {
+/// The network that an address counts for: who has one address of IPv6 has 2^64 of them.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & !u128::from(u64::MAX);

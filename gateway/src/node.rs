@@ -307,6 +307,7 @@ impl Node {
             started_at_ms: self.started_at_ms,
             handshakes_under_way: self.admission.under_way(),
             sockets_silent: self.lobby.len(),
+            sockets_waiting: self.lobby.waiting(),
             http_connections: self.visitors.len(),
             topics: self.hub.topics_len(),
             // Outside a runtime there are none.

@@ -1,5 +1,6 @@
 //! Accepts connections and speaks HTTP/1.1 on them, until they become WebSockets or end.
 
+mod door;
 mod unread;
 mod visitor;
 
@@ -7,33 +8,27 @@ use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+pub use self::door::run;
+use self::door::{Newcomer, may_come};
 pub(crate) use self::unread::Unread;
 use self::visitor::Visitor;
 use crate::admission::Seat;
-use crate::http;
 use crate::limits::Limit;
 use crate::node::Node;
 use crate::peer::Peer;
 
 /// Connections that the kernel holds for us while we are busy: a reconnect storm comes at once.
 const BACKLOG: u32 = 4_096;
-/// What one too many is told, of whom nothing has been read.
-const TOO_MANY: &[u8] =
-    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-/// How long to wait when the kernel has no descriptor left for us.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
-
 /// Binds the address; port 0 picks a free one.
 ///
 /// # Errors
@@ -45,40 +40,14 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts until `refuse` is cancelled; then the port is closed. Requests under way are answered.
-pub async fn run(node: Arc<Node>, listener: TcpListener, refuse: CancellationToken) {
-    let router = http::router(Arc::clone(&node));
-    while let Some(accepted) = refuse.run_until_cancelled(listener.accept()).await {
-        match accepted {
-            Ok((stream, address)) => {
-                let address = address.ip().to_canonical();
-                if !node.settings.proxies.trusts(address) && !may_come(&node, &stream, address) {
-                    continue;
-                }
-                let Some((seat, sent_away)) = refuse.run_until_cancelled(node.lobby.enter()).await else {
-                    break;
-                };
-                node.metrics.sockets_dropped.inc_by(sent_away.into());
-                let newcomer = Newcomer { stream, address, seat };
-                node.tasks.spawn(serve(Arc::clone(&node), newcomer, router.clone(), refuse.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no connection accepted; waiting a moment");
-                sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-}
-
-/// A socket that was just accepted.
-struct Newcomer {
-    stream: TcpStream,
-    address: IpAddr,
-    seat: Seat,
-}
-
-async fn serve(node: Arc<Node>, newcomer: Newcomer, router: axum::Router, refuse: CancellationToken) {
-    let Newcomer { stream, address, seat } = newcomer;
+/// Speaks with one newcomer until it is gone or has become a WebSocket.
+async fn serve(
+    node: Arc<Node>,
+    (newcomer, seat): (Newcomer, Seat),
+    router: axum::Router,
+    refuse: CancellationToken,
+) {
+    let Newcomer { stream, address } = newcomer;
     let greeted = tokio::select! {
         greeted = timeout(node.settings.handshake_timeout, greet(&node, stream, address)) => greeted,
         () = seat.sent_away().cancelled() => return tracing::debug!("silent for too long while others waited"),
@@ -94,16 +63,6 @@ async fn serve(node: Arc<Node>, newcomer: Newcomer, router: axum::Router, refuse
         Ok(Err(error)) => tracing::debug!(%error, "peer gone or not understood before it asked for anything"),
         Err(_late) => node.metrics.count_limit(Limit::HandshakeTime),
     }
-}
-
-/// Counts a newcomer from `address`. One too many is told so, as far as its socket takes that at once.
-fn may_come(node: &Node, stream: &TcpStream, address: IpAddr) -> bool {
-    let may = node.limits.arrive(address).is_ok();
-    if !may && node.settings.tls.is_none() {
-        // Who is too fast is worth no waiting.
-        let _ = stream.try_write(TOO_MANY);
-    }
-    may
 }
 
 /// What HTTP is spoken over.

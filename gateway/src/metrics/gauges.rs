@@ -24,6 +24,7 @@ pub(super) struct Gauges {
     process: ProcessMetrics,
     handshakes_under_way: IntGauge,
     sockets_silent: IntGauge,
+    sockets_waiting: IntGauge,
     http_connections: IntGauge,
     topics: IntGauge,
     tasks: IntGauge,
@@ -76,6 +77,8 @@ pub struct Readings {
     pub started_at_ms: u64,
     pub handshakes_under_way: usize,
     pub sockets_silent: usize,
+    /// Sockets that wait until fewer are silent.
+    pub sockets_waiting: usize,
     pub http_connections: usize,
     pub topics: usize,
     pub tasks: usize,
@@ -114,6 +117,11 @@ impl Gauges {
                 r,
                 "signalbox_sockets_silent",
                 "Sockets accepted that have not sent a request yet.",
+            ),
+            sockets_waiting: gauge(
+                r,
+                "signalbox_sockets_waiting",
+                "Sockets accepted that nothing is read of yet, because too many are silent.",
             ),
             http_connections: gauge(r, "signalbox_http_connections", "Connections that speak plain HTTP."),
             topics: gauge(r, "signalbox_topics", "Topics followed by local connections."),
@@ -155,6 +163,7 @@ impl Gauges {
         self.process.set(readings.started_at_ms);
         self.handshakes_under_way.set(readings.handshakes_under_way as i64);
         self.sockets_silent.set(readings.sockets_silent as i64);
+        self.sockets_waiting.set(readings.sockets_waiting as i64);
         self.http_connections.set(readings.http_connections as i64);
         self.topics.set(readings.topics as i64);
         self.tasks.set(readings.tasks as i64);

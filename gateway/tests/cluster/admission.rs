@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use signalbox_testkit::eventually;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
@@ -171,4 +171,55 @@ async fn silent_sockets_make_room_for_those_who_speak() {
     drop(silent);
     eventually("nobody is silent", PATIENCE, || async { node.node.lobby.is_empty() }).await;
     assert_eq!(gauge(node.address, "signalbox_sockets_silent").await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_silent_sockets_waits_behind_itself_alone() {
+    let mut few = config(None);
+    few.admission.silent_sockets_max = 4;
+    let node = TestNode::start_unready(&few);
+    let mut crowd = Vec::new();
+    for _ in 0..36 {
+        crowd.push(silent_socket(node.address).await);
+    }
+    eventually("all seats are taken, and all others wait", PATIENCE, || async {
+        (node.node.lobby.len(), node.node.lobby.waiting()) == (4, 32)
+            || node.node.metrics.sockets_dropped.get() > 0
+    })
+    .await;
+    assert_eq!(call(node.address, "GET", "/livez", "").await.0, 200);
+    let dropped = node.node.metrics.sockets_dropped.get();
+    assert!(dropped < 30, "whoever speaks came in before the crowd was through: {dropped} of it had to go");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_too_many_to_wait_is_told() {
+    let mut one = config(None);
+    one.admission.silent_sockets_max = 1;
+    let node = TestNode::start_unready(&one);
+    let mut crowd = JoinSet::new();
+    for _ in 0..20 {
+        crowd.spawn(async move {
+            let mut said = Vec::new();
+            // Those who were not told are dropped in their turn, or reset.
+            let _ = silent_socket(node.address).await.read_to_end(&mut said).await;
+            said.starts_with(b"HTTP/1.1 503 ")
+        });
+    }
+    let somebody_was_told = async {
+        while let Some(told) = crowd.join_next().await {
+            if told.unwrap() {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(timeout(PATIENCE, somebody_was_told).await.expect("they are told at once"));
+}
+
+/// Connected from an address that nobody else uses.
+async fn silent_socket(node: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.66:0".parse().unwrap()).unwrap();
+    socket.connect(node).await.unwrap()
 }
