@@ -27,6 +27,7 @@ use crate::limits::{ConnectionBounds, LimitBounds, RateBounds};
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
 use crate::stamps::unguessable;
+use crate::stop::MaxAge;
 use crate::tls::{Tls, UnusableTls};
 use crate::trace::InvalidCollector;
 use crate::trust::RevocationSettings;
@@ -292,6 +293,10 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         },
         outbox: Bounds { messages_max: config.outbox.messages_max, bytes_max: config.outbox.bytes_max },
         subscriptions_max: config.connection.subscriptions_max,
+        max_age: MaxAge {
+            age: config.connection.max_age,
+            dither_percent: config.connection.max_age_dither_percent,
+        },
         malformed_max: config.malformed.messages_max,
         malformed_window: config.malformed.window,
         close_timeout: config.close.timeout,

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::control::DrainReason;
 use signalbox_protocol::error::ErrorCode;
 use signalbox_registry::Measured;
 
@@ -36,6 +37,8 @@ use crate::ws::outbox::Pushed;
 /// What a close without a code, and one with a code that we don't know, is counted as.
 const NO_CODE: &str = "none";
 const OTHER_CODE: &str = "other";
+const DEPARTED: [DrainReason; 4] =
+    [DrainReason::Stopping, DrainReason::Requested, DrainReason::Fault, DrainReason::Balance];
 const HTTP_STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Handles to all metrics of one node; cloning shares them.
@@ -60,6 +63,7 @@ pub struct Metrics {
     pub dropped_unreachable: IntCounter,
     pub errors: IntCounterVec,
     pub closes: IntCounterVec,
+    pub departures: IntCounterVec,
     pub http_requests: IntCounterVec,
     pub limits_hit: IntCounterVec,
     pub certificates: IntCounterVec,
@@ -117,6 +121,7 @@ impl Metrics {
                 "Connections closed, by the code sent or got.",
                 "code",
             ),
+            departures: departures(r),
             http_requests: labelled(
                 r,
                 "signalbox_http_requests_total",
@@ -161,6 +166,9 @@ impl Metrics {
         for code in [NO_CODE, OTHER_CODE] {
             self.closes.with_label_values(&[code]);
         }
+        for reason in DEPARTED {
+            self.departures.with_label_values(&[departed_as(reason)]);
+        }
         for status in HTTP_STATUSES {
             self.http_requests.with_label_values(&[status]);
         }
@@ -201,6 +209,11 @@ impl Metrics {
         self.closes.with_label_values(&[label]).inc();
     }
 
+    /// Counts a connection that was told to leave.
+    pub fn count_departure(&self, reason: DrainReason) {
+        self.departures.with_label_values(&[departed_as(reason)]).inc();
+    }
+
     /// Counts what was dropped when a frame was pushed into an outbox.
     pub fn count_push(&self, pushed: Pushed) {
         match pushed {
@@ -238,6 +251,20 @@ fn build_info() -> IntGauge {
     let build = IntGauge::with_opts(build).expect("the options are constants");
     build.set(1);
     build
+}
+
+fn departures(r: &Registry) -> IntCounterVec {
+    let help = "Connections that were told by system:draining to connect again, by reason.";
+    labelled(r, "signalbox_departures_total", help, "reason")
+}
+
+fn departed_as(reason: DrainReason) -> &'static str {
+    match reason {
+        DrainReason::Stopping => "stopping",
+        DrainReason::Requested => "requested",
+        DrainReason::Fault => "fault",
+        DrainReason::Balance => "balance",
+    }
 }
 
 fn unknown_outcomes(r: &Registry) -> IntCounterVec {

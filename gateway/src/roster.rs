@@ -77,7 +77,7 @@ fn new_connection(node: &Node, identity: Identity, namespace: Option<&str>) -> C
         connected_at_ms: now_ms(),
     };
     let connection = Connection::new(node_id, number, profile, node.settings.outbox);
-    connection.traffic.heard(0, node.uptime.seconds());
+    connection.traffic.opened(node.uptime.seconds());
     if let Some(grant) = grant {
         connection.set_grant(grant);
     }

@@ -1,14 +1,16 @@
-//! The order of stopping, in one place: its steps, who may ask for it, and who leaves when.
+//! The order of stopping, in one place: its steps, who may ask for it, and who leaves when. Also who leaves a node that goes on.
 
 mod departures;
 mod drain;
 mod pace;
 mod request;
+mod turnover;
 
 pub use self::departures::Departures;
 pub use self::drain::{drain, tell_newcomer, time_to_part};
 pub use self::pace::Pace;
 pub use self::request::StopRequest;
+pub use self::turnover::{MaxAge, serve, tell_old};
 
 /// The steps of a stop, in their order. Each is logged, exported as `signalbox_stop_phase`, written on the node's
 /// card and told by `/readyz?verbose`. Until the lease is released messages flow, commands are answered and the

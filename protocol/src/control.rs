@@ -155,6 +155,8 @@ pub enum DrainReason {
     Requested,
     /// A part of it ended by itself.
     Fault,
+    /// It does not: only this connection has to go, so that the nodes share the clients.
+    Balance,
 }
 
 /// `system:stats`: counts of the asker's connection, of its node, and of the cluster.

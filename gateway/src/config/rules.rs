@@ -1,6 +1,7 @@
 //! What must hold between settings: each value may be fine and the combination still unsafe.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::log_filter::log_filter;
 use signalbox_protocol::Tenant;
@@ -18,6 +19,9 @@ struct Rule {
     otherwise: &'static str,
 }
 
+/// The least that a maximum age may be.
+const AGE_MIN: Duration = Duration::from_secs(60);
+
 const RULES: &[Rule] = &[
     Rule {
         keys: &["listen", "allow_anonymous"],
@@ -30,6 +34,11 @@ const RULES: &[Rule] = &[
         keys: &["heartbeat.timeout", "heartbeat.interval"],
         holds: |config| config.heartbeat.timeout > config.heartbeat.interval,
         otherwise: "must exceed heartbeat.interval, or clients are closed before they are pinged",
+    },
+    Rule {
+        keys: &["connection.max_age"],
+        holds: |config| config.connection.max_age.is_zero() || config.connection.max_age >= AGE_MIN,
+        otherwise: "must be 0s, which is never, or at least 1m: below it clients would do little but connect",
     },
     Rule {
         keys: &["bus.total_bytes_max", "bus.destination_bytes_max"],

@@ -112,11 +112,20 @@ impl Default for Message {
 pub struct Connection {
     /// Topics that one connection may be subscribed to.
     pub subscriptions_max: usize,
+    /// After this long it is sent to connect again; 0 is never.
+    #[serde(with = "period")]
+    pub max_age: Duration,
+    /// By up to this part of it some are sent earlier than others.
+    pub max_age_dither_percent: u32,
 }
 
 impl Default for Connection {
     fn default() -> Self {
-        Self { subscriptions_max: limits::SUBSCRIPTIONS_MAX }
+        Self {
+            subscriptions_max: limits::SUBSCRIPTIONS_MAX,
+            max_age: Duration::ZERO,
+            max_age_dither_percent: 50,
+        }
     }
 }
 

@@ -287,6 +287,18 @@ const MOST: &[Setting] = &[
         "Topics that one connection may be subscribed to, besides its own.",
     ),
     setting(
+        "connection.max_age",
+        Unit::Period(ms(0), s(30 * 24 * 3600)),
+        "The age at which a connection is told by system:draining to connect again, and closed with 1012, so that a node \
+         that was added gets its share. No more than stop.closes_per_second of them go in a second. 0s: never.",
+    ),
+    setting(
+        "connection.max_age_dither_percent",
+        Unit::Count("percent", 10, 90),
+        "Those who came together go at ages between connection.max_age less this part and all of it. The longer that \
+         is, the fewer go at a time.",
+    ),
+    setting(
         "outbox.bytes_max",
         Unit::Bytes(4 * KIB, GIB),
         "Bytes that may wait for one slow reader; beyond it ephemeral messages conflate or drop, durable \

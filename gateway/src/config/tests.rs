@@ -257,6 +257,7 @@ fn a_rule_is_silent_about_a_value_that_is_wrong_anyway() {
 fn unsafe_combinations_are_refused() {
     for (flags, expected) in [
         (&[("heartbeat.timeout", "25s")][..], "heartbeat.timeout must exceed heartbeat.interval"),
+        (&[("connection.max_age", "59s")], "connection.max_age must be 0s, which is never, or"),
         (&[("bus.total_bytes_max", "1 MiB")], "bus.total_bytes_max must be at least"),
         (&[("message.bytes_max", "8 MiB")], "bus.destination_bytes_max must be at least message.bytes_max"),
         (&[("stop.balancer_wait", "27s")], "stop.timeout must exceed stop.balancer_wait"),

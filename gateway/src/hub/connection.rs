@@ -60,7 +60,7 @@ pub struct Connection {
     pub traffic: Traffic,
 }
 
-/// Counts of one connection since it began, and when it was last heard (seconds since the node's start).
+/// Counts of one connection since it began, and when it came and was last heard (seconds since the node's start).
 #[derive(Debug, Default)]
 pub struct Traffic {
     pub messages_in: AtomicU32,
@@ -68,6 +68,7 @@ pub struct Traffic {
     pub bytes_in: AtomicU64,
     pub bytes_out: AtomicU64,
     pub errors: AtomicU32,
+    pub opened_at: AtomicU32,
     pub heard_at: AtomicU32,
     pub pinged_at: AtomicU32,
 }
@@ -195,6 +196,12 @@ impl Connection {
 }
 
 impl Traffic {
+    /// Notes that it begins.
+    pub fn opened(&self, at_seconds: u32) {
+        self.opened_at.store(at_seconds, Relaxed);
+        self.heard_at.store(at_seconds, Relaxed);
+    }
+
     /// Notes that bytes arrived.
     pub fn heard(&self, bytes: usize, at_seconds: u32) {
         self.bytes_in.fetch_add(bytes as u64, Relaxed);

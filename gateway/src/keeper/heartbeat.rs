@@ -1,26 +1,36 @@
-//! One look a second at every connection: pings the silent, closes the dead. So no connection needs a timer.
+//! One look a second at every connection: pings the silent, closes the dead, tells the old. Between two looks the old leave.
+//! So no connection needs a timer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use signalbox_protocol::close::CloseCode;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::hub::Connection;
 use crate::node::Node;
+use crate::stop;
 
 pub(super) async fn run(node: Arc<Node>) {
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while node.halt.run_until_cancelled(tick.tick()).await.is_some() {
+    while node.halt.run_until_cancelled(next_look(&node, &mut tick)).await.is_some() {
         let pulse = Pulse {
             now: node.uptime.seconds(),
             interval: seconds(node.settings.heartbeat_interval),
             timeout: seconds(node.settings.heartbeat_timeout),
         };
         node.hub.for_each(|connection| pulse.feel(connection));
+        stop::tell_old(&node);
         node.router.routes().sweep();
+    }
+}
+
+async fn next_look(node: &Node, tick: &mut Interval) {
+    tokio::select! {
+        _ = tick.tick() => {}
+        never = stop::serve(node) => match never {},
     }
 }
 

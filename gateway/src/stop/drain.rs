@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use signalbox_protocol::close::CloseCode;
-use signalbox_protocol::control::Draining;
+use signalbox_protocol::control::{DrainReason, Draining};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -97,7 +97,7 @@ async fn tell_all(node: &Arc<Node>, until: Instant) {
         tracing::warn!(connections = all.len(), ?needed, "not all can be closed at the set rate in time");
     }
     for some in all.chunks(TOLD_AT_ONCE) {
-        some.iter().for_each(|connection| tell(node, connection));
+        some.iter().for_each(|connection| tell(node, connection, node.stop.reason()));
         tokio::task::yield_now().await;
     }
 }
@@ -105,16 +105,20 @@ async fn tell_all(node: &Arc<Node>, until: Instant) {
 /// Tells a connection that came while the node drains; to be called once it is welcomed.
 pub fn tell_newcomer(node: &Node, connection: &Arc<Connection>) {
     if *node.phase.borrow() >= StopPhase::Announcing {
-        tell(node, connection);
+        tell(node, connection, node.stop.reason());
     }
 }
 
 /// Gives a connection its place in the line and tells it when to connect again; once.
-fn tell(node: &Node, connection: &Arc<Connection>) {
+pub(super) fn tell(node: &Node, connection: &Arc<Connection>, reason: DrainReason) {
+    if connection.outbox().closing().is_some() {
+        return;
+    }
     let Some(stay) = node.departures.join(connection) else { return };
+    node.metrics.count_departure(reason);
     // Rounded down: the socket is not closed before.
     let reconnect_in_ms = u64::try_from(stay.as_millis()).unwrap_or(u64::MAX);
-    let draining = Draining { reconnect_in_ms, reason: node.stop.reason() };
+    let draining = Draining { reconnect_in_ms, reason };
     // A slow reader may miss it, and is closed all the same.
     let frame = answer::reply("system:draining", None, &draining);
     node.metrics.count_push(connection.outbox().push(frame, Keep::Ephemeral { conflation: 0 }));
@@ -132,7 +136,7 @@ async fn close_all(node: &Node) {
                 departure.connection.outbox().close(CloseCode::ServiceRestart);
                 node.departures.served(&departure);
             }
-            Some(_left_by_itself) => {}
+            Some(departure) => node.departures.left(&departure),
             None if nobody_comes => return,
             None => node.admission.idle().await,
         }

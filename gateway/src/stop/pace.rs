@@ -23,6 +23,11 @@ impl Pace {
         Self { per_second: u64::from(per_second.max(1)), lag: Duration::ZERO }
     }
 
+    /// The same rate for a line that begins anew.
+    pub fn anew(&self) -> Self {
+        Self { lag: Duration::ZERO, ..*self }
+    }
+
     /// When the one at `place` (from 0) is due, since the line began, if nothing is late.
     pub fn due(&self, place: u64) -> Duration {
         let nanos = u128::from(place) * (SECOND + SLACK).as_nanos() / u128::from(self.per_second);

@@ -98,14 +98,14 @@ impl Pair {
 
 /// Reads on until the end: what it was told, when, and when it was closed.
 #[derive(Debug)]
-struct Seen {
-    told: Option<(Instant, Draining)>,
+pub(super) struct Seen {
+    pub(super) told: Option<(Instant, Draining)>,
     numbers: Vec<u64>,
-    closed: Instant,
-    code: u16,
+    pub(super) closed: Instant,
+    pub(super) code: u16,
 }
 
-async fn see(mut client: Client) -> Seen {
+pub(super) async fn see(mut client: Client) -> Seen {
     let (mut told, mut numbers) = (None, Vec::new());
     loop {
         match client.next_raw().await.expect("a close frame comes first") {

@@ -1,0 +1,106 @@
+//! Who leaves a node that goes on: connections of a certain age, so that a node that was added gets its share of them.
+//!
+//! The heartbeat's task looks for them once a second, and serves the line in between; a drain takes the line over.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use signalbox_protocol::close::CloseCode;
+use signalbox_protocol::control::DrainReason;
+use tokio::time::{Instant, sleep_until};
+
+use super::StopPhase;
+use super::drain::tell;
+use crate::hub::Connection;
+use crate::node::Node;
+
+/// So many get a place in the line at one look; the others at the next ones.
+const TOLD_A_LOOK: usize = 4_096;
+/// Who would be old within this time gets a place: two seconds may be lost to counting whole ones, one to the next look.
+const AHEAD_SECONDS: u32 = 3;
+/// 2^32 divided by the golden ratio: multiples of it, modulo 2^32, lie evenly however many there are.
+const GOLDEN: u32 = 0x9E37_79B9;
+
+/// When a connection is old.
+#[derive(Debug, Clone, Copy)]
+pub struct MaxAge {
+    /// None is older, unless more than the pace allows would have to go; zero: none is ever old.
+    pub age: Duration,
+    /// Some are old at less than that, by up to this part of it.
+    pub dither_percent: u32,
+}
+
+impl MaxAge {
+    /// The age in seconds at which the connection of this number is old; `None`: never. The ages of those that came
+    /// one after the other lie evenly.
+    fn of(self, number: u64) -> Option<u32> {
+        if self.age.is_zero() {
+            return None;
+        }
+        let age = self.age.as_secs();
+        let dither = age * u64::from(self.dither_percent) / 100;
+        #[expect(clippy::cast_possible_truncation, reason = "all bits that count are the low ones")]
+        let part = u64::from((number as u32).wrapping_mul(GOLDEN));
+        let age = age - ((dither * part) >> u32::BITS);
+        Some(u32::try_from(age).unwrap_or(u32::MAX))
+    }
+}
+
+/// Tells those that are old, and gives them a place in the line; unless the node stops and tells all.
+pub fn tell_old(node: &Node) {
+    let max_age = node.settings.max_age;
+    if max_age.age.is_zero() || !is_served(node) {
+        return;
+    }
+    let now = node.uptime.seconds();
+    let mut old: Vec<Arc<Connection>> = Vec::new();
+    node.hub.for_each(|connection| {
+        let age = now.saturating_sub(connection.traffic.opened_at.load(Relaxed));
+        let is_old = max_age.of(connection.number()).is_some_and(|most| age + AHEAD_SECONDS >= most);
+        let stays = || connection.outbox().closing().is_none() && !node.departures.has(connection);
+        if is_old && old.len() < TOLD_A_LOOK && stays() {
+            old.push(Arc::clone(connection));
+        }
+    });
+    for connection in old {
+        tell(node, &connection, DrainReason::Balance);
+        node.departures.begin();
+    }
+}
+
+/// Closes who is in line, each in its turn, while the node serves.
+///
+/// # Cancel safety
+/// Nobody is out of the line before it is closed.
+pub async fn serve(node: &Node) -> Infallible {
+    loop {
+        match node.departures.next_turn().filter(|_| is_served(node)) {
+            Some(turn) => sleep_until(turn).await,
+            // Somebody gets a place between two calls of this.
+            None => pending().await,
+        }
+        close_next(node);
+    }
+}
+
+fn close_next(node: &Node) {
+    let is_due = node.departures.next_turn().is_some_and(|turn| turn <= Instant::now());
+    let Some(departure) = is_due.then(|| node.departures.next()).flatten() else { return };
+    if node.hub.holds(&departure.connection) {
+        departure.connection.outbox().close(CloseCode::ServiceRestart);
+        node.departures.served(&departure);
+    } else {
+        node.departures.left(&departure);
+    }
+}
+
+/// Whether the line is served here: from refusing on it is the drain's.
+fn is_served(node: &Node) -> bool {
+    *node.phase.borrow() < StopPhase::Refusing
+}
+
+#[cfg(test)]
+mod tests;
