@@ -1,5 +1,6 @@
 //! Who may begin a handshake: so many a second, so many at once. What is beyond that is refused before it costs
-//! anything, so that a storm of newcomers neither delays those who are there nor leaves a mark in memory.
+//! anything, so that a storm of newcomers neither delays those who are there nor leaves a mark in memory. A part of both
+//! is reserved for those without whom nothing drives.
 //!
 //! Shared by every task; no call here waits but [`Admission::idle`].
 
@@ -35,6 +36,17 @@ pub struct AdmissionBounds {
     pub handshakes_max: usize,
     /// Sockets that were accepted and have not asked for anything yet.
     pub silent_max: usize,
+    /// The part of the first two that only [`Rank::First`] may take.
+    pub reserved_percent: u32,
+}
+
+/// Who comes in before whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// The whole door is open to them.
+    First,
+    /// What is reserved is not.
+    Others,
 }
 
 /// What plain HTTP may hold.
@@ -62,6 +74,7 @@ pub enum Refused {
 pub struct Admission {
     state: Mutex<State>,
     handshakes_max: usize,
+    others_max: usize,
     began: Instant,
     idle: Notify,
 }
@@ -69,6 +82,8 @@ pub struct Admission {
 #[derive(Debug)]
 struct State {
     bucket: Bucket,
+    /// Held by who is not first; they take of both.
+    others: Bucket,
     under_way: usize,
 }
 
@@ -76,10 +91,15 @@ impl Admission {
     /// A door through which nobody has come yet.
     pub fn new(bounds: AdmissionBounds) -> Arc<Self> {
         let per_second = bounds.handshakes_per_second;
-        let bucket = Bucket::new(per_second, per_second / BURST_PART);
+        let others_percent = 100_u32.saturating_sub(bounds.reserved_percent);
+        let others_per_second =
+            (per_second / 100 * others_percent) + (per_second % 100 * others_percent).div_ceil(100);
+        let bucket = |per_second| Bucket::new(per_second, per_second / BURST_PART);
+        let (bucket, others) = (bucket(per_second), bucket(others_per_second));
         Arc::new(Self {
-            state: Mutex::new(State { bucket, under_way: 0 }),
+            state: Mutex::new(State { bucket, others, under_way: 0 }),
             handshakes_max: bounds.handshakes_max,
+            others_max: (bounds.handshakes_max * others_percent as usize).div_ceil(100),
             began: Instant::now(),
             idle: Notify::new(),
         })
@@ -89,13 +109,17 @@ impl Admission {
     ///
     /// # Errors
     /// [`Refused`]; a handshake that is refused for being one too many takes nothing from the rate.
-    pub fn admit(self: &Arc<Self>) -> Result<Permit, Refused> {
+    pub fn admit(self: &Arc<Self>, rank: Rank) -> Result<Permit, Refused> {
         let now = self.began.elapsed();
         let mut state = self.lock();
-        if state.under_way >= self.handshakes_max {
+        let most = match rank {
+            Rank::First => self.handshakes_max,
+            Rank::Others => self.others_max,
+        };
+        if state.under_way >= most {
             return Err(Refused::Busy);
         }
-        if !state.bucket.take(now) {
+        if !state.take(rank, now) {
             return Err(Refused::Rate);
         }
         state.under_way += 1;
@@ -127,6 +151,15 @@ impl Admission {
     }
 }
 
+impl State {
+    fn take(&mut self, rank: Rank, now: Duration) -> bool {
+        match rank {
+            Rank::First => self.bucket.take(now),
+            Rank::Others => self.bucket.wait(now).is_none() && self.others.take(now) && self.bucket.take(now),
+        }
+    }
+}
+
 /// One handshake that is under way; gives its place back when dropped.
 #[derive(Debug)]
 pub struct Permit(Arc<Admission>);
@@ -155,17 +188,70 @@ mod tests {
     use super::*;
 
     fn door(handshakes_per_second: u32, handshakes_max: usize) -> Arc<Admission> {
-        Admission::new(AdmissionBounds { handshakes_per_second, handshakes_max, silent_max: 1 })
+        reserving(handshakes_per_second, handshakes_max, 0)
+    }
+
+    fn reserving(handshakes_per_second: u32, handshakes_max: usize, reserved_percent: u32) -> Arc<Admission> {
+        Admission::new(AdmissionBounds {
+            handshakes_per_second,
+            handshakes_max,
+            silent_max: 1,
+            reserved_percent,
+        })
+    }
+
+    /// How many are admitted before the first is refused, and why it is.
+    fn filled(door: &Arc<Admission>, rank: Rank) -> (Vec<Permit>, Refused) {
+        let mut permits = Vec::new();
+        loop {
+            match door.admit(rank) {
+                Ok(permit) => permits.push(permit),
+                Err(refused) => return (permits, refused),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_reserved_stays_free_for_those_who_go_first() {
+        let door = reserving(1_000, 10, 20);
+        let (others, refused) = filled(&door, Rank::Others);
+        assert_eq!((others.len(), refused), (8, Refused::Busy));
+        let (first, refused) = filled(&door, Rank::First);
+        assert_eq!((first.len(), refused), (2, Refused::Busy));
+        drop(others);
+        assert_eq!(door.under_way(), 2);
+        let (first, _) = filled(&door, Rank::First);
+        assert_eq!(first.len(), 8, "they may have it all");
+        assert_eq!(filled(&reserving(1_000, 1, 90), Rank::Others).0.len(), 1, "never shut for anybody");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_the_rate_the_others_leave_what_is_reserved() {
+        let door = reserving(100, 10_000, 20);
+        let (mut others, mut first) = (Vec::new(), Vec::new());
+        for _ in 0..100 {
+            others.extend(filled(&door, Rank::Others).0);
+            first.extend(filled(&door, Rank::First).0);
+            advance(Duration::from_millis(100)).await;
+        }
+        assert!((790..=810).contains(&others.len()), "{}", others.len());
+        assert!((190..=215).contains(&first.len()), "{}", first.len());
+        let (door, mut first) = (reserving(100, 10_000, 20), Vec::new());
+        for _ in 0..100 {
+            first.extend(filled(&door, Rank::First).0);
+            advance(Duration::from_millis(100)).await;
+        }
+        assert!((990..=1_010).contains(&first.len()), "alone they have all of it: {}", first.len());
     }
 
     #[tokio::test(start_paused = true)]
     async fn so_many_at_once_and_a_dropped_permit_makes_room() {
         let door = door(1_000, 2);
-        let first = door.admit().unwrap();
-        let second = door.admit().unwrap();
-        assert_eq!(door.admit().unwrap_err(), Refused::Busy);
+        let first = door.admit(Rank::First).unwrap();
+        let second = door.admit(Rank::First).unwrap();
+        assert_eq!(door.admit(Rank::First).unwrap_err(), Refused::Busy);
         drop(first);
-        let third = door.admit().unwrap();
+        let third = door.admit(Rank::First).unwrap();
         assert_eq!(door.under_way(), 2);
         drop((second, third));
         assert_eq!(door.under_way(), 0);
@@ -174,21 +260,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn so_many_a_second_and_who_is_one_too_many_takes_nothing_from_the_rate() {
         let door = door(10, 1);
-        let only = door.admit().unwrap();
+        let only = door.admit(Rank::First).unwrap();
         for _ in 0..100 {
-            assert_eq!(door.admit().unwrap_err(), Refused::Busy);
+            assert_eq!(door.admit(Rank::First).unwrap_err(), Refused::Busy);
         }
         drop(only);
-        assert_eq!(door.admit().unwrap_err(), Refused::Rate);
+        assert_eq!(door.admit(Rank::First).unwrap_err(), Refused::Rate);
         advance(Duration::from_millis(100)).await;
-        assert!(door.admit().is_ok());
+        assert!(door.admit(Rank::First).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_idle_when_the_last_permit_is_back() {
         let door = door(1_000, 2);
         door.idle().await;
-        let (first, second) = (door.admit().unwrap(), door.admit().unwrap());
+        let (first, second) = (door.admit(Rank::First).unwrap(), door.admit(Rank::First).unwrap());
         let leaving = async {
             drop(first);
             assert!(timeout(Duration::from_secs(1), door.idle()).await.is_err());

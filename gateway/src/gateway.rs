@@ -292,6 +292,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
             idle_frames_max: config.flood.frames_max.div_ceil(flood_seconds),
         },
         outbox: Bounds { messages_max: config.outbox.messages_max, bytes_max: config.outbox.bytes_max },
+        outboxes_bytes_max: config.outbox.total_bytes_max,
         subscriptions_max: config.connection.subscriptions_max,
         max_age: MaxAge {
             age: config.connection.max_age,
@@ -341,7 +342,9 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
             handshakes_per_second: config.admission.handshakes_per_second,
             handshakes_max: config.admission.handshakes_max,
             silent_max: config.admission.silent_sockets_max,
+            reserved_percent: config.admission.reserved_percent,
         },
+        go_first: config.admission.reserved_for.clone(),
         stop: StopSettings {
             balancer_wait: config.stop.balancer_wait,
             closes_per_second: config.stop.closes_per_second,

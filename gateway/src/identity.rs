@@ -4,6 +4,7 @@
 //! bad one is refused also where anonymous identities are allowed: whoever shows a token does not want to be nobody.
 //! Without one the query is believed where the node's policy says so.
 
+mod claimed;
 mod query;
 mod refused;
 mod shown;
@@ -15,6 +16,7 @@ use signalbox_identity::Claims;
 use signalbox_protocol::topic::is_topic_id;
 use signalbox_protocol::{Agent, SessionId, Tenant, Vocabulary};
 
+pub use self::claimed::claimed_agent_type;
 use self::query::Fields;
 pub use self::refused::{IdentityError, Refused};
 pub use self::shown::shown;

@@ -9,6 +9,7 @@ mod audit;
 mod heartbeat;
 mod lease;
 mod rows;
+mod shedding;
 mod sweeper;
 
 use std::sync::Arc;

@@ -61,6 +61,7 @@ pub struct Metrics {
     pub dropped_closing: IntCounter,
     pub dropped_unroutable: IntCounter,
     pub dropped_unreachable: IntCounter,
+    pub sheds: IntCounter,
     pub errors: IntCounterVec,
     pub closes: IntCounterVec,
     pub departures: IntCounterVec,
@@ -114,6 +115,7 @@ impl Metrics {
             dropped_closing: dropped.with_label_values(&["closing"]),
             dropped_unroutable: dropped.with_label_values(&["unroutable"]),
             dropped_unreachable: dropped.with_label_values(&["unreachable"]),
+            sheds: sheds(r),
             errors: labelled(r, "signalbox_errors_total", "Errors answered to clients, by code.", "code"),
             closes: labelled(
                 r,
@@ -251,6 +253,11 @@ fn build_info() -> IntGauge {
     let build = IntGauge::with_opts(build).expect("the options are constants");
     build.set(1);
     build
+}
+
+fn sheds(r: &Registry) -> IntCounter {
+    let help = "Connections closed because more waited for all clients together than may.";
+    counter(r, "signalbox_outbox_sheds_total", help)
 }
 
 fn departures(r: &Registry) -> IntCounterVec {

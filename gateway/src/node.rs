@@ -53,6 +53,8 @@ pub struct Settings {
     pub read: ReadLimits,
     /// Bounds of what waits for a client.
     pub outbox: Bounds,
+    /// Bytes that may wait for all clients together; 0 is no bound.
+    pub outboxes_bytes_max: usize,
     /// Topics that a connection may join with `system:subscribe`.
     pub subscriptions_max: usize,
     /// When a connection is old.
@@ -113,6 +115,8 @@ pub struct Settings {
     pub admission: AdmissionBounds,
     /// What plain HTTP may hold.
     pub http: HttpBounds,
+    /// Agent types for which a part of that is reserved.
+    pub go_first: Vec<String>,
     /// What one customer, agent, address or connection may take.
     pub limits: LimitBounds,
     /// How the node stops.

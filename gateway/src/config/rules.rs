@@ -41,6 +41,13 @@ const RULES: &[Rule] = &[
         otherwise: "must be 0s, which is never, or at least 1m: below it clients would do little but connect",
     },
     Rule {
+        keys: &["outbox.total_bytes_max", "outbox.bytes_max"],
+        holds: |config| {
+            config.outbox.total_bytes_max == 0 || config.outbox.total_bytes_max >= config.outbox.bytes_max
+        },
+        otherwise: "must be 0, which is no bound, or at least outbox.bytes_max",
+    },
+    Rule {
         keys: &["bus.total_bytes_max", "bus.destination_bytes_max"],
         holds: |config| config.bus.total_bytes_max >= config.bus.destination_bytes_max,
         otherwise: "must be at least bus.destination_bytes_max",

@@ -65,11 +65,21 @@ pub struct Admission {
     pub handshakes_max: usize,
     /// Sockets that were accepted and have not sent a request yet.
     pub silent_sockets_max: usize,
+    /// Agent types for which a part of the above is kept free.
+    pub reserved_for: Vec<String>,
+    /// That part.
+    pub reserved_percent: u32,
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        Self { handshakes_per_second: 20_000, handshakes_max: 256, silent_sockets_max: 512 }
+        Self {
+            handshakes_per_second: 20_000,
+            handshakes_max: 256,
+            silent_sockets_max: 512,
+            reserved_for: vec!["vehicle".to_owned(), "driver".to_owned()],
+            reserved_percent: 20,
+        }
     }
 }
 
@@ -138,11 +148,18 @@ pub struct Outbox {
     pub bytes_max: usize,
     /// Messages that may wait.
     pub messages_max: usize,
+    /// Bytes that may wait for all connections together; 0 is no bound.
+    #[serde(with = "bytes")]
+    pub total_bytes_max: usize,
 }
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { bytes_max: limits::OUTBOX_BYTES_MAX, messages_max: limits::OUTBOX_MESSAGES_MAX }
+        Self {
+            bytes_max: limits::OUTBOX_BYTES_MAX,
+            messages_max: limits::OUTBOX_MESSAGES_MAX,
+            total_bytes_max: 0,
+        }
     }
 }
 

@@ -266,6 +266,18 @@ const MOST: &[Setting] = &[
          kernel's queue; a larger number costs memory that a storm leaves fragmented.",
     ),
     setting(
+        "admission.reserved_for",
+        Unit::Names,
+        "Agent types that go first in a storm: a part of both numbers of handshakes is kept free for them. A fleet has to \
+         drive; who looks on can wait.",
+    ),
+    setting(
+        "admission.reserved_percent",
+        Unit::Count("percent", 0, 90),
+        "That part. The others begin no more than the rest of admission.handshakes_per_second, and none while the rest of \
+         admission.handshakes_max is under way.",
+    ),
+    setting(
         "heartbeat.interval",
         Unit::Period(ms(100), s(600)),
         "Silence after which a client is pinged. 25 s stays below the 30 s after which careless proxies and \
@@ -308,6 +320,13 @@ const MOST: &[Setting] = &[
         "outbox.messages_max",
         Unit::Count("messages", 16, 1_000_000),
         "Messages that may wait for one slow reader; bounds the bookkeeping of many small ones.",
+    ),
+    setting(
+        "outbox.total_bytes_max",
+        Unit::Bytes(0, 1_024 * GIB),
+        "Bytes that may wait for all clients of the node together, looked at each second. Beyond it those for whom most \
+         waits are closed with 4413 until it is kept; they resume. What goes to many is counted for each, though it is in \
+         memory once. 0: no bound but that of each.",
     ),
     setting(
         "malformed.messages_max",

@@ -170,7 +170,7 @@ fn later_sources_win() {
         .variable("SIGNALBOX_HEARTBEAT__INTERVAL", "6s")
         .flag("heartbeat.interval", "7s");
     let loaded = given.loaded();
-    assert_eq!(loaded.config.outbox, Outbox { bytes_max: 2 << 20, messages_max: 200 });
+    assert_eq!(loaded.config.outbox, Outbox { bytes_max: 2 << 20, messages_max: 200, total_bytes_max: 0 });
     assert_eq!(loaded.config.heartbeat.interval, Duration::from_secs(7));
     assert_eq!(
         *loaded.origin("outbox.bytes_max"),
@@ -258,6 +258,7 @@ fn unsafe_combinations_are_refused() {
     for (flags, expected) in [
         (&[("heartbeat.timeout", "25s")][..], "heartbeat.timeout must exceed heartbeat.interval"),
         (&[("connection.max_age", "59s")], "connection.max_age must be 0s, which is never, or"),
+        (&[("outbox.total_bytes_max", "512 KiB")], "outbox.total_bytes_max must be 0, which is no bound, or"),
         (&[("bus.total_bytes_max", "1 MiB")], "bus.total_bytes_max must be at least"),
         (&[("message.bytes_max", "8 MiB")], "bus.destination_bytes_max must be at least message.bytes_max"),
         (&[("stop.balancer_wait", "27s")], "stop.timeout must exceed stop.balancer_wait"),

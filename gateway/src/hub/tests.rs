@@ -177,3 +177,8 @@ fn a_message_that_comes_before_the_answer_where_its_log_begins_is_delivered() {
     };
     hub.with(&key, work).expect("it is followed");
 }
+
+#[test]
+fn what_is_counted_of_a_connection_fits_five_words() {
+    assert_eq!(size_of::<super::connection::Traffic>(), 40);
+}

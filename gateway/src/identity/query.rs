@@ -30,6 +30,11 @@ impl<'q> Fields<'q> {
         Self::parse_those(query, |name| matches!(name, "session_id" | "resume"))
     }
 
+    /// The agent type alone, if it is told in good order.
+    pub(super) fn agent_type_of(query: &'q str) -> Option<Cow<'q, str>> {
+        Self::parse_those(query, |name| name == "agent_type").ok()?.agent_type
+    }
+
     fn parse_those(query: &'q str, counts: impl Fn(&str) -> bool) -> Result<Self, IdentityError> {
         let mut fields = Self::default();
         for pair in query.split('&') {

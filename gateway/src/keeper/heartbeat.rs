@@ -1,5 +1,5 @@
-//! One look a second at every connection: pings the silent, closes the dead, tells the old. Between two looks the old leave.
-//! So no connection needs a timer.
+//! One look a second at every connection: pings the silent, closes the dead, tells the old, sheds those for whom too much waits.
+//! Between two looks the old leave. So no connection needs a timer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use signalbox_protocol::close::CloseCode;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::shedding::shed;
 use crate::hub::Connection;
 use crate::node::Node;
 use crate::stop;
@@ -22,6 +23,7 @@ pub(super) async fn run(node: Arc<Node>) {
             timeout: seconds(node.settings.heartbeat_timeout),
         };
         node.hub.for_each(|connection| pulse.feel(connection));
+        shed(&node);
         stop::tell_old(&node);
         node.router.routes().sweep();
     }

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::admission::Rank;
 use crate::keeper;
 use crate::node::{Node, Settings};
 use crate::router::{self, Routed};
@@ -220,7 +221,7 @@ async fn messages_flow_until_the_close_and_afterwards_nobody_is_found() {
 async fn who_slips_in_is_told_at_once_and_is_the_last_to_be_closed() {
     let pair = Pair::start(|_| ()).await;
     let vehicles = pair.vehicles(5).await;
-    let late = pair.leaving.admission.admit().unwrap();
+    let late = pair.leaving.admission.admit(Rank::First).unwrap();
     let drained = pair.drain();
     let seen = futures_util::future::join_all(vehicles.into_iter().map(see)).await;
     sleep(3_000 * MS).await;

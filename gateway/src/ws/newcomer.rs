@@ -10,7 +10,7 @@ use signalbox_protocol::error::ErrorCode;
 use signalbox_registry::Error;
 
 use super::handshake::HandshakeResult;
-use crate::admission::{Permit, Refused, retry_after_seconds};
+use crate::admission::{Permit, Rank, Refused, retry_after_seconds};
 use crate::http::problem::Problem;
 use crate::identity::{self, Identity, Policy};
 use crate::limits::{self, Limit, Place};
@@ -48,7 +48,8 @@ impl Newcomer {
         headers: &HeaderMap,
         query: &str,
     ) -> Result<Self, (HandshakeResult, Problem)> {
-        let permit = permit(node)?;
+        let claimed = identity::claimed_agent_type(headers, query, node.settings.token_in_url);
+        let permit = permit(node, rank_of(node, claimed.as_deref()))?;
         if let Some(unknown) = namespace.filter(|name| !node.vocabulary.is_namespace(name)) {
             let problem = Problem::of(ErrorCode::NotFound, format!("there is no namespace {unknown:?}"));
             return Err((HandshakeResult::UnknownNamespace, problem));
@@ -61,6 +62,8 @@ impl Newcomer {
             }
             Err(refused) => Err(sent_away(node, &refused)),
         };
+        let known = identity.as_ref().ok().map(|identity| identity.agent.agent_type());
+        let permit = ranked(node, permit, claimed.as_deref(), known)?;
         if !can_register(node) {
             return Err(later(HandshakeResult::Unavailable, "the registry can't be reached now: try again"));
         }
@@ -140,10 +143,30 @@ impl From<&Error> for SentAway {
     }
 }
 
+/// Whether a part of the door is reserved for agents of this type.
+fn rank_of(node: &Node, agent_type: Option<&str>) -> Rank {
+    let goes_first = |agent_type| node.settings.go_first.iter().any(|listed| listed == agent_type);
+    if agent_type.is_some_and(goes_first) { Rank::First } else { Rank::Others }
+}
+
+/// The permit, once it is known who it is: who only claimed to go first comes in with the others.
+fn ranked(
+    node: &Node,
+    permit: Permit,
+    claimed: Option<&str>,
+    known: Option<&str>,
+) -> Result<Permit, (HandshakeResult, Problem)> {
+    if rank_of(node, known) == rank_of(node, claimed) || rank_of(node, known) == Rank::First {
+        return Ok(permit);
+    }
+    drop(permit);
+    self::permit(node, Rank::Others)
+}
+
 /// Lets the handshake begin, unless too many do or the node drains. The permit comes first: a drain that has begun
 /// sees either the permit or no handshake.
-fn permit(node: &Node) -> Result<Permit, (HandshakeResult, Problem)> {
-    let admitted = node.admission.admit();
+fn permit(node: &Node, rank: Rank) -> Result<Permit, (HandshakeResult, Problem)> {
+    let admitted = node.admission.admit(rank);
     if *node.phase.borrow() >= StopPhase::Refusing {
         return Err(later(HandshakeResult::RefusedDraining, "this node is stopping: connect to another"));
     }
@@ -168,3 +191,6 @@ pub(super) fn full(limit: Limit) -> (HandshakeResult, Problem) {
     let problem = Problem::of(code, text).with_retry_after(retry_after_seconds());
     (HandshakeResult::RefusedLimit, problem.with_details(Some(json!({"limit": limit.as_str()}))))
 }
+
+#[cfg(test)]
+mod tests;

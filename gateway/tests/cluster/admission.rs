@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::json;
+use signalbox_gateway::admission::Rank;
 use signalbox_testkit::eventually;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
@@ -95,7 +96,8 @@ async fn at_the_bound_newcomers_are_sent_away_with_different_times_and_nobody_el
     few.admission.handshakes_max = 2;
     let node = TestNode::start(&few).await;
     let mut vehicle = node.client("vehicle:V").await;
-    let under_way = [node.node.admission.admit().unwrap(), node.node.admission.admit().unwrap()];
+    let under_way =
+        [node.node.admission.admit(Rank::First).unwrap(), node.node.admission.admit(Rank::First).unwrap()];
     assert_eq!(gauge(node.address, "signalbox_handshakes_under_way").await, "2");
     let aftermath = storm(node.address, 50).await;
     assert!(aftermath.welcomed.is_empty());
@@ -142,7 +144,7 @@ async fn a_full_door_is_told_before_anything_is_read() {
     one.admission.handshakes_max = 1;
     let node = TestNode::start(&one).await;
     let wrong = [("/ws/nowhere", 404), ("/ws?agent_type=nobody", 400), ("/ws?agent_type=x%20y", 400)];
-    let under_way = node.node.admission.admit().unwrap();
+    let under_way = node.node.admission.admit(Rank::First).unwrap();
     for (path, _) in wrong {
         assert_eq!(Client::refusal(node.address, path).await, 503, "{path}");
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
+use signalbox_gateway::admission::Rank;
 use signalbox_gateway::stop::StopPhase;
 use signalbox_testkit::{RedisServer, eventually};
 
@@ -38,7 +39,7 @@ async fn a_node_is_drained_from_another_and_its_clients_find_everything_in_order
     let mut driver = staying.client("driver:D").await;
     assert_eq!(told_phase(staying.address, leaving).await.as_deref(), Some("serving"));
     // A handshake that is under way keeps the drain from ending, for as long as the test needs.
-    let under_way = leaving.node.admission.admit().unwrap();
+    let under_way = leaving.node.admission.admit(Rank::First).unwrap();
     let (status, view) = drain(staying, leaving).await;
     assert_eq!((status, &view["phase"]), (202, &json!("not_ready")), "{view}");
     assert_eq!(vehicle.expect("system:draining").await, json!({"reconnect_in_ms": 0, "reason": "requested"}));
@@ -97,7 +98,7 @@ async fn a_drain_of_what_is_not_there_or_does_not_hear_is_refused() {
     let code = problem.body["code"].clone();
     assert!(code == "unavailable" || code == "outcome_unknown", "{}", problem.text);
     assert_eq!(*cluster.nodes[1].node.phase.borrow(), StopPhase::Serving);
-    let under_way = cluster.nodes[0].node.admission.admit().unwrap();
+    let under_way = cluster.nodes[0].node.admission.admit(Rank::First).unwrap();
     api.call("POST", &myself, &[], "").await.expect(202);
     api.call("POST", &myself, &[], "").await.expect(202);
     api.conforms().await;

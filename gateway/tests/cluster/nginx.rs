@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 use signalbox_client::ClientConfig;
+use signalbox_gateway::admission::Rank;
 use signalbox_testkit::{Nginx, RedisServer, eventually};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,7 +83,7 @@ async fn a_node_that_drains_gets_nobody() {
     let nginx = Nginx::start(&cluster.ports()).await;
     let [staying, leaving] = &cluster.nodes[..] else { unreachable!("two were started") };
     // Handshakes that are under way keep the drains from ending.
-    let under_way = [staying, leaving].map(|node| node.node.admission.admit().unwrap());
+    let under_way = [staying, leaving].map(|node| node.node.admission.admit(Rank::First).unwrap());
     let drain = async |node: &TestNode| {
         let path = format!("/api/nodes/{}/drain", node.node.cluster.node.id());
         assert_eq!(call(address(&nginx), "POST", &path, "").await.0, 202);
