@@ -297,6 +297,11 @@ impl Node {
         self.checks().iter().all(|(_, well)| *well)
     }
 
+    /// Whether a registration can succeed: Redis is there, and the node's lease vouches for its rows.
+    pub fn can_register(&self) -> bool {
+        *self.cluster.reachable.borrow() && self.lease_held.load(Ordering::Acquire)
+    }
+
     /// Walks all connections, as a scrape does now and then.
     fn queues(&self) -> Queues {
         let known = self.vocabulary.agent_types().iter().map(|agent_type| (agent_type.to_owned(), 0));

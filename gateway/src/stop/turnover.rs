@@ -49,7 +49,8 @@ impl MaxAge {
     }
 }
 
-/// Tells those that are old, and gives them a place in the line; unless the node stops and tells all.
+/// Tells those that are old, and gives them a place in the line; unless the node stops and tells all, or they could not
+/// come back.
 pub fn tell_old(node: &Node) {
     let max_age = node.settings.max_age;
     if max_age.age.is_zero() || !is_served(node) {
@@ -87,7 +88,7 @@ pub async fn serve(node: &Node) -> Infallible {
 }
 
 fn close_next(node: &Node) {
-    let is_due = node.departures.next_turn().is_some_and(|turn| turn <= Instant::now());
+    let is_due = is_served(node) && node.departures.next_turn().is_some_and(|turn| turn <= Instant::now());
     let Some(departure) = is_due.then(|| node.departures.next()).flatten() else { return };
     if node.hub.holds(&departure.connection) {
         departure.connection.outbox().close(CloseCode::ServiceRestart);
@@ -97,9 +98,10 @@ fn close_next(node: &Node) {
     }
 }
 
-/// Whether the line is served here: from refusing on it is the drain's.
+/// Whether the line is served here: from refusing on it is the drain's. While Redis is away nobody leaves, since nobody
+/// would be taken in.
 fn is_served(node: &Node) -> bool {
-    *node.phase.borrow() < StopPhase::Refusing
+    *node.phase.borrow() < StopPhase::Refusing && node.can_register()
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Newcomer {
         };
         let known = identity.as_ref().ok().map(|identity| identity.agent.agent_type());
         let permit = ranked(node, permit, claimed.as_deref(), known)?;
-        if !can_register(node) {
+        if !node.can_register() {
             return Err(later(HandshakeResult::Unavailable, "the registry can't be reached now: try again"));
         }
         Ok(Self { identity, namespace: namespace.map(Into::into), permit, place: None, span: None })
@@ -178,11 +178,6 @@ fn permit(node: &Node, rank: Rank) -> Result<Permit, (HandshakeResult, Problem)>
 
 fn later(result: HandshakeResult, what: &'static str) -> (HandshakeResult, Problem) {
     (result, Problem::of(ErrorCode::Unavailable, what).with_retry_after(retry_after_seconds()))
-}
-
-/// Whether a registration can succeed: Redis is there, and the node's lease vouches for its rows.
-fn can_register(node: &Node) -> bool {
-    *node.cluster.reachable.borrow() && node.lease_held.load(std::sync::atomic::Ordering::Acquire)
 }
 
 /// There are enough already.

@@ -1,8 +1,10 @@
 //! Connections grow old by a paused clock, on a node that goes on, and on one that is stopped meanwhile.
 
+use std::sync::atomic::Ordering::Release;
+
 use futures_util::future::join_all;
 use signalbox_registry::memory::MemoryCluster;
-use tokio::time::{advance, sleep};
+use tokio::time::{advance, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::tests::{Seen, see};
@@ -107,6 +109,26 @@ async fn off_nobody_is_ever_old() {
     advance(Duration::from_secs(30 * 24 * 3_600)).await;
     tell_old(&node);
     assert!(queued(&connection).is_empty() && node.departures.next_turn().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_can_come_in_nobody_is_sent_away() {
+    let settings = Settings { max_age: max_age(60, 10), ..default_settings() };
+    let node = node_in(&MemoryCluster::new(), "n1", settings).await;
+    let connection = join(&node, "").await;
+    advance(Duration::from_secs(60)).await;
+    node.lease_held.store(false, Release);
+    tell_old(&node);
+    assert!(node.departures.next_turn().is_none(), "it is not even told");
+    node.lease_held.store(true, Release);
+    tell_old(&node);
+    assert!(node.departures.next_turn().is_some_and(|turn| turn <= Instant::now()));
+    node.lease_held.store(false, Release);
+    assert!(timeout(10 * SECOND, serve(&node)).await.is_err());
+    assert_eq!(connection.outbox().closing(), None, "it was told, and stays for as long as that lasts");
+    node.lease_held.store(true, Release);
+    assert!(timeout(SECOND, serve(&node)).await.is_err());
+    assert_eq!(connection.outbox().closing(), Some(CloseCode::ServiceRestart));
 }
 
 #[tokio::test(start_paused = true)]
