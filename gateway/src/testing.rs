@@ -179,8 +179,13 @@ impl Client {
 
     /// Bytes past the WebSocket layer.
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        assert!(self.takes_bytes(bytes).await);
+    }
+
+    /// Bytes past the WebSocket layer; whether the other end was there to take them.
+    pub(crate) async fn takes_bytes(&mut self, bytes: &[u8]) -> bool {
         use tokio::io::AsyncWriteExt;
-        timeout(PATIENCE, self.ws.get_mut().write_all(bytes)).await.unwrap().unwrap();
+        timeout(PATIENCE, self.ws.get_mut().write_all(bytes)).await.unwrap().is_ok()
     }
 
     pub(crate) async fn next_raw(&mut self) -> Option<Message> {

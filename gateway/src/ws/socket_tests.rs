@@ -282,17 +282,59 @@ async fn who_ends_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_goes_on_sending_behind_our_close_is_read_so_far_and_then_cut_off() {
+    const CHUNK: usize = 16 * 1_024;
+    let node = lone_node().await;
+    let mut client = Client::connect_through(&node, "", CHUNK).await;
+    client.connection.outbox().close(CloseCode::Normal);
+    assert_eq!(client.close_code().await, 1000);
+    let began = tokio::time::Instant::now();
+    let mut taken = 0;
+    while taken < 8 << 20 && client.takes_bytes(&[0; CHUNK]).await {
+        taken += CHUNK;
+    }
+    let most = (1 << 20) + 4 * CHUNK;
+    assert!((1 << 20..=most).contains(&taken), "{taken} bytes were taken");
+    assert_eq!(began.elapsed(), Duration::ZERO, "it is the bytes that end it, not the deadline");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_much_at_once_lets_its_neighbour_go_first() {
+    let node = lone_node().await;
+    let mut hasty = Client::connect(&node, "").await;
+    let mut modest = Client::connect(&node, "").await;
+    let connection = Arc::clone(&hasty.connection);
+    hasty.send_bytes(&questions(400)).await;
+    // In a task, since those are run in the order in which they are woken, and this test is not.
+    let answered = tokio::spawn(async move {
+        for n in 0..10 {
+            modest.send(json!({"type": "system:health_check", "id": n.to_string()})).await;
+            assert_eq!(modest.next().await["correlationId"], n.to_string());
+        }
+        connection.traffic.messages_in.load(std::sync::atomic::Ordering::Relaxed)
+    });
+    let handled = answered.await.unwrap();
+    assert!((10..=160).contains(&handled), "{handled} messages were handled beside ten of the neighbour");
+    for n in 0..400 {
+        assert_eq!(hasty.next().await["correlationId"], n.to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_burst_behind_the_handshake_is_handled_in_order() {
     let node = lone_node().await;
     let mut client = Client::connect(&node, "").await;
-    let mut burst = Vec::new();
-    for n in 0..300 {
-        let text = json!({"type": "system:health_check", "id": n.to_string()}).to_string();
-        burst.extend([0x81, 0x80 | text.len() as u8, 0, 0, 0, 0]);
-        burst.extend(text.into_bytes());
-    }
-    client.send_bytes(&burst).await;
+    client.send_bytes(&questions(300)).await;
     for n in 0..300 {
         assert_eq!(client.next().await["correlationId"], n.to_string());
     }
+}
+
+/// Frames of so many questions, as one write.
+fn questions(count: usize) -> Vec<u8> {
+    let frames = (0..count).map(|n| {
+        let text = json!({"type": "system:health_check", "id": n.to_string()}).to_string();
+        [&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0][..], text.as_bytes()].concat()
+    });
+    frames.collect::<Vec<_>>().concat()
 }
