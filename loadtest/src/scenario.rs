@@ -6,6 +6,7 @@ mod fanout;
 mod hostile;
 mod idle;
 mod locks;
+mod pairs;
 mod queries;
 mod redis;
 mod soak;

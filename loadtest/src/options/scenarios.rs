@@ -63,6 +63,9 @@ pub(crate) struct Hostile {
     /// Only this kind of hostile client, as the table names it; repeat it for several
     #[arg(long = "attack")]
     pub(crate) attacks: Vec<String>,
+    /// How often each kind attacks the bystander and the first node in turn; medians count
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) rounds: u32,
     /// Do not judge the good clients' p99, nor attack a bystander for comparison: for busy machines
     #[arg(long)]
     pub(crate) no_bounds: bool,

@@ -3,19 +3,16 @@
 use std::rc::Rc;
 
 use anyhow::Context;
-use signalbox_client::protocol::{Target, Topic};
 
-use super::{new_report, note_observed, note_run, redis, run_name};
+use super::pairs::{self, Pair};
+use super::{new_report, note_observed, note_run, redis};
 use crate::cluster::Cluster;
 use crate::meter;
 use crate::observed::{Observed, Timeline};
 use crate::options::Unicast;
 use crate::processes::check_open_files;
 use crate::report::{Report, micros};
-use crate::traffic::{Traffic, Window, connect_all};
-
-/// Handshakes under way at once.
-const AT_ONCE: usize = 32;
+use crate::traffic::{Traffic, Window};
 
 pub(crate) async fn run(options: &Unicast, cluster: &Cluster) -> anyhow::Result<Report> {
     let mut report = new_report("unicast", cluster).await;
@@ -52,28 +49,20 @@ async fn exchange(
 ) -> anyhow::Result<crate::observed::Shared> {
     let pairs = options.pairs.max(1) as usize;
     check_open_files(2 * pairs)?;
-    let run = run_name();
-    let agents = |node, agent_type: &'static str| {
-        let run = &run;
-        let config = move |pair| cluster.connect_as(node, agent_type, &format!("{run}-{pair}"));
-        (0..pairs).map(config).collect()
-    };
-    let receivers = connect_all(agents(1, "vehicle"), AT_ONCE, |_| {}).await?;
-    let senders = connect_all(agents(0, "passenger"), AT_ONCE, |_| {}).await?;
+    let connected = pairs::connect(cluster, pairs).await?;
 
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
     let observed = Observed::new(timeline, pairs, pairs);
     let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
     let mut paced = Vec::new();
-    for (pair, (receiver, sender)) in receivers.into_iter().zip(senders).enumerate() {
-        let vehicle = Topic::of("vehicle", &format!("{run}-{pair}")).context("the run's name is an id")?;
+    for (pair, Pair { receiver, sender, target }) in connected.into_iter().enumerate() {
         if options.full_speed {
             let window = Window::new(options.window);
             traffic.receive(pair, receiver, Some(Rc::clone(&window)));
-            traffic.send_at_full_speed(pair, sender, Target::from(vehicle), window);
+            traffic.send_at_full_speed(pair, sender, target, window);
         } else {
             traffic.receive(pair, receiver, None);
-            paced.push(traffic.send_when_due(pair, sender, Target::from(vehicle)));
+            paced.push(traffic.send_when_due(pair, sender, target));
         }
     }
     let pacing =
