@@ -27,7 +27,7 @@ use crate::limits::{ConnectionBounds, LimitBounds, RateBounds};
 use crate::node::{Node, Settings, StopSettings};
 use crate::router::RouteBounds;
 use crate::stamps::unguessable;
-use crate::stop::MaxAge;
+use crate::stop::{MaxAge, Share};
 use crate::tls::{Tls, UnusableTls};
 use crate::trace::InvalidCollector;
 use crate::trust::RevocationSettings;
@@ -278,6 +278,14 @@ fn redis_mode(redis: &sections::Redis) -> Mode {
     }
 }
 
+fn max_age(connection: &sections::Connection) -> MaxAge {
+    MaxAge { age: connection.max_age, dither_percent: connection.max_age_dither_percent }
+}
+
+fn share(connection: &sections::Connection) -> Share {
+    Share { over_mean_percent: connection.shed_over_mean_percent, lasting: connection.shed_after }
+}
+
 pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
     // The reader counts by the second.
     let flood_seconds = config.flood.window.as_secs().max(1) as usize;
@@ -294,10 +302,8 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         outbox: Bounds { messages_max: config.outbox.messages_max, bytes_max: config.outbox.bytes_max },
         outboxes_bytes_max: config.outbox.total_bytes_max,
         subscriptions_max: config.connection.subscriptions_max,
-        max_age: MaxAge {
-            age: config.connection.max_age,
-            dither_percent: config.connection.max_age_dither_percent,
-        },
+        max_age: max_age(&config.connection),
+        share: share(&config.connection),
         malformed_max: config.malformed.messages_max,
         malformed_window: config.malformed.window,
         close_timeout: config.close.timeout,

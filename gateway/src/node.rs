@@ -28,7 +28,7 @@ use crate::roster::LateLeavers;
 use crate::router::{RouteBounds, RouteCache, Router};
 use crate::stamps::{Uptime, now_ms};
 use crate::stats::Rates;
-use crate::stop::{Departures, MaxAge, StopPhase, StopRequest};
+use crate::stop::{Departures, MaxAge, Share, StopPhase, StopRequest};
 use crate::tails::Tails;
 use crate::tls::Tls;
 use crate::trace::{Collector, Tracer};
@@ -59,6 +59,8 @@ pub struct Settings {
     pub subscriptions_max: usize,
     /// When a connection is old.
     pub max_age: MaxAge,
+    /// How many connections it may have, among nodes that have fewer.
+    pub share: Share,
     /// This many malformed messages within the window close a connection.
     pub malformed_max: usize,
     /// That window.

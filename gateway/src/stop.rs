@@ -1,11 +1,13 @@
 //! The order of stopping, in one place: its steps, who may ask for it, and who leaves when. Also who leaves a node that goes on.
 
+mod balance;
 mod departures;
 mod drain;
 mod pace;
 mod request;
 mod turnover;
 
+pub use self::balance::{Balance, Share};
 pub use self::departures::Departures;
 pub use self::drain::{drain, tell_newcomer, time_to_part};
 pub use self::pace::Pace;

@@ -22,6 +22,9 @@ struct Rule {
 /// The least that a maximum age may be.
 const AGE_MIN: Duration = Duration::from_secs(60);
 
+/// The least that a node may have beyond its share.
+const SHED_PERCENT_MIN: u32 = 5;
+
 const RULES: &[Rule] = &[
     Rule {
         keys: &["listen", "allow_anonymous"],
@@ -39,6 +42,14 @@ const RULES: &[Rule] = &[
         keys: &["connection.max_age"],
         holds: |config| config.connection.max_age.is_zero() || config.connection.max_age >= AGE_MIN,
         otherwise: "must be 0s, which is never, or at least 1m: below it clients would do little but connect",
+    },
+    Rule {
+        keys: &["connection.shed_over_mean_percent"],
+        holds: |config| {
+            let percent = config.connection.shed_over_mean_percent;
+            percent == 0 || percent >= SHED_PERCENT_MIN
+        },
+        otherwise: "must be 0, which is never, or at least 5: nodes differ by as much without any reason",
     },
     Rule {
         keys: &["outbox.total_bytes_max", "outbox.bytes_max"],

@@ -127,6 +127,11 @@ pub struct Connection {
     pub max_age: Duration,
     /// By up to this part of it some are sent earlier than others.
     pub max_age_dither_percent: u32,
+    /// Beyond the nodes' mean and so much more, the excess is sent to connect again; 0 is never.
+    pub shed_over_mean_percent: u32,
+    /// How long there has to be an excess.
+    #[serde(with = "period")]
+    pub shed_after: Duration,
 }
 
 impl Default for Connection {
@@ -135,6 +140,8 @@ impl Default for Connection {
             subscriptions_max: limits::SUBSCRIPTIONS_MAX,
             max_age: Duration::ZERO,
             max_age_dither_percent: 50,
+            shed_over_mean_percent: 0,
+            shed_after: Duration::from_secs(15),
         }
     }
 }

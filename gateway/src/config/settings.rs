@@ -311,6 +311,16 @@ const MOST: &[Setting] = &[
          is, the fewer go at a time.",
     ),
     setting(
+        "connection.shed_over_mean_percent",
+        Unit::Count("percent", 0, 1_000),
+        "A node that has more connections than the mean of all nodes and so much more sends the excess to connect again,          those who have been there for longest first, as stop.closes_per_second allows. For nodes that are alike, behind a          balancer that lets clients go elsewhere. 0: never.",
+    ),
+    setting(
+        "connection.shed_after",
+        Unit::Period(s(5), s(3600)),
+        "How long a node has to have that excess before some go, and up to half as long again, so that nodes do not act          together. Where those who were sent come back the time is doubled each time, up to an hour.",
+    ),
+    setting(
         "outbox.bytes_max",
         Unit::Bytes(4 * KIB, GIB),
         "Bytes that may wait for one slow reader; beyond it ephemeral messages conflate or drop, durable \

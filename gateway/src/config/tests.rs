@@ -258,6 +258,10 @@ fn unsafe_combinations_are_refused() {
     for (flags, expected) in [
         (&[("heartbeat.timeout", "25s")][..], "heartbeat.timeout must exceed heartbeat.interval"),
         (&[("connection.max_age", "59s")], "connection.max_age must be 0s, which is never, or"),
+        (
+            &[("connection.shed_over_mean_percent", "4")],
+            "connection.shed_over_mean_percent must be 0, which is",
+        ),
         (&[("outbox.total_bytes_max", "512 KiB")], "outbox.total_bytes_max must be 0, which is no bound, or"),
         (&[("bus.total_bytes_max", "1 MiB")], "bus.total_bytes_max must be at least"),
         (&[("message.bytes_max", "8 MiB")], "bus.destination_bytes_max must be at least message.bytes_max"),

@@ -1,5 +1,5 @@
-//! One look a second at every connection: pings the silent, closes the dead, tells the old, sheds those for whom too much waits.
-//! Between two looks the old leave. So no connection needs a timer.
+//! One look a second at every connection: pings the silent, closes the dead, tells the old and who is too many, sheds those
+//! for whom too much waits. Between two looks they leave. So no connection needs a timer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,6 +16,7 @@ use crate::stop;
 pub(super) async fn run(node: Arc<Node>) {
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut balance = stop::Balance::new(node.settings.share);
     while node.halt.run_until_cancelled(next_look(&node, &mut tick)).await.is_some() {
         let pulse = Pulse {
             now: node.uptime.seconds(),
@@ -25,6 +26,7 @@ pub(super) async fn run(node: Arc<Node>) {
         node.hub.for_each(|connection| pulse.feel(connection));
         shed(&node);
         stop::tell_old(&node);
+        balance.look(&node);
         node.router.routes().sweep();
     }
 }

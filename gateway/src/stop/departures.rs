@@ -52,6 +52,11 @@ impl Departures {
         self.lock().placed.contains(&connection.number())
     }
 
+    /// How many have a place.
+    pub fn placed(&self) -> usize {
+        self.lock().placed.len()
+    }
+
     /// How long it takes until the last of so many is closed.
     pub fn time_for(&self, connections: usize) -> Duration {
         self.lock().pace.due(connections as u64)

@@ -18,7 +18,7 @@ use crate::hub::Connection;
 use crate::node::Node;
 
 /// So many get a place in the line at one look; the others at the next ones.
-const TOLD_A_LOOK: usize = 4_096;
+pub(super) const TOLD_A_LOOK: usize = 4_096;
 /// Who would be old within this time gets a place: two seconds may be lost to counting whole ones, one to the next look.
 const AHEAD_SECONDS: u32 = 3;
 /// 2^32 divided by the golden ratio: multiples of it, modulo 2^32, lie evenly however many there are.
@@ -100,9 +100,9 @@ fn close_next(node: &Node) {
 
 /// Whether the line is served here: from refusing on it is the drain's. While Redis is away nobody leaves, since nobody
 /// would be taken in.
-fn is_served(node: &Node) -> bool {
+pub(super) fn is_served(node: &Node) -> bool {
     *node.phase.borrow() < StopPhase::Refusing && node.can_register()
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

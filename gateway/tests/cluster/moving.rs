@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 use signalbox_client::{Client, ClientConfig, CloseCause, Event, Events, RecvError, Subscription};
 use signalbox_protocol::Received;
+use signalbox_testkit::eventually;
 use tokio::time::timeout;
 
 use crate::client::PATIENCE;
-use crate::fixture::{TestCluster, TestNode};
+use crate::fixture::{TestCluster, TestNode, config};
 use crate::http::call;
 
 /// An agent that comes to the first of `nodes` first.
@@ -72,6 +73,30 @@ async fn a_client_moves_when_its_node_is_drained() {
         assert_eq!(next(&mut heard).await.data.get(), number.to_string());
     }
     assert_eq!(vehicle.stats().reconnects, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_are_too_many_for_one_node_move_to_the_other() {
+    let mut sharing = config(None);
+    sharing.connection.shed_over_mean_percent = 10;
+    sharing.connection.shed_after = Duration::from_secs(5);
+    let cluster = TestCluster::start_with(2, sharing).await;
+    let (full, empty) = (&cluster.nodes[0], &cluster.nodes[1]);
+    let mut vehicles = Vec::new();
+    for number in 0..20 {
+        vehicles.push(connect(("vehicle", &format!("V{number}")), &[full, empty]).await);
+    }
+    let shared = || async { (full.node.hub.len(), empty.node.hub.len()) == (11, 9) };
+    eventually("each has its share", 3 * PATIENCE, shared).await;
+    assert_eq!(full.node.metrics.departures.with_label_values(&["balance"]).get(), 9);
+    for (number, vehicle) in vehicles.iter().enumerate() {
+        timeout(PATIENCE, vehicle.opened()).await.expect("in time").unwrap();
+        assert_eq!(vehicle.stats().reconnects, u64::from(number < 9), "who came first goes first");
+        let mut heard = vehicle.on("dispatch:note");
+        let to = format!("vehicle:V{number}");
+        vehicles[(number + 1) % 20].emit_acked("dispatch:note", number, [to.as_str()]).await.unwrap();
+        assert_eq!(next(&mut heard).await.data.get(), number.to_string());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

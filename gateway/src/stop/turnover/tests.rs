@@ -42,7 +42,7 @@ async fn see_all(vehicles: Vec<Client>) -> Vec<Seen> {
 }
 
 /// Each was told once, and closed then; no second saw more than `rate`. When they were closed, in order.
-fn in_good_order(seen: &[Seen], rate: usize) -> Vec<Instant> {
+pub(in crate::stop) fn in_good_order(seen: &[Seen], rate: usize) -> Vec<Instant> {
     for one in seen {
         let (told_at, draining) = one.told.as_ref().unwrap();
         let moment = *told_at + Duration::from_millis(draining.reconnect_in_ms);
