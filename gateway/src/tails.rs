@@ -5,6 +5,7 @@
 //! joins or resumes reads by itself until it is where the others are, see `ws::catch_up`.
 
 mod check;
+mod heads;
 mod settle;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::heads::Heads;
 use crate::hub::{Caught, Connection, Hub, TopicKey};
 use crate::metrics::Metrics;
 
@@ -30,6 +32,7 @@ const SETTLING_MAX: usize = 8;
 pub struct Tails {
     hub: Arc<Hub>,
     log: Arc<dyn Log>,
+    heads: Arc<Heads>,
     metrics: Metrics,
     tasks: TaskTracker,
     halt: CancellationToken,
@@ -52,6 +55,7 @@ impl Tails {
     ) -> Arc<Self> {
         Arc::new(Self {
             hub,
+            heads: Heads::new(Arc::clone(&log), tasks.clone()),
             log,
             metrics,
             tasks,
@@ -97,7 +101,7 @@ impl Tails {
         let unknown: Vec<_> =
             topics.iter().filter(unknown).map(|topic| (tenant.clone(), topic.clone())).collect();
         if !unknown.is_empty() {
-            self.heads(&unknown).await?;
+            self.heads(unknown).await?;
         }
         Ok(())
     }
@@ -106,10 +110,11 @@ impl Tails {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn heads(self: &Arc<Self>, topics: &[(Tenant, Topic)]) -> Result<Vec<Position>, Error> {
-        let heads = self.log.heads(topics).await?;
-        for ((tenant, topic), head) in topics.iter().zip(&heads) {
-            self.establish(TopicKey::new(tenant, topic), head);
+    pub async fn heads(self: &Arc<Self>, topics: Vec<(Tenant, Topic)>) -> Result<Vec<Position>, Error> {
+        let keys: Vec<_> = topics.iter().map(|(tenant, topic)| TopicKey::new(tenant, topic)).collect();
+        let heads = self.heads.of(topics).await?;
+        for (key, head) in keys.into_iter().zip(&heads) {
+            self.establish(key, head);
         }
         Ok(heads)
     }

@@ -51,7 +51,7 @@ impl Vehicle {
         let connection = join(&node, "agent_type=vehicle&agent_id=V").await;
         queued(&connection);
         node.hub.join(&connection, &topic("order:1"), None);
-        let at = node.tails.heads(&[(tenant("default"), topic("order:1"))]).await.unwrap().remove(0);
+        let at = node.tails.heads(vec![(tenant("default"), topic("order:1"))]).await.unwrap().remove(0);
         Self { node, connection, at }
     }
 

@@ -1,6 +1,7 @@
 //! Logs that contradict themselves, and how much is asked of the logs at once.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -113,8 +114,12 @@ struct Counted {
     log: Arc<dyn Log>,
     heads: Gauge,
     reads: Gauge,
+    /// How often it was asked where topics end.
+    questions: AtomicUsize,
     /// The most topics of one question.
     batch: AtomicUsize,
+    /// A topic whose log holds something else.
+    unreadable: Mutex<Option<Topic>>,
 }
 
 #[async_trait]
@@ -129,7 +134,12 @@ impl Log for Counted {
     }
 
     async fn heads(&self, topics: &[(Tenant, Topic)]) -> Result<Vec<Position>, Error> {
+        self.questions.fetch_add(1, Ordering::Relaxed);
         self.batch.fetch_max(topics.len(), Ordering::Relaxed);
+        let unreadable = self.unreadable.lock().unwrap().clone();
+        if topics.iter().any(|(_, topic)| unreadable.as_ref() == Some(topic)) {
+            return Err(Error::Unreadable { what: "log" });
+        }
         self.heads.pass().await;
         self.log.heads(topics).await
     }
@@ -141,8 +151,14 @@ impl Log for Counted {
 
 async fn counted_node() -> (Arc<Counted>, Arc<Node>) {
     let cluster = MemoryCluster::new().join(ThisNode::new(NodeId::try_new("n1").unwrap()));
-    let (heads, reads, batch) = (Gauge::default(), Gauge::default(), AtomicUsize::new(0));
-    let counted = Arc::new(Counted { log: Arc::clone(&cluster.log), heads, reads, batch });
+    let counted = Arc::new(Counted {
+        log: Arc::clone(&cluster.log),
+        heads: Gauge::default(),
+        reads: Gauge::default(),
+        questions: AtomicUsize::new(0),
+        batch: AtomicUsize::new(0),
+        unreadable: Mutex::new(None),
+    });
     let node = node_over(Cluster { log: Arc::clone(&counted) as _, ..cluster }, default_settings()).await;
     (counted, node)
 }
@@ -178,4 +194,34 @@ async fn a_check_asks_for_256_topics_at_once_four_times_and_reads_eight_logs() {
     assert_eq!(got.len(), topics.iter().filter(|topic| topic.id().ends_with('7')).count());
     assert_eq!(counted.batch.load(Ordering::Relaxed), 256);
     assert_eq!((counted.heads.peak(), counted.reads.peak()), (4, 8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_ask_at_the_same_time_ask_with_one_question_and_each_gets_its_own_answer() {
+    let (counted, node) = counted_node().await;
+    store_untold(&node, &topic("order:7")).await;
+    let asked = |number: usize| {
+        let node = Arc::clone(&node);
+        async move { node.tails.heads(vec![(tenant("default"), topic(&format!("order:{number}")))]).await }
+    };
+    let before = counted.questions.load(Ordering::Relaxed);
+    let heads = futures_util::future::join_all((0..100).map(asked)).await;
+    for (number, head) in heads.into_iter().enumerate() {
+        assert_eq!(head.unwrap()[0].offset, u64::from(number == 7), "order:{number}");
+    }
+    assert_eq!(counted.questions.load(Ordering::Relaxed) - before, 1);
+    assert_eq!(counted.batch.load(Ordering::Relaxed), 100);
+    asked(7).await.unwrap();
+    assert_eq!(counted.questions.load(Ordering::Relaxed) - before, 2, "who comes later asks anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_cannot_be_read_is_not_the_others_fault() {
+    let (counted, node) = counted_node().await;
+    counted.unreadable.lock().unwrap().replace(topic("order:7"));
+    let asked =
+        (0..10).map(|number| node.tails.heads(vec![(tenant("default"), topic(&format!("order:{number}")))]));
+    for (number, head) in futures_util::future::join_all(asked).await.into_iter().enumerate() {
+        assert_eq!(head.is_ok(), number != 7, "order:{number}");
+    }
 }

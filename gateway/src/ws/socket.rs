@@ -134,7 +134,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             }
             self.begin_ending(Some(code.as_u16()), Farewell::Flushing);
         }
-        if self.poll_write(cx).is_err() {
+        // Answers to what came together go out together.
+        let answers_follow = self.ending.is_none() && self.is_amid_a_burst();
+        if !answers_follow && self.poll_write(cx).is_err() {
             return Poll::Ready(Event::Over);
         }
         if self.ending.is_some() {

@@ -306,7 +306,7 @@ async fn who_sends_much_at_once_lets_its_neighbour_go_first() {
     let connection = Arc::clone(&hasty.connection);
     hasty.send_bytes(&questions(400)).await;
     // In a task, since those are run in the order in which they are woken, and this test is not.
-    let answered = tokio::spawn(async move {
+    let answered = node.tasks.spawn(async move {
         for n in 0..10 {
             modest.send(json!({"type": "system:health_check", "id": n.to_string()})).await;
             assert_eq!(modest.next().await["correlationId"], n.to_string());
@@ -318,6 +318,23 @@ async fn who_sends_much_at_once_lets_its_neighbour_go_first() {
     for n in 0..400 {
         assert_eq!(hasty.next().await["correlationId"], n.to_string());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_what_came_together_are_written_together() {
+    let node = lone_node().await;
+    let mut client = Client::connect(&node, "").await;
+    let writes = || node.metrics.writes.get();
+    let before = writes();
+    client.send_bytes(&questions(100)).await;
+    for n in 0..100 {
+        assert_eq!(client.next().await["correlationId"], n.to_string());
+    }
+    assert!(writes() - before <= 50, "{} writes", writes() - before);
+    let before = writes();
+    client.send_bytes(&questions(1)).await;
+    client.next().await;
+    assert_eq!(writes() - before, 1, "one that comes alone is answered at once");
 }
 
 #[tokio::test(start_paused = true)]

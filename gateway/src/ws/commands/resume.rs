@@ -55,7 +55,7 @@ async fn look(
     asked: &[(Topic, Position)],
 ) -> Result<BTreeMap<Topic, TopicResumed>, Error> {
     let topics: Vec<_> = asked.iter().map(|(topic, _)| (tenant.clone(), topic.clone())).collect();
-    let heads = node.tails.heads(&topics).await?;
+    let heads = node.tails.heads(topics).await?;
     let told = asked.iter().zip(heads).map(|((topic, position), head)| async move {
         let told = match *position == head {
             true => recovered(position, &head),

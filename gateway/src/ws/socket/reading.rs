@@ -58,6 +58,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         }
     }
 
+    /// Whether more of the same read is to be handled before the others get their turn.
+    pub(super) fn is_amid_a_burst(&self) -> bool {
+        (1..TURN_BYTES).contains(&self.turn_bytes)
+            && self.pending.is_none()
+            && !self.backlog.bytes().is_empty()
+    }
+
     fn next_of_backlog(&mut self) -> Option<FromPeer> {
         let mut rest = self.backlog.bytes();
         let from_peer = self.reader.next(&mut rest, self.node.settings.read);
