@@ -36,9 +36,11 @@ tests:
 	@set -e; if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    set -x; $(CARGO) nextest run --workspace --no-fail-fast; $(CARGO) test --workspace --doc; \
 	    TEST_REDIS=sentinel $(CARGO) nextest run --workspace --test cluster --no-fail-fast $(AGAIN); \
+	    TEST_REDIS=cluster $(CARGO) nextest run --workspace --test cluster --no-fail-fast $(AGAIN); \
 	else \
 	    set -x; $(CARGO) test --workspace --no-fail-fast; \
 	    TEST_REDIS=sentinel $(CARGO) test --workspace --test cluster -- $(AGAIN); \
+	    TEST_REDIS=cluster $(CARGO) test --workspace --test cluster -- $(AGAIN); \
 	fi
 
 fmt:

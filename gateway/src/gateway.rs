@@ -270,6 +270,7 @@ pub(crate) fn redis_config(config: &Config) -> Result<Option<RedisConfig>, Start
 fn redis_mode(redis: &sections::Redis) -> Mode {
     match redis.mode {
         RedisMode::Single => Mode::Single,
+        RedisMode::Cluster => Mode::Cluster,
         RedisMode::Sentinel => Mode::Sentinel {
             service: redis.sentinel_service.clone().unwrap_or_default(),
             user: redis.sentinel_user.clone(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use signalbox_protocol::NodeId;
 
 use crate::memory::Commons;
-use crate::redis::{Call, Scripts};
+use crate::redis::Scripts;
 use crate::row::Generation;
 use crate::{
     Announcement, Bus, Directory, Error, Lease, Locks, Log, Measured, Orders, Presence, Revocations,
@@ -89,7 +89,7 @@ impl Backing {
             Self::Memory(commons) => commons.announce(announcement),
             Self::Redis(scripts) => {
                 let channel = scripts.channel(&announcement.tenant, &announcement.topic);
-                let call = Call::new("PUBLISH").arg(channel).arg(announcement.encode());
+                let call = scripts.publish(&channel, &announcement.encode());
                 scripts.write(&announcement.tenant, call).await?;
             }
         }

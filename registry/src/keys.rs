@@ -2,7 +2,8 @@
 //!
 //! Keys that one script touches share a hash tag (what stands in braces), so that they share a slot of Redis
 //! Cluster. A script takes its keys as one [`KeySet`], and a `KeySet` exists only for a [`Scope`]; a test
-//! computes the slots of every scope. Nothing from outside can end a tag early: names hold no braces.
+//! computes the slots of every scope. In a Cluster one more key goes along that never exists: what a script works on may
+//! be divided between two servers while its slot moves, and Redis then refuses the script at once. Nothing from outside can end a tag early: names hold no braces.
 //! `T` tenant, `N` node, `G` generation:
 //!
 //! | key | type | holds |
@@ -65,11 +66,20 @@ pub(crate) enum Scope<'a> {
 
 /// The keys of one scope, in the order in which scripts expect them. Made by [`Keys::of`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeySet(Vec<String>);
+pub(crate) struct KeySet {
+    keys: Vec<String>,
+    /// In a Cluster: what never exists.
+    guard: Option<String>,
+}
 
 impl KeySet {
     pub(crate) fn as_slice(&self) -> &[String] {
-        &self.0
+        &self.keys
+    }
+
+    /// The key behind the others that never exists, in a Cluster.
+    pub(crate) fn guard(&self) -> Option<&str> {
+        self.guard.as_deref()
     }
 }
 
@@ -77,16 +87,37 @@ impl KeySet {
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     prefix: String,
+    is_sharded: bool,
 }
 
 impl Keys {
     pub(crate) fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.to_owned() }
+        Self { prefix: prefix.to_owned(), is_sharded: false }
+    }
+
+    /// The same names, in a Cluster.
+    pub(crate) fn sharded(self) -> Self {
+        Self { is_sharded: true, ..self }
+    }
+
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.is_sharded
     }
 
     /// The keys that a script on `scope` touches.
     pub(crate) fn of(&self, scope: Scope<'_>) -> KeySet {
-        KeySet(match scope {
+        let keys = self.list(scope);
+        // A key without a tag is one.
+        let guard = |key: &String| match key.contains('{') {
+            true => format!("{key}:never"),
+            false => format!("{}:never:{{{key}}}", self.prefix),
+        };
+        let guard = keys.first().filter(|_| self.is_sharded).map(guard);
+        KeySet { keys, guard }
+    }
+
+    fn list(&self, scope: Scope<'_>) -> Vec<String> {
+        match scope {
             Scope::Nodes => vec![self.nodes()],
             Scope::Sweeper => vec![format!("{}:nodes:sweeper", self.prefix)],
             Scope::Agent(tenant, agent) => vec![self.agent(tenant, agent)],
@@ -110,7 +141,7 @@ impl Keys {
             Scope::Revocations(tenant) => vec![format!("{}revocations}}", self.channel_prefix(tenant))],
             Scope::RevokedTenants => vec![format!("{}:revocations", self.prefix)],
             Scope::Life => vec![format!("{}:life", self.prefix)],
-        })
+        }
     }
 
     /// The leases of all nodes.
@@ -126,6 +157,11 @@ impl Keys {
     /// A node's card; the channel to a node has the same name.
     pub(crate) fn node(&self, node: &NodeId) -> String {
         format!("{}:node:{{{node}}}", self.prefix)
+    }
+
+    /// A channel by which a node hears itself, by one server of several: the number decides which.
+    pub(crate) fn probe(&self, node: &NodeId, number: usize) -> String {
+        format!("{}:probe:{{{node}:{number}}}", self.prefix)
     }
 
     /// What the names of the channels to nodes begin with; a node's id and a closing brace follow.
@@ -225,30 +261,10 @@ mod tests {
     use signalbox_protocol::ConnectionId;
 
     use super::*;
+    use crate::slot::slot_of;
 
-    /// The slot of a key in Redis Cluster: CRC16 (XMODEM) of its hash tag, or of all of it, modulo 16384.
     fn slot(key: &str) -> u16 {
-        let tag = key
-            .split_once('{')
-            .and_then(|(_, rest)| rest.split_once('}'))
-            .map(|(tag, _)| tag)
-            .filter(|tag| !tag.is_empty())
-            .unwrap_or(key);
-        let crc = tag.bytes().fold(0_u16, |crc, byte| {
-            (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
-                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
-            })
-        });
-        crc % 16_384
-    }
-
-    #[test]
-    fn slots_are_those_of_redis() {
-        // From `CLUSTER KEYSLOT` of Redis 7.0.
-        for (key, expected) in [("123456789", 12_739), ("foo", 12_182), ("a{foo}b", 12_182), ("{}x", 10_595)]
-        {
-            assert_eq!(slot(key), expected, "{key}");
-        }
+        slot_of(key.as_bytes())
     }
 
     fn names() -> (Tenant, Agent, SessionId) {
@@ -290,8 +306,10 @@ mod tests {
                 | Scope::RevokedTenants
                 | Scope::Life => {}
             }
-            let keys = Keys::new("sb").of(scope);
-            let slots: Vec<_> = keys.as_slice().iter().map(|key| slot(key)).collect();
+            let keys = Keys::new("sb").sharded().of(scope);
+            let guard = keys.guard().unwrap();
+            assert!(!keys.as_slice().iter().any(|key| key == guard));
+            let slots: Vec<_> = keys.as_slice().iter().map(String::as_str).chain([guard]).map(slot).collect();
             assert!(slots.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?} {slots:?}");
         }
         assert_ne!(slot("sb:{a:b}"), slot("sb:{a:c}"), "the test can fail");

@@ -28,6 +28,7 @@ mod recent;
 pub mod redis;
 pub mod revocation;
 pub mod row;
+mod slot;
 
 pub use bus::{Announcement, Bus, BusListener, Destination, Parcel};
 pub use cluster::{Backing, Cluster, ThisNode};

@@ -3,8 +3,8 @@
 //! [`connect`] returns at once; connections are made and kept in the background, and Redis being away is a
 //! state of the node ([`Cluster::reachable`]), not an error of the start. What runs, each a task of the
 //! given tracker until `stop`: one supervisor per hot link (`link`), the driver of each open connection
-//! (`wire`), the keeper of the live view (`live`), the owner of the subscriptions (`subscriber`), the
-//! watch over Redis' identity (`identity`), one short-lived flush per busy destination (`lanes`), and one
+//! (`wire`), the keeper of the live view (`live`), the owners of the subscriptions at each server (`feed`) and who
+//! keeps those (`subscriber`), the watch over Redis' identity (`identity`) or over a Cluster's slots (`topology`), one short-lived flush per busy destination (`lanes`), and one
 //! task per line of waiters for a lock (`lock`).
 
 mod address;
@@ -17,6 +17,7 @@ mod endpoint;
 mod enrol;
 mod examine;
 mod fault;
+mod feed;
 mod follow;
 mod identity;
 mod inlet;
@@ -36,10 +37,12 @@ mod script;
 mod scripts;
 mod secret;
 mod sentinel;
+mod shards;
 mod store;
 mod subscriber;
 mod sweep;
 mod text;
+mod topology;
 mod unhurried;
 mod wire;
 
@@ -65,10 +68,12 @@ use lease::RedisLease;
 use lock::{Core, RedisLocks};
 use log::RedisLog;
 use order::RedisOrders;
+use pool::PoolBounds;
 use presence::RedisPresence;
 use revocation::RedisRevocations;
 use store::Store;
 use subscriber::Subscriber;
+use topology::Topology;
 
 /// How often the bus forgets destinations that are not in use.
 const PRUNE_EVERY: Duration = Duration::from_secs(30);
@@ -84,12 +89,14 @@ pub fn connect(
     stop: CancellationToken,
 ) -> Result<Cluster, Error> {
     let endpoint = Endpoint::try_new(config, node.id(), tracker.clone())?;
-    let store = Arc::new(Store::new(config, &endpoint));
-    for link in store.links.all() {
-        tracker.spawn(Arc::clone(link).supervise(endpoint.clone(), stop.clone()));
-    }
+    let store = Arc::new(Store::new(config));
+    begin(config, &store, &endpoint, (tracker, stop.clone()));
     tracker.spawn(Arc::clone(&store.live).keep(stop.clone()));
-    let bus = start_bus(config, &node, &store, &endpoint, (tracker, stop.clone()));
+    let bus = start_bus(config, &node, &store, (tracker, stop.clone()));
+    if !endpoint.is_sharded() {
+        let subscriber = Arc::clone(&bus.subscriber);
+        tracker.spawn(identity::watch(endpoint, Arc::clone(&store), subscriber, stop.clone()));
+    }
     let subscriber = Arc::clone(&bus.subscriber);
     let locks = Core::new(node.id().clone(), Arc::clone(&store), subscriber, tracker.clone(), stop);
     bus.inlet.attach_locks(Arc::clone(&locks));
@@ -109,11 +116,31 @@ pub fn connect(
     })
 }
 
+/// Begins the connections: to the one server, or to those of a Cluster as they become known.
+fn begin(
+    config: &RedisConfig,
+    store: &Arc<Store>,
+    endpoint: &Endpoint,
+    (tracker, stop): (&TaskTracker, CancellationToken),
+) {
+    let topology = Topology {
+        endpoint: endpoint.clone(),
+        links: Arc::clone(&store.links),
+        pools: PoolBounds::of(config),
+        tracker: tracker.clone(),
+        stop,
+    };
+    if endpoint.is_sharded() {
+        tracker.spawn(topology.keep());
+    } else {
+        store.links.only(topology.begin(endpoint));
+    }
+}
+
 fn start_bus(
     config: &RedisConfig,
     node: &Arc<ThisNode>,
     store: &Arc<Store>,
-    endpoint: &Endpoint,
     (tracker, stop): (&TaskTracker, CancellationToken),
 ) -> RedisBus {
     let followed = Followed::new(Arc::new(Tally::new(&store.measured)));
@@ -127,10 +154,7 @@ fn start_bus(
         Arc::clone(&inlet),
         config.command_timeout,
     );
-    tracker.spawn(Arc::clone(&subscriber).run(endpoint.clone(), stop.clone()));
-    tracker.spawn(Arc::clone(&subscriber).probe(stop.clone()));
-    let watch = identity::watch(endpoint.clone(), Arc::clone(store), Arc::clone(&subscriber), stop.clone());
-    tracker.spawn(watch);
+    tracker.spawn(Arc::clone(&subscriber).run(tracker.clone(), stop.clone()));
     let pruned = Arc::clone(&lanes);
     tracker.spawn(async move {
         let prune = async {

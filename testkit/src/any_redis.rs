@@ -1,8 +1,9 @@
 //! What tests run on: a Redis, however it is set up.
 
-use crate::{RedisServer, Sentinels};
+use crate::{RedisCluster, RedisServer, Sentinels};
 
-/// The variable that chooses the kind for tests that run on any: `single`, which is the default, or `sentinel`.
+/// The variable that chooses the kind for tests that run on any: `single`, which is the default, `sentinel`
+/// or `cluster`.
 const CHOICE: &str = "TEST_REDIS";
 
 /// A Redis of one kind or another.
@@ -12,6 +13,8 @@ pub enum AnyRedis {
     Single(RedisServer),
     /// A master that sentinels watch.
     Watched(Sentinels),
+    /// Several masters.
+    Cluster(RedisCluster),
 }
 
 impl AnyRedis {
@@ -23,6 +26,7 @@ impl AnyRedis {
         match std::env::var(CHOICE).as_deref() {
             Err(_) | Ok("single") => Self::single().await,
             Ok("sentinel") => Self::watched().await,
+            Ok("cluster") => Self::cluster().await,
             Ok(other) => panic!("{CHOICE} is {other}"),
         }
     }
@@ -37,6 +41,11 @@ impl AnyRedis {
         Self::Watched(Sentinels::start().await)
     }
 
+    /// Starts three masters.
+    pub async fn cluster() -> Self {
+        Self::Cluster(RedisCluster::start().await)
+    }
+
     /// The one server that it is.
     ///
     /// # Panics
@@ -44,7 +53,7 @@ impl AnyRedis {
     pub fn only(&mut self) -> &mut RedisServer {
         match self {
             Self::Single(server) => server,
-            Self::Watched(_) => panic!("this is for one server"),
+            Self::Watched(_) | Self::Cluster(_) => panic!("this is for one server"),
         }
     }
 
@@ -53,6 +62,7 @@ impl AnyRedis {
         match self {
             Self::Single(server) => server.url(),
             Self::Watched(sentinels) => sentinels.url(),
+            Self::Cluster(cluster) => cluster.url(),
         }
     }
 
@@ -61,6 +71,7 @@ impl AnyRedis {
         match self {
             Self::Single(server) => vec![server],
             Self::Watched(sentinels) => vec![sentinels.master()],
+            Self::Cluster(cluster) => cluster.masters(),
         }
     }
 
@@ -68,10 +79,11 @@ impl AnyRedis {
     ///
     /// # Panics
     /// As [`RedisServer::cli`].
-    pub fn cli_at(&self, _key: &str, args: &[&str]) -> String {
+    pub fn cli_at(&self, key: &str, args: &[&str]) -> String {
         match self {
             Self::Single(server) => server.cli(args),
             Self::Watched(sentinels) => sentinels.master().cli(args),
+            Self::Cluster(cluster) => cluster.master_of(cluster.slot(key)).cli(args),
         }
     }
 

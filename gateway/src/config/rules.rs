@@ -112,7 +112,7 @@ const RULES: &[Rule] = &[
             config.redis.mode != RedisMode::Single
                 || config.redis.url.as_ref().is_none_or(|url| url.hosts() == 1)
         },
-        otherwise: "must be sentinel where redis.url has several hosts",
+        otherwise: "must be sentinel or cluster where redis.url has several hosts",
     },
     Rule {
         keys: &["redis.sentinel_service", "redis.mode"],

@@ -165,9 +165,9 @@ const MOST: &[Setting] = &[
     ),
     setting(
         "redis.mode",
-        Unit::Choice(&["single", "sentinel"]),
-        "What redis.url names: the one Redis, or the sentinels that say where it is. Several are divided by commas, \
-         redis://user:password@a:26379,b:26379/0; user, password and database are for Redis.",
+        Unit::Choice(&["single", "sentinel", "cluster"]),
+        "What redis.url names: the one Redis, the sentinels that say where it is, or some servers of a Redis Cluster. Several \
+         are divided by commas, redis://user:password@a:26379,b:26379/0; user, password and database are for Redis.",
     ),
     setting(
         "redis.sentinel_service",

@@ -78,7 +78,6 @@ fn keys_of_config() -> BTreeSet<String> {
             ..Redis::default()
         },
         tls: Tls { certificate: Some("c".to_owned()), key: Some("k".to_owned()) },
-        trace: Trace { otlp_endpoint: Some("http://h".to_owned()), ..Trace::default() },
         strapi: Strapi {
             url: Some("http://h".to_owned()),
             token: Some(Secret::new("t0ken")),
@@ -267,7 +266,10 @@ fn unsafe_combinations_are_refused() {
         (&[("message.bytes_max", "8 MiB")], "bus.destination_bytes_max must be at least message.bytes_max"),
         (&[("stop.balancer_wait", "27s")], "stop.timeout must exceed stop.balancer_wait"),
         (&[("redis.prefix", "a{b}")], "redis.prefix must be"),
-        (&[("redis.url", "redis://a,b")], "redis.mode must be sentinel where redis.url has several hosts"),
+        (
+            &[("redis.url", "redis://a,b")],
+            "redis.mode must be sentinel or cluster where redis.url has several hosts",
+        ),
         (&[("redis.mode", "sentinel")], "redis.sentinel_service is what the sentinels call the master"),
         (&[("redis.sentinel_service", "m")], "redis.sentinel_service is what the sentinels call the master"),
         (&[("node.advertise", "a b")], "node.advertise must be"),

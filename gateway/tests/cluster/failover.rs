@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use signalbox_testkit::{AnyRedis, Sentinels, eventually};
+use signalbox_testkit::{AnyRedis, RedisCluster, Sentinels, eventually};
 use tokio_util::task::TaskTracker;
 
 use crate::client::{Client, PATIENCE};
@@ -99,16 +99,15 @@ impl Told {
     }
 }
 
-async fn nothing_is_lost_without_a_word(replace: impl AsyncFnOnce(&mut Sentinels)) {
-    let mut cluster = TestCluster::start_on(AnyRedis::watched().await, 2, config(None)).await;
+async fn nothing_is_lost_without_a_word(redis: AnyRedis, replace: impl AsyncFnOnce(&mut AnyRedis)) {
+    let mut cluster = TestCluster::start_on(redis, 2, config(None)).await;
     let mut follower = cluster.nodes[1].client("dashboard:D").await;
     follower.subscribe(&["order:1"]).await;
     let told = Arc::new(Told::default());
     let reading = TaskTracker::new().spawn(Arc::clone(&told).read(follower));
     let load = Load::start(cluster.nodes[0].client("user:U").await);
     load.flows(&told, PATIENCE).await;
-    let AnyRedis::Watched(sentinels) = &mut cluster.redis else { unreachable!("it was started so") };
-    replace(sentinels).await;
+    replace(&mut cluster.redis).await;
     let whole = load.flows(&told, FLOWS_WITHIN).await;
     let stored = load.flows(&told, PATIENCE).await;
     load.end();
@@ -116,12 +115,55 @@ async fn nothing_is_lost_without_a_word(replace: impl AsyncFnOnce(&mut Sentinels
     told.check(whole, stored);
 }
 
+/// The slot of the topic that the load goes to.
+const TOPIC: &str = "sb:{default:order:1}";
+
+fn sentinels(redis: &mut AnyRedis) -> &mut Sentinels {
+    match redis {
+        AnyRedis::Watched(sentinels) => sentinels,
+        AnyRedis::Single(_) | AnyRedis::Cluster(_) => unreachable!("it was started otherwise"),
+    }
+}
+
+fn servers(redis: &mut AnyRedis) -> &mut RedisCluster {
+    match redis {
+        AnyRedis::Cluster(cluster) => cluster,
+        AnyRedis::Single(_) | AnyRedis::Watched(_) => unreachable!("it was started otherwise"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_that_crashes_under_load_is_replaced_and_nothing_is_lost_without_a_word() {
-    nothing_is_lost_without_a_word(async |sentinels| sentinels.fail_over().await).await;
+    let crash = async |redis: &mut AnyRedis| sentinels(redis).fail_over().await;
+    nothing_is_lost_without_a_word(AnyRedis::watched().await, crash).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_that_is_exchanged_while_it_is_well_is_left_and_nothing_is_lost_without_a_word() {
-    nothing_is_lost_without_a_word(async |sentinels| sentinels.exchange().await).await;
+    let exchange = async |redis: &mut AnyRedis| sentinels(redis).exchange().await;
+    nothing_is_lost_without_a_word(AnyRedis::watched().await, exchange).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_of_a_cluster_moves_under_load_and_nothing_is_lost_without_a_word() {
+    let moves = async |redis: &mut AnyRedis| {
+        let cluster = servers(redis);
+        let slot = cluster.slot(TOPIC);
+        let ends = cluster.open_move(slot);
+        // Long enough for many a message to be refused meanwhile.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        cluster.finish_move(slot, ends);
+    };
+    nothing_is_lost_without_a_word(AnyRedis::cluster().await, moves).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_of_a_cluster_crashes_under_load_and_nothing_is_lost_without_a_word() {
+    let crash = async |redis: &mut AnyRedis| {
+        let cluster = servers(redis);
+        let port = cluster.master_of(cluster.slot(TOPIC)).port();
+        cluster.fail_over(port).await;
+    };
+    let redis = AnyRedis::Cluster(RedisCluster::start_with_replicas().await);
+    nothing_is_lost_without_a_word(redis, crash).await;
 }

@@ -93,6 +93,7 @@ fn use_redis(config: &mut Config, redis: &AnyRedis) {
     config.redis.url = Some(RedisUrl::try_new(&redis.url()).unwrap());
     match redis {
         AnyRedis::Single(_) => {}
+        AnyRedis::Cluster(_) => config.redis.mode = RedisMode::Cluster,
         AnyRedis::Watched(_) => {
             config.redis.mode = RedisMode::Sentinel;
             config.redis.sentinel_service = Some(Sentinels::SERVICE.to_owned());

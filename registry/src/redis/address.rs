@@ -38,9 +38,13 @@ impl Place {
         for host in hosts.split(',') {
             let port = match mode {
                 Mode::Sentinel { .. } if !has_port(host) => format!(":{SENTINEL_PORT}"),
-                Mode::Sentinel { .. } | Mode::Single => String::new(),
+                Mode::Sentinel { .. } | Mode::Single | Mode::Cluster => String::new(),
             };
             parsed.push(of_one(&format!("{front}{host}{port}{back}"))?);
+        }
+        if matches!(mode, Mode::Cluster) && parsed.iter().any(|(_, info, _)| info.redis_settings().db() != 0)
+        {
+            return Err(Error::Url("a cluster has no databases but 0".into()));
         }
         if parsed.len() > 1 && matches!(mode, Mode::Single) {
             return Err(Error::Url("several hosts are sentinels or a cluster: say which".into()));

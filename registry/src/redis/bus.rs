@@ -79,16 +79,22 @@ impl Bus for RedisBus {
     async fn followed(&self, tenant: &Tenant) -> Result<Vec<(Topic, u64)>, Error> {
         let mut bulk = self.store.bulk().await?;
         let prefix = self.store.keys.channel_prefix(tenant);
-        let channels = bulk.one(Call::new("PUBSUB").arg("CHANNELS").arg(format!("{prefix}*"))).await?;
-        let channels: Vec<String> = read(channels, "list of channels")?;
-        let mut followed = Vec::with_capacity(channels.len());
-        for some in channels.chunks(CHANNELS_PER_CALL) {
-            let counts = bulk.one(Call::new("PUBSUB").arg("NUMSUB").arg(some)).await?;
-            let counts: Vec<(String, u64)> = read(counts, "count of subscribers")?;
-            followed.extend(counts.into_iter().filter_map(|(channel, nodes)| {
-                let topic = self.store.keys.topic_of_channel(tenant, &channel)?;
-                Some((topic, nodes)).filter(|(_, nodes)| *nodes > 0)
-            }));
+        let [list, count] = match self.store.keys.is_sharded() {
+            true => ["SHARDCHANNELS", "SHARDNUMSUB"],
+            false => ["CHANNELS", "NUMSUB"],
+        };
+        let mut followed = Vec::new();
+        for server in 0..bulk.servers() {
+            let channels = Call::new("PUBSUB").arg(list).arg(format!("{prefix}*"));
+            let channels: Vec<String> = read(bulk.one_at(server, channels).await?, "list of channels")?;
+            for some in channels.chunks(CHANNELS_PER_CALL) {
+                let counts = bulk.one_at(server, Call::new("PUBSUB").arg(count).arg(some)).await?;
+                let counts: Vec<(String, u64)> = read(counts, "count of subscribers")?;
+                followed.extend(counts.into_iter().filter_map(|(channel, nodes)| {
+                    let topic = self.store.keys.topic_of_channel(tenant, &channel)?;
+                    Some((topic, nodes)).filter(|(_, nodes)| *nodes > 0)
+                }));
+            }
         }
         Ok(followed)
     }

@@ -4,9 +4,10 @@ use std::fmt;
 
 use redis::{Cmd, FromRedisValue, ToRedisArgs, Value};
 
-use super::script::Script;
+use super::script::{Script, Written};
 use crate::Error;
 use crate::keys::KeySet;
+use crate::slot::slot_of;
 
 /// Arguments and bytes that most calls of a script have room in.
 const SCRIPT_CALL: (usize, usize) = (16, 448);
@@ -15,8 +16,13 @@ const SCRIPT_CALL: (usize, usize) = (16, 448);
 #[derive(Clone)]
 pub struct Call {
     cmd: Cmd,
-    script: Option<&'static Script>,
+    script: Option<&'static Written>,
+    /// Where it goes that names no key, in a Cluster.
+    place: Option<u16>,
 }
+
+/// What is about a server and no key of it.
+const WITHOUT_KEY: [&[u8]; 5] = [b"TIME", b"WAIT", b"SCAN", b"PUBSUB", b"PING"];
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,14 +33,16 @@ impl fmt::Debug for Call {
 impl Call {
     /// A plain command. Its keys have to come from [`Scripts`](super::Scripts).
     pub fn new(command: &str) -> Self {
-        Self { cmd: redis::cmd(command), script: None }
+        Self { cmd: redis::cmd(command), script: None, place: None }
     }
 
     pub(super) fn script(script: &'static Script, keys: &KeySet) -> Self {
         let mut cmd = Cmd::with_capacity(SCRIPT_CALL.0, SCRIPT_CALL.1);
-        cmd.arg("EVALSHA");
-        cmd.arg(script.hash()).arg(keys.as_slice().len()).arg(keys.as_slice());
-        Self { cmd, script: Some(script) }
+        let (guard, keys) = (keys.guard(), keys.as_slice());
+        let written = script.written(guard.is_some());
+        cmd.arg("EVALSHA").arg(&written.hash).arg(keys.len() + usize::from(guard.is_some())).arg(keys);
+        cmd.arg(guard);
+        Self { cmd, script: Some(written), place: None }
     }
 
     /// Appends an argument, or several.
@@ -42,6 +50,29 @@ impl Call {
     pub fn arg(mut self, arg: impl ToRedisArgs) -> Self {
         self.cmd.arg(arg);
         self
+    }
+
+    /// One that names no key, at the server that has this one.
+    #[must_use]
+    pub(super) fn beside(mut self, key: &str) -> Self {
+        self.place = Some(slot_of(key.as_bytes()));
+        self
+    }
+
+    /// The slot of its keys, or of its channel; none if it has no key.
+    pub(super) fn slot(&self) -> Option<u16> {
+        if self.place.is_some() {
+            return self.place;
+        }
+        let mut args = self.cmd.args_iter().filter_map(|arg| match arg {
+            redis::Arg::Simple(arg) => Some(arg),
+            _ => None,
+        });
+        match args.next()? {
+            b"EVALSHA" | b"EVAL" => args.nth(2).map(slot_of),
+            command if WITHOUT_KEY.contains(&command) => None,
+            _ => args.next().map(slot_of),
+        }
     }
 
     pub(super) fn cmd(&self) -> &Cmd {
@@ -60,13 +91,13 @@ impl Call {
     pub(super) fn with_script_text(&self) -> Option<Self> {
         let script = self.script?;
         let mut cmd = redis::cmd("EVAL");
-        cmd.arg(script.text());
+        cmd.arg(&script.text);
         for arg in self.cmd.args_iter().skip(2) {
             if let redis::Arg::Simple(arg) = arg {
                 cmd.arg(arg);
             }
         }
-        Some(Self { cmd, script: None })
+        Some(Self { cmd, script: None, place: self.place })
     }
 }
 
@@ -81,4 +112,22 @@ pub(super) fn read_next<T: FromRedisValue>(
     what: &'static str,
 ) -> Result<T, Error> {
     read(values.next().ok_or(Error::Unreadable { what })?, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Keys, Scope};
+    use crate::redis::script::LOG_LIFE;
+
+    #[test]
+    fn a_call_goes_where_its_key_is() {
+        let keys = Keys::new("sb").sharded();
+        let script = Call::script(&LOG_LIFE, &keys.of(Scope::Life)).arg("x");
+        assert_eq!(script.slot(), Some(slot_of(b"sb:life")));
+        assert_eq!(script.with_script_text().unwrap().slot(), script.slot());
+        assert_eq!(Call::new("HGET").arg("{a}b").arg("c").slot(), Some(slot_of(b"a")));
+        assert_eq!(Call::new("TIME").slot(), None);
+        assert_eq!(Call::new("WAIT").arg(1).beside("{a}c").slot(), Some(slot_of(b"a")));
+    }
 }

@@ -19,6 +19,8 @@ pub enum Mode {
         /// With which password, if they want one.
         password: Option<String>,
     },
+    /// Some of a Redis Cluster, which tell of all.
+    Cluster,
 }
 
 impl fmt::Debug for Mode {
@@ -27,6 +29,7 @@ impl fmt::Debug for Mode {
         f.write_str(match self {
             Self::Single => "Single",
             Self::Sentinel { .. } => "Sentinel",
+            Self::Cluster => "Cluster",
         })
     }
 }

@@ -24,6 +24,8 @@ enum Road {
     Fixed(Address),
     /// Sentinels say where it is.
     Watched(Arc<Sentinels>),
+    /// One of these tells of all.
+    Seeds(Arc<[Address]>),
 }
 
 /// A server, as all connections of a node to it need to know it.
@@ -37,6 +39,7 @@ pub(super) struct Endpoint {
     client_name: String,
     /// Where the newest connection went.
     latest: Arc<Mutex<Option<Address>>>,
+    is_sharded: bool,
 }
 
 impl Endpoint {
@@ -56,6 +59,7 @@ impl Endpoint {
                 let sentinels = Sentinels::new(place.addresses, service.clone(), login, patience);
                 (Road::Watched(Arc::new(sentinels)), None)
             }
+            Mode::Cluster => (Road::Seeds(place.addresses.into()), None),
         };
         Ok(Self {
             road,
@@ -64,7 +68,27 @@ impl Endpoint {
             connect_timeout: config.connect_timeout,
             client_name: format!("signalbox-{node}"),
             latest: Arc::new(Mutex::new(latest)),
+            is_sharded: matches!(config.mode, Mode::Cluster),
         })
+    }
+
+    /// Another server of the same kind.
+    pub(super) fn at(&self, address: Address) -> Self {
+        let latest = Arc::new(Mutex::new(Some(address.clone())));
+        Self { road: Road::Fixed(address), latest, ..self.clone() }
+    }
+
+    /// Those that tell of all.
+    pub(super) fn seeds(&self) -> Vec<Self> {
+        match &self.road {
+            Road::Seeds(addresses) => addresses.iter().map(|address| self.at(address.clone())).collect(),
+            Road::Fixed(_) | Road::Watched(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it is one of a Cluster.
+    pub(super) fn is_sharded(&self) -> bool {
+        self.is_sharded
     }
 
     /// Where the newest connection went, or the next one would for certain.
@@ -96,6 +120,7 @@ impl Endpoint {
         let address = match &self.road {
             Road::Fixed(address) => address.clone(),
             Road::Watched(sentinels) => sentinels.master().await?,
+            Road::Seeds(_) => return Err((ErrorKind::Io, "a cluster is no server").into()),
         };
         let mut wire = self.login.open(&address, push).await?;
         wire.introduce(&self.client_name).await?;

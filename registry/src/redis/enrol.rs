@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::call::{Call, read};
 use super::directory::RedisDirectory;
-use super::link::Link;
 use super::script::{ROW_ADD, ROW_REMOVE, ROWS_FORGET, SESSION_JOIN, SESSION_LEAVE};
+use super::shards::Road;
 use super::text;
 use crate::directory::{Registered, Unregistered, evicted};
 use crate::keys::Scope;
@@ -91,7 +91,7 @@ impl RedisDirectory {
         Ok(Unregistered { removed: true, last_of_agent })
     }
 
-    pub(super) fn link_of(&self, row: &Row) -> &Arc<Link> {
+    pub(super) fn link_of(&self, row: &Row) -> Road<'_> {
         self.store.links.of(row.connection_id.as_str())
     }
 
@@ -137,7 +137,7 @@ impl RedisDirectory {
 
     /// Takes back the one thing that is written before a session turns out to be another's. If this fails
     /// the entry stays until the sweep, and no answer shows it: nothing else leads to it.
-    async fn unwrite_reverse(&self, link: &Link, row: &Row) {
+    async fn unwrite_reverse(&self, link: Road<'_>, row: &Row) {
         let _ = link.write_one(self.reverse_remove(row)).await;
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::call::read;
-use super::fault::Refusal;
+use super::fault::{Redirect, Refusal};
 use super::wire::Wire;
 use super::{Endpoint, RedisConfig, lease};
 use crate::keys::{Keys, parse_lease_member};
@@ -37,7 +37,7 @@ pub struct Examination {
     pub clock_ahead_ms: Option<i64>,
     /// Which commands of [`TRIED`] this user may not give.
     pub denied: Vec<&'static str>,
-    /// The live nodes, ordered by id; none where this user may not ask.
+    /// The live nodes, ordered by id; none where this user may not ask, or another server of a Cluster knows.
     pub nodes: Vec<NodeCard>,
 }
 
@@ -48,6 +48,8 @@ pub struct Examination {
 pub async fn examine(config: &RedisConfig) -> Result<Examination, Error> {
     let name = NodeId::try_new(NAME).expect("a constant name");
     let endpoint = Endpoint::try_new(config, &name, TaskTracker::new())?;
+    // Of a Cluster the first that is named is asked.
+    let endpoint = endpoint.seeds().into_iter().next().unwrap_or(endpoint);
     let wire = endpoint.open(None).await.map_err(|error| Error::Unavailable(Some(error.into())))?;
     let mut asked = Asked { wire, keys: Keys::new(&config.prefix), patience: config.command_timeout };
     Ok(Examination {
@@ -129,10 +131,11 @@ impl Asked {
         Ok(cards)
     }
 
-    /// Gives one command, whose answer has to be a `T`; `None` where this user may not.
+    /// Gives one command, whose answer has to be a `T`; `None` where this user may not, or another server of a Cluster has it.
     async fn one<T: FromRedisValue>(&mut self, command: Cmd, what: &'static str) -> Result<Option<T>, Error> {
         match self.all(&[command]).await?.remove(0) {
             denied if is_denied(&denied) => Ok(None),
+            elsewhere if Redirect::of(&elsewhere).is_some() => Ok(None),
             Value::ServerError(error) => Err(Refusal::of(&error).error(error)),
             answer => read(answer, what).map(Some),
         }

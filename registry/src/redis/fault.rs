@@ -1,7 +1,8 @@
 //! What a failure of Redis means for whoever asked.
 
-use redis::{RedisError, ServerError};
+use redis::{RedisError, ServerError, Value};
 
+use super::address::Address;
 use crate::Error;
 
 /// What an error reply means.
@@ -21,7 +22,8 @@ impl Refusal {
     pub(super) fn of(error: &ServerError) -> Self {
         match error.code() {
             "NOSCRIPT" => Self::NoScript,
-            "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "BUSY" | "CLUSTERDOWN" | "NOREPLICAS" => Self::NotNow,
+            "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "BUSY" | "CLUSTERDOWN" | "NOREPLICAS" | "MOVED"
+            | "ASK" => Self::NotNow,
             "READONLY" => Self::WrongOne,
             _ => Self::Never,
         }
@@ -44,9 +46,34 @@ pub(super) fn of_question(error: Error) -> Error {
     }
 }
 
+/// A server says that another has a slot. Nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Redirect {
+    pub(super) slot: u16,
+    pub(super) to: Address,
+    /// The slot is on its way there: the next call is asked here again.
+    pub(super) is_for_once: bool,
+}
+
+impl Redirect {
+    pub(super) fn of(answer: &Value) -> Option<Self> {
+        let Value::ServerError(error) = answer else { return None };
+        let is_for_once = match error.code() {
+            "MOVED" => false,
+            "ASK" => true,
+            _ => return None,
+        };
+        // `3999 127.0.0.1:6381`
+        let (slot, to) = error.details()?.split_once(' ')?;
+        let (host, port) = to.rsplit_once(':')?;
+        let to = Address { host: host.to_owned(), port: port.parse().ok()? };
+        Some(Self { slot: slot.parse().ok()?, to, is_for_once })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use redis::{ErrorKind, Value};
+    use redis::ErrorKind;
 
     use super::*;
 
@@ -73,6 +100,20 @@ mod tests {
         let unavailable = Refusal::NotNow.error(server_error("LOADING x"));
         assert!(matches!(unavailable, Error::Unavailable(Some(_))));
         assert!(matches!(Refusal::Never.error(server_error("OOM x")), Error::Refused(_)));
+    }
+
+    #[test]
+    fn a_redirection_tells_where_and_for_how_long() {
+        let of = |line| Redirect::of(&Value::ServerError(server_error(line)));
+        let to = Address { host: "::1".into(), port: 6_381 };
+        assert_eq!(
+            of("MOVED 3999 ::1:6381"),
+            Some(Redirect { slot: 3_999, to: to.clone(), is_for_once: false })
+        );
+        assert_eq!(of("ASK 3999 ::1:6381"), Some(Redirect { slot: 3_999, to, is_for_once: true }));
+        for other in ["TRYAGAIN x", "MOVED x", "MOVED 1 a:b", "ERR 1 a:1"] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -55,14 +55,15 @@ async fn look(endpoint: Endpoint, store: Arc<Store>, subscriber: Arc<Subscriber>
 
 /// Makes everything that is connected to another process connect anew; whether anything was.
 fn move_to(run_id: &str, store: &Store, subscriber: &Subscriber) -> bool {
-    let elsewhere = |at: Option<String>| at.is_some_and(|at| at != run_id);
-    let links: Vec<_> = store.links.all().iter().filter(|link| elsewhere(link.run_id())).collect();
-    let moved = !links.is_empty() || elsewhere(subscriber.run_id());
+    let map = store.links.map();
+    let links = map.shards.iter().flat_map(|shard| shard.links());
+    let elsewhere: Vec<_> = links.filter(|link| link.run_id().is_some_and(|at| at != run_id)).collect();
+    let moved = !elsewhere.is_empty() || subscriber.run_ids().iter().any(|at| at != run_id);
     if moved {
         warn!("another redis has taken the address; connecting anew");
-        links.iter().for_each(|link| link.renew());
+        elsewhere.iter().for_each(|link| link.renew());
         subscriber.renew();
-        store.renew_pool();
+        map.shards.iter().for_each(|shard| shard.pools.renew());
     }
     moved
 }

@@ -1,12 +1,14 @@
 //! What comes in: the subscriber connection's driver hands each message here, and here it is decoded,
 //! judged and handed to the listener, all in the driver's task and without waiting for anything.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use redis::aio::{AsyncPushSender, SendError};
 use redis::{PushInfo, PushKind, Value};
 use signalbox_protocol::NodeId;
@@ -26,6 +28,38 @@ use crate::bus::wake::{self, Wake};
 use crate::mutex::lock;
 use crate::{BusListener, Logged};
 
+/// Whether what a server sends arrives.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// When the newest probe that came back was sent: microseconds since the inlet began, 0 for none.
+    probe: AtomicU64,
+    /// A probe came back.
+    pub(super) probed: Notify,
+    /// Channels that this node is about to follow no longer.
+    leaving: Mutex<HashSet<String>>,
+    /// The server has ended a subscription by itself.
+    pub(super) thrown_out: Notify,
+}
+
+impl Pulse {
+    /// What an earlier connection was told is over.
+    pub(super) fn begin_anew(&self) {
+        lock(&self.leaving).clear();
+        let _ = self.thrown_out.notified().now_or_never();
+    }
+
+    /// These are about to be unsubscribed.
+    pub(super) fn leaving(&self, channels: &[String]) {
+        lock(&self.leaving).extend(channels.iter().cloned());
+    }
+
+    fn left(&self, channel: &str) {
+        if !lock(&self.leaving).remove(channel) {
+            self.thrown_out.notify_one();
+        }
+    }
+}
+
 /// The receiving end of a node's bus.
 pub(super) struct Inlet {
     node: NodeId,
@@ -35,10 +69,6 @@ pub(super) struct Inlet {
     streams: Mutex<Streams>,
     tally: Arc<Tally>,
     born: Instant,
-    /// When the newest probe that came back was sent: microseconds since `born`, 0 for none.
-    probe: AtomicU64,
-    /// A probe came back.
-    pub(super) probed: Notify,
     /// One line of the log per life for batches that nobody can read; the counter tells the rest.
     warned: OnceLock<()>,
 }
@@ -58,8 +88,6 @@ impl Inlet {
             streams: Mutex::default(),
             tally,
             born: Instant::now(),
-            probe: AtomicU64::new(0),
-            probed: Notify::new(),
             warned: OnceLock::new(),
         })
     }
@@ -80,9 +108,9 @@ impl Inlet {
         Header { node: self.node.clone(), generation: 0, stream: 0, sequence: 0, to }
     }
 
-    /// When the newest probe that came back was sent.
-    pub(super) fn newest_probe(&self) -> Option<Instant> {
-        match self.probe.load(Ordering::Acquire) {
+    /// When the newest probe that came back by a server was sent.
+    pub(super) fn newest_probe(&self, by: &Pulse) -> Option<Instant> {
+        match by.probe.load(Ordering::Acquire) {
             0 => None,
             micros => Some(self.born + Duration::from_micros(micros)),
         }
@@ -110,12 +138,12 @@ impl Inlet {
     }
 
     /// What came by any channel; its first byte tells what it is.
-    fn take(&self, bytes: &Bytes) {
+    fn take(&self, bytes: &Bytes, by: &Pulse) {
         match bytes.first() {
             Some(&announce::VERSION) => self.take_announcement(bytes),
             Some(&logged::VERSION) => self.take_logged(bytes),
             Some(&wake::VERSION) => self.take_wake(bytes),
-            _ => self.take_batch(bytes),
+            _ => self.take_batch(bytes, by),
         }
     }
 
@@ -156,13 +184,13 @@ impl Inlet {
         self.warned.get_or_init(|| warn!(%error, "the bus carried something that can't be read"));
     }
 
-    fn take_batch(&self, batch: &Bytes) {
+    fn take_batch(&self, batch: &Bytes, by: &Pulse) {
         if is_from(batch, &self.node) {
             // A probe, or what this node sent to a group that it follows itself.
             if let Ok(Header { to: Address::Probe(number), .. }) = header(batch) {
-                self.probe.fetch_max(number, Ordering::AcqRel);
+                by.probe.fetch_max(number, Ordering::AcqRel);
                 self.tally.probed(self.born.elapsed().saturating_sub(Duration::from_micros(number)));
-                self.probed.notify_waiters();
+                by.probed.notify_waiters();
             }
             return;
         }
@@ -187,15 +215,29 @@ impl Inlet {
     }
 }
 
-/// The inlet as the driver sees it.
-pub(super) struct Funnel(pub(super) Arc<Inlet>);
+/// The inlet as the driver of a server's connection sees it.
+pub(super) struct Funnel {
+    inlet: Arc<Inlet>,
+    pulse: Arc<Pulse>,
+}
+
+impl Funnel {
+    pub(super) fn new(inlet: Arc<Inlet>, pulse: Arc<Pulse>) -> Self {
+        Self { inlet, pulse }
+    }
+}
 
 impl AsyncPushSender for Funnel {
     fn send(&self, info: PushInfo) -> Result<(), SendError> {
-        if info.kind == PushKind::Message
-            && let Some(Value::BulkString(batch)) = info.data.into_iter().nth(1)
-        {
-            self.0.take(&Bytes::from(batch));
+        let mut data = info.data.into_iter();
+        match (info.kind, data.next(), data.next()) {
+            (PushKind::Message | PushKind::SMessage, _, Some(Value::BulkString(batch))) => {
+                self.inlet.take(&Bytes::from(batch), &self.pulse);
+            }
+            (PushKind::SUnsubscribe, Some(channel), _) => {
+                self.pulse.left(&redis::from_redis_value::<String>(channel).unwrap_or_default());
+            }
+            _ => {}
         }
         Ok(())
     }

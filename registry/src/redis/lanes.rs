@@ -15,11 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use super::RedisConfig;
 use super::bus::Tally;
-use super::call::{Call, read};
+use super::call::read;
 use super::follow::Followed;
-use super::link::Link;
+use super::shards::Road;
 use super::store::Store;
 use crate::bus::batch::{Address, Batch, Header, encoded_bytes_max};
+use crate::slot::slot_of;
 use crate::{Destination, Error, Parcel, ThisNode};
 
 /// A lane that had nothing to do for so long is forgotten; the next one is another stream.
@@ -105,7 +106,7 @@ impl Lanes {
             waiting.map(|waiting| waiting.send(Outcome::Taken(0)));
             return Ok(());
         }
-        if !self.link(to).is_up() {
+        if !self.link(to).is_up(slot_of(self.channel(to).as_bytes())) {
             self.tally.dropped(1);
             return Err(Error::Unavailable(None));
         }
@@ -149,7 +150,7 @@ impl Lanes {
         }
     }
 
-    fn link(&self, to: &Destination) -> &Arc<Link> {
+    fn link(&self, to: &Destination) -> Road<'_> {
         self.store.links.of(to)
     }
 
@@ -203,7 +204,7 @@ impl Lanes {
     }
 
     async fn publish(&self, to: &Destination, batch: &Batch) -> Outcome {
-        let call = Call::new("PUBLISH").arg(self.channel(to)).arg(batch.bytes());
+        let call = self.store.publish(&self.channel(to), batch.bytes());
         let receivers = self.link(to).write_one(call).await;
         match receivers.and_then(|receivers| read::<u64>(receivers, "number of receivers")) {
             Ok(receivers) => Outcome::Taken(receivers.saturating_sub(u64::from(self.is_heard_here(to)))),

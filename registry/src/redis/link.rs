@@ -4,26 +4,25 @@
 //! done never is), loads the scripts, and then asks once a second whether Redis still answers. While a link
 //! is down its calls fail at once. A call that gets no answer in time is given up, not the link.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::fault::{Refusal, of_question};
+use super::fault::Refusal;
 use super::script;
+use super::shards::Reach;
 use super::wire::{ClientId, Wire};
 use crate::Error;
 use crate::measured::{Failure, Measured};
-use crate::mutex::lock;
 
 /// How often Redis is asked whether it answers, and how long the answer may take.
 const PING: Duration = Duration::from_secs(1);
@@ -55,7 +54,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    fn new(
+    pub(super) fn new(
         number: usize,
         command_timeout: Duration,
         reach: Arc<Reach>,
@@ -63,10 +62,6 @@ impl Link {
     ) -> Arc<Self> {
         let (up, renew) = (RwLock::new(None), Notify::new());
         Arc::new(Self { number, command_timeout, up, reach, measured, renew })
-    }
-
-    pub(super) fn number(&self) -> usize {
-        self.number
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -84,9 +79,8 @@ impl Link {
     }
 
     fn set(&self, up: Option<Up>) {
-        let is_up = up.is_some();
         *self.up.write().unwrap_or_else(PoisonError::into_inner) = up;
-        self.reach.change(is_up);
+        self.reach.look();
     }
 
     /// Connects anew.
@@ -97,6 +91,11 @@ impl Link {
     /// Carries out commands that change something, one round trip for all. They run in this order, but
     /// not as one step; the first refusal is the answer.
     pub(super) async fn write(&self, calls: &[Call]) -> Result<Vec<Value>, Error> {
+        self.raw(calls).await?.into_iter().map(checked).collect()
+    }
+
+    /// The same; refusals are among the answers.
+    pub(super) async fn raw(&self, calls: &[Call]) -> Result<Vec<Value>, Error> {
         let Some(connection) = self.connection() else {
             self.measured.count_failure(Failure::Down);
             return Err(Error::Unavailable(None));
@@ -104,47 +103,38 @@ impl Link {
         let begun = Instant::now();
         let answered = timeout(self.command_timeout, self.send(connection, calls)).await;
         let answered = answered.unwrap_or_else(|late| Err(Error::OutcomeUnknown(Some(Box::new(late)))));
-        self.note(calls, begun, answered.as_ref().err());
+        self.note(calls, begun, &answered);
         answered
     }
 
-    fn note(&self, calls: &[Call], begun: Instant, error: Option<&Error>) {
+    fn note(&self, calls: &[Call], begun: Instant, answered: &Result<Vec<Value>, Error>) {
         let name = if let [call] = calls { call.name() } else { b"pipeline" };
         self.measured.command(name).note_time(begun.elapsed());
-        match error {
-            None => {}
-            Some(Error::OutcomeUnknown(_)) => self.measured.count_failure(Failure::Unanswered),
-            Some(_) => self.measured.count_failure(Failure::Refused),
+        let is_refusal = |answer: &Value| matches!(answer, Value::ServerError(_));
+        match answered {
+            Ok(answers) if !answers.iter().any(is_refusal) => {}
+            Err(Error::OutcomeUnknown(_)) => self.measured.count_failure(Failure::Unanswered),
+            Ok(_) | Err(_) => self.measured.count_failure(Failure::Refused),
         }
     }
 
-    /// Carries out commands that change nothing.
-    pub(super) async fn read(&self, calls: &[Call]) -> Result<Vec<Value>, Error> {
-        self.write(calls).await.map_err(of_question)
-    }
-
-    /// Carries out one command that changes something.
-    pub(super) async fn write_one(&self, call: Call) -> Result<Value, Error> {
-        let answers = self.write(std::slice::from_ref(&call)).await?;
-        answers.into_iter().next().ok_or(Error::Unreadable { what: "answer" })
+    /// Carries out a command on a slot that is on its way here.
+    pub(super) async fn ask(&self, call: &Call) -> Result<Value, Error> {
+        let whole = call.with_script_text().unwrap_or_else(|| call.clone());
+        let answers = self.raw(&[Call::new("ASKING"), whole]).await?;
+        answers.into_iter().nth(1).ok_or(Error::Unreadable { what: "answer" })
     }
 
     async fn send(&self, mut connection: MultiplexedConnection, calls: &[Call]) -> Result<Vec<Value>, Error> {
         let mut answers = send(&mut connection, calls).await.map_err(lost)?;
         for (call, answer) in calls.iter().zip(&mut answers) {
             let Value::ServerError(error) = answer else { continue };
-            let refusal = Refusal::of(error);
-            if refusal == Refusal::WrongOne {
-                self.renew();
-            }
-            *answer = match (refusal, call.with_script_text()) {
+            match (Refusal::of(error), call.with_script_text()) {
                 (Refusal::NoScript, Some(call)) => {
-                    connection.send_packed_command(call.cmd()).await.map_err(lost)?
+                    *answer = connection.send_packed_command(call.cmd()).await.map_err(lost)?;
                 }
-                _ => return Err(refusal.error(error.clone())),
-            };
-            if let Value::ServerError(error) = answer {
-                return Err(Refusal::of(error).error(error.clone()));
+                (Refusal::WrongOne, _) => self.renew(),
+                _ => {}
             }
         }
         Ok(answers)
@@ -185,7 +175,7 @@ impl Link {
             if let Some(earlier) = &*earlier {
                 wire.bury(earlier).await?;
             }
-            load_scripts(&mut wire.connection).await
+            load_scripts(&mut wire.connection, endpoint.is_sharded()).await
         };
         let prepared = timeout(self.command_timeout, prepare).await;
         prepared.map_err(|_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)))??;
@@ -230,15 +220,23 @@ async fn send(connection: &mut MultiplexedConnection, calls: &[Call]) -> Result<
     connection.send_packed_commands(&pipeline, 0, calls.len()).await
 }
 
-async fn load_scripts(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+async fn load_scripts(connection: &mut MultiplexedConnection, is_sharded: bool) -> Result<(), RedisError> {
     let mut pipeline = redis::Pipeline::new();
     for script in script::ALL {
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(script.text());
+        pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.written(is_sharded).text);
     }
     let answers = connection.send_packed_commands(&pipeline, 0, script::ALL.len()).await?;
     match answers.into_iter().find_map(|answer| answer.extract_error().err()) {
         Some(error) => Err(error),
         None => Ok(()),
+    }
+}
+
+/// A refusal is an error.
+pub(super) fn checked(answer: Value) -> Result<Value, Error> {
+    match answer {
+        Value::ServerError(error) => Err(Refusal::of(&error).error(error)),
+        answer => Ok(answer),
     }
 }
 
@@ -282,53 +280,5 @@ impl Trouble {
         }
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(BACKOFF.1);
-    }
-}
-
-/// All links of a node.
-#[derive(Debug)]
-pub(super) struct Links {
-    links: Vec<Arc<Link>>,
-    reach: Arc<Reach>,
-}
-
-impl Links {
-    pub(super) fn new(links: usize, command_timeout: Duration, measured: &Arc<Measured>) -> Self {
-        let links = links.max(1);
-        let reach = Arc::new(Reach { down: Mutex::new(links), reachable: watch::Sender::new(false) });
-        let link = |number| Link::new(number, command_timeout, Arc::clone(&reach), Arc::clone(measured));
-        Self { links: (0..links).map(link).collect(), reach }
-    }
-
-    /// The link for everything about `name`: always the same.
-    pub(super) fn of(&self, name: impl Hash) -> &Arc<Link> {
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        &self.links[(hasher.finish() % self.links.len() as u64) as usize]
-    }
-
-    pub(super) fn all(&self) -> &[Arc<Link>] {
-        &self.links
-    }
-
-    /// Whether all of them are up, as it changes.
-    pub(super) fn reachable(&self) -> watch::Receiver<bool> {
-        self.reach.reachable.subscribe()
-    }
-}
-
-/// Counts the links that are down.
-#[derive(Debug)]
-struct Reach {
-    down: Mutex<usize>,
-    reachable: watch::Sender<bool>,
-}
-
-impl Reach {
-    fn change(&self, up: bool) {
-        let mut down = lock(&self.down);
-        *down = if up { *down - 1 } else { *down + 1 };
-        let reachable = *down == 0;
-        self.reachable.send_if_modified(|now| std::mem::replace(now, reachable) != reachable);
     }
 }

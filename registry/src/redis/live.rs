@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, read_next};
-use super::link::Links;
+use super::shards::Links;
 use crate::Error;
 use crate::keys::{Keys, parse_lease_member};
 use crate::mutex::lock;
@@ -180,7 +180,7 @@ impl Live {
         let asked = Instant::now();
         let calls =
             [Call::new("TIME"), Call::new("ZRANGE").arg(self.keys.nodes()).arg((0, -1)).arg("WITHSCORES")];
-        let answers = self.links.all()[0].read(&calls).await;
+        let answers = self.links.first().read(&calls).await;
         let leases = answers.and_then(read_leases);
         let Ok((redis_ms, leases)) = leases else {
             self.copy.send_modify(|copy| copy.tried = Some(asked));

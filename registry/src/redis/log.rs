@@ -7,6 +7,7 @@
 mod life;
 mod text;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +23,9 @@ use self::text::{Answer, Meta, Stored};
 use super::call::{Call, read, read_next};
 use super::directory::{made_for, read_leases};
 use super::fault::of_question;
-use super::link::Link;
 use super::pool::PIPELINE_CALLS_MAX;
 use super::script::{LOG_APPEND, LOG_EPOCH, LOG_KEEP, LOG_READ};
+use super::shards::Map;
 use super::store::Store;
 use crate::bus::logged;
 use crate::directory::{NodeSet, PointTopic};
@@ -61,6 +62,8 @@ impl RedisLog {
         let answer = connection.write_one(&self.append_call(entry).await?, Duration::ZERO).await?;
         // Zero would be for ever.
         let wait = Call::new("WAIT").arg(strict.replicas).arg((strict.within.as_millis() as u64).max(1));
+        // Replicas have slots as their master has.
+        let wait = wait.beside(&self.store.keys.channel(&entry.tenant, &entry.topic));
         let have_it: u32 =
             read(connection.write_one(&wait, strict.within).await.map_err(stored)?, "number of replicas")?;
         if have_it < strict.replicas { Err(Error::OutcomeUnknown(None)) } else { Ok(answer) }
@@ -109,7 +112,7 @@ impl RedisLog {
         answers.into_iter().map(read_head).collect()
     }
 
-    /// Where topics of one link end, as they were found.
+    /// Where topics of one way and server end, as they were found.
     async fn heads_of(
         &self,
         found: &[(&Tenant, &Topic, Option<Meta>)],
@@ -143,11 +146,13 @@ impl RedisLog {
         }
     }
 
-    fn link_of(&self, (tenant, topic): &(Tenant, Topic)) -> &Arc<Link> {
-        self.store.links.of((tenant, topic))
+    /// Which topics share a way and a server.
+    fn way_of(&self, group: &(Tenant, Topic), map: &Map) -> (usize, Option<usize>) {
+        let (tenant, topic) = group;
+        (self.store.links.of((tenant, topic)).number(), map.place_of(self.store.slot_of_group(group)))
     }
 
-    /// Where some topics of one link end.
+    /// Where some topics of one way and server end.
     async fn some_heads(&self, topics: &[&(Tenant, Topic)]) -> Result<Vec<Position>, Error> {
         let Some((tenant, topic)) = topics.first() else { return Ok(Vec::new()) };
         let calls =
@@ -201,15 +206,15 @@ impl Log for RedisLog {
     }
 
     async fn heads(&self, topics: &[(Tenant, Topic)]) -> Result<Vec<Position>, Error> {
-        let mut heads = vec![None; topics.len()];
-        for link in self.store.links.all() {
-            let of_link: Vec<_> =
-                (0..topics.len()).filter(|place| Arc::ptr_eq(self.link_of(&topics[*place]), link)).collect();
-            for places in of_link.chunks(PIPELINE_CALLS_MAX) {
-                let asked: Vec<_> = places.iter().map(|place| &topics[*place]).collect();
-                for (place, head) in places.iter().zip(self.some_heads(&asked).await?) {
-                    heads[*place] = Some(head);
-                }
+        let (mut heads, map) = (vec![None; topics.len()], self.store.links.map());
+        let mut ways: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (place, topic) in topics.iter().enumerate() {
+            ways.entry(self.way_of(topic, &map)).or_default().push(place);
+        }
+        for places in ways.values().flat_map(|places| places.chunks(PIPELINE_CALLS_MAX)) {
+            let asked: Vec<_> = places.iter().map(|place| &topics[*place]).collect();
+            for (place, head) in places.iter().zip(self.some_heads(&asked).await?) {
+                heads[*place] = Some(head);
             }
         }
         heads.into_iter().collect::<Option<_>>().ok_or(Error::Unreadable { what: "list of logs" })

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::call::Call;
 use super::directory::RedisDirectory;
-use super::link::Link;
 use super::pool::PIPELINE_CALLS_MAX;
 use super::script::SESSION_KEEP;
+use super::shards::Road;
 use super::text;
 use crate::keys::Scope;
 use crate::presence::groups_of;
@@ -54,7 +54,7 @@ impl RedisDirectory {
     }
 
     async fn write_all(&self, rows: &[Row]) -> Result<(), Error> {
-        let mut by_link: BTreeMap<usize, (&Arc<Link>, Vec<Call>)> = BTreeMap::new();
+        let mut by_link: BTreeMap<usize, (Road<'_>, Vec<Call>)> = BTreeMap::new();
         for row in rows {
             let link = self.link_of(row);
             let (_, calls) = by_link.entry(link.number()).or_insert_with(|| (link, Vec::new()));

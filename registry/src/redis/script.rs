@@ -2,13 +2,31 @@
 
 use std::sync::OnceLock;
 
+/// How a script tells others, and asks whether there are any; and how in a Cluster, by channels that have a slot.
+const BY_CHANNEL: &str = "local PUBLISH, NUMSUB = 'PUBLISH', 'NUMSUB'";
+const BY_SHARD: &str = "local PUBLISH, NUMSUB = 'SPUBLISH', 'SHARDNUMSUB'";
+
 /// A script; its keys come from one place (`keys.rs`) and share a slot. Others are named in the script by
 /// appending to such a key.
 #[derive(Debug)]
 pub struct Script {
     parts: [&'static str; 3],
-    text: OnceLock<String>,
-    hash: OnceLock<String>,
+    alone: OnceLock<Written>,
+    sharded: OnceLock<Written>,
+}
+
+/// What Redis runs, and how it is called.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) text: String,
+    pub(super) hash: String,
+}
+
+impl Written {
+    fn of(text: String) -> Self {
+        let hash = redis::Script::new(&text).get_hash().to_owned();
+        Self { text, hash }
+    }
 }
 
 impl Script {
@@ -18,7 +36,7 @@ impl Script {
     }
 
     const fn of_parts(parts: [&'static str; 3]) -> Self {
-        Self { parts, text: OnceLock::new(), hash: OnceLock::new() }
+        Self { parts, alone: OnceLock::new(), sharded: OnceLock::new() }
     }
 
     /// A script that appends to logs, behind what is said first. See `scripts/log.lua` for what it finds there.
@@ -26,13 +44,18 @@ impl Script {
         Self::of_parts([first, include_str!("scripts/log.lua"), text])
     }
 
-    /// What Redis runs.
+    /// What a Redis runs that is no Cluster.
     pub fn text(&self) -> &str {
-        self.text.get_or_init(|| self.parts.concat())
+        &self.written(false).text
     }
 
-    pub(super) fn hash(&self) -> &str {
-        self.hash.get_or_init(|| redis::Script::new(self.text()).get_hash().to_owned())
+    pub(super) fn written(&self, is_sharded: bool) -> &Written {
+        match is_sharded {
+            false => self.alone.get_or_init(|| Written::of(self.parts.concat())),
+            true => {
+                self.sharded.get_or_init(|| Written::of(self.parts.concat().replace(BY_CHANNEL, BY_SHARD)))
+            }
+        }
     }
 }
 
@@ -101,6 +124,8 @@ pub(super) static LOG_APPEND: Script = Script::appending("", include_str!("scrip
 pub(super) static LOG_READ: Script = Script::new(include_str!("scripts/log_read.lua"));
 /// Begins another epoch: on a topic.
 pub(super) static LOG_EPOCH: Script = Script::appending("", include_str!("scripts/log_epoch.lua"));
+/// The history of the server that has a topic: on a topic.
+pub(super) static LOG_HISTORY: Script = Script::appending("", include_str!("scripts/log_history.lua"));
 /// Lets a log be remembered for as long again: on a topic.
 pub(super) static LOG_KEEP: Script = Script::appending("", include_str!("scripts/log_keep.lua"));
 
@@ -110,7 +135,7 @@ pub(super) static REVOKE: Script = Script::new(include_str!("scripts/revoke.lua"
 pub(super) static REVOKED: Script = Script::new(include_str!("scripts/revoked.lua"));
 
 /// All of them; each new connection makes sure that Redis knows them.
-pub(super) static ALL: [&Script; 28] = [
+pub(super) static ALL: [&Script; 29] = [
     &LEASE_ACQUIRE,
     &LEASE_RENEW,
     &LEASE_RELEASE,
@@ -136,6 +161,7 @@ pub(super) static ALL: [&Script; 28] = [
     &LOG_APPEND,
     &LOG_READ,
     &LOG_EPOCH,
+    &LOG_HISTORY,
     &LOG_KEEP,
     &REVOKE,
     &REVOKED,
@@ -146,6 +172,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn in_a_cluster_scripts_tell_by_channels_that_have_a_slot() {
+        let tells = LOG_APPEND.written(true).text.contains("'SPUBLISH', 'SHARDNUMSUB'");
+        assert!(tells && LOG_APPEND.text().contains(BY_CHANNEL));
+        assert_ne!(LOG_APPEND.written(true).hash, LOG_APPEND.written(false).hash);
+        assert_eq!(ROW_ADD.written(true).hash, ROW_ADD.written(false).hash);
+    }
+
+    #[test]
     fn every_key_of_a_script_comes_by_keys() {
         // Names that `log.lua` makes by appending to the one that it is given.
         let of_a_log = ["base .. ':", "ids", "list"];
@@ -154,7 +188,9 @@ mod tests {
                 let mut args = call.split(',').map(str::trim);
                 let command = args.next().unwrap_or_default();
                 // A channel is no key: a wake goes to whichever node stands first in line.
-                if command.starts_with("'TIME'") || matches!(command, "'PUBLISH'" | "'PUBSUB'" | "'INFO'") {
+                if command.starts_with("'TIME'")
+                    || matches!(command, "PUBLISH" | "'PUBLISH'" | "'PUBSUB'" | "'INFO'")
+                {
                     continue;
                 }
                 let key = args.next().unwrap_or_default();

@@ -47,6 +47,11 @@ impl Scripts {
         self.store.keys.channel(tenant, topic)
     }
 
+    /// Tells those who follow a channel.
+    pub(crate) fn publish(&self, channel: &str, message: &[u8]) -> Call {
+        self.store.publish(channel, message)
+    }
+
     /// Until when a script that is sent now may take effect: milliseconds of Redis' clock. Whoever asked has
     /// given up by then.
     ///

@@ -1,18 +1,20 @@
-//! What every part of this back end works with: the names, the links, the pool, and the view of the leases.
+//! What every part of this back end works with: the names, the links, and the view of the leases.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::RedisConfig;
-use super::endpoint::Endpoint;
-use super::link::{Link, Links};
+use super::call::Call;
+use super::config::{Mode, RedisConfig};
+use super::follow::Group;
 use super::live::Live;
 use super::log::LogBook;
-use super::pool::{Bulk, Pools};
+use super::pool::Bulk;
+use super::shards::{Links, Road};
 use crate::Error;
 use crate::directory::SESSION_KEPT;
 use crate::keys::Keys;
 use crate::measured::Measured;
+use crate::slot::slot_of;
 
 /// One Redis, as one node uses it.
 #[derive(Debug)]
@@ -22,7 +24,6 @@ pub(super) struct Store {
     pub(super) live: Arc<Live>,
     /// Time to live of rows.
     pub(super) row_ttl: Duration,
-    pools: Pools,
     pub(super) command_timeout: Duration,
     /// What is known of the logs.
     pub(super) log: LogBook,
@@ -30,36 +31,41 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(config: &RedisConfig, endpoint: &Endpoint) -> Self {
+    pub(super) fn new(config: &RedisConfig) -> Self {
         let keys = Keys::new(&config.prefix);
+        let keys = if matches!(config.mode, Mode::Cluster) { keys.sharded() } else { keys };
         let measured = Arc::<Measured>::default();
         let links = Arc::new(Links::new(config.links, config.command_timeout, &measured));
         let live = Arc::new(Live::new(keys.clone(), Arc::clone(&links), config.command_timeout));
-        let pools = Pools::new(config, endpoint.clone());
         let log = LogBook::new(config.log.clone(), config.log_strict);
         let (row_ttl, command_timeout) = (config.row_ttl, config.command_timeout);
-        Self { keys, links, live, row_ttl, pools, command_timeout, log, measured }
+        Self { keys, links, live, row_ttl, command_timeout, log, measured }
     }
 
-    /// The link for the leases and whatever else concerns the whole cluster.
-    pub(super) fn first_link(&self) -> &Arc<Link> {
-        &self.links.all()[0]
+    /// The way of the leases and whatever else concerns the whole cluster.
+    pub(super) fn first_link(&self) -> Road<'_> {
+        self.links.first()
+    }
+
+    /// Tells those who follow a channel. In a Cluster a channel has a slot, as a key has.
+    pub(super) fn publish(&self, channel: &str, message: &[u8]) -> Call {
+        Call::new(if self.keys.is_sharded() { "SPUBLISH" } else { "PUBLISH" }).arg(channel).arg(message)
+    }
+
+    /// The slot of the channel of a group, and of whatever belongs to that topic.
+    pub(super) fn slot_of_group(&self, (tenant, topic): &Group) -> u16 {
+        slot_of(self.keys.channel(tenant, topic).as_bytes())
     }
 
     /// Until when a script that is sent now may take effect: milliseconds of Redis' clock. Whoever asked has
-    /// given up by then.
+    /// given up by then. The clocks of a Cluster's servers have to agree to within a good part of that.
     pub(super) async fn deadline_ms(&self) -> Result<u64, Error> {
         Ok(self.live.redis_now_ms().await? + self.command_timeout.as_millis() as u64)
     }
 
-    /// A connection of its own for large answers and long work, which would hold up the links.
+    /// Connections of its own for large answers and long work, which would hold up the links.
     pub(super) async fn bulk(&self) -> Result<Bulk, Error> {
-        self.pools.bulk().await
-    }
-
-    /// Ends the pool's idle connections: Redis behind them is not the one to talk to.
-    pub(super) fn renew_pool(&self) {
-        self.pools.renew();
+        Bulk::begin(&self.links, self.command_timeout).await
     }
 
     /// Seconds that a row lives unrefreshed.

@@ -1,5 +1,5 @@
 //! What every back end of the registry keeps, run on each of them: the same functions, given the memory back
-//! end (under a paused clock) and a real Redis that the test starts, alone or behind sentinels. `redis_only` holds what only a server
+//! end (under a paused clock) and a real Redis that the test starts, alone, behind sentinels or as a Cluster. `redis_only` holds what only a server
 //! that can fail has to keep.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
@@ -38,6 +38,14 @@ macro_rules! on_both {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn all() {
                 let redis = std::sync::Arc::new(signalbox_testkit::AnyRedis::watched().await);
+                $(super::$name(crate::world::World::again(&redis, stringify!($name))).await;)*
+            }
+        }
+
+        mod in_a_cluster {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn all() {
+                let redis = std::sync::Arc::new(signalbox_testkit::AnyRedis::cluster().await);
                 $(super::$name(crate::world::World::again(&redis, stringify!($name))).await;)*
             }
         }

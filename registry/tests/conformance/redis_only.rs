@@ -7,6 +7,7 @@ mod locks;
 mod logs;
 mod orders;
 mod outage;
+mod slots;
 mod traffic;
 
 use signalbox_registry::redis::RedisConfig;

@@ -28,6 +28,7 @@ pub(crate) enum World {
 pub(crate) fn config_of(redis: &AnyRedis) -> RedisConfig {
     let mode = match redis {
         AnyRedis::Single(_) => Mode::Single,
+        AnyRedis::Cluster(_) => Mode::Cluster,
         AnyRedis::Watched(_) => {
             Mode::Sentinel { service: Sentinels::SERVICE.into(), user: None, password: None }
         }

@@ -83,6 +83,7 @@ impl World {
             BackEnd::Redis(redis) => {
                 let mode = match &**redis {
                     AnyRedis::Single(_) => Mode::Single,
+                    AnyRedis::Cluster(_) => Mode::Cluster,
                     AnyRedis::Watched(_) => {
                         Mode::Sentinel { service: Sentinels::SERVICE.into(), user: None, password: None }
                     }

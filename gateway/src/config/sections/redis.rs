@@ -15,6 +15,8 @@ pub enum RedisMode {
     Single,
     /// Sentinels, which say where it is.
     Sentinel,
+    /// Servers of a Redis Cluster.
+    Cluster,
 }
 
 /// What the nodes share it through.

@@ -18,9 +18,11 @@ const SCAN_KEYS: usize = 1_000;
 /// Steps for one page.
 const SCANS_MAX: usize = 50;
 
-/// Where a page ended: within the keys that one step of the scan finds, after those up to a resource.
+/// Where a page ended: at one of the servers, within the keys that one step of the scan finds, after those up to a
+/// resource.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
+    server: usize,
     scan: u64,
     after: Option<Resource>,
 }
@@ -28,15 +30,17 @@ struct Place {
 impl Place {
     fn parse(cursor: &str) -> Result<Self, Error> {
         let parse = || {
-            let (scan, after) = cursor.split_once('/')?;
+            let (server, rest) = cursor.split_once('.')?;
+            let (scan, after) = rest.split_once('/')?;
             let after = (!after.is_empty()).then(|| Resource::try_new(after).ok());
-            Some(Self { scan: scan.parse().ok()?, after: after.map_or(Some(None), |after| after.map(Some))? })
+            let after = after.map_or(Some(None), |after| after.map(Some))?;
+            Some(Self { server: server.parse().ok()?, scan: scan.parse().ok()?, after })
         };
         parse().ok_or(Error::Unreadable { what: "cursor" })
     }
 
     fn cursor(&self) -> String {
-        format!("{}/{}", self.scan, self.after.as_ref().map_or("", Resource::as_str))
+        format!("{}.{}/{}", self.server, self.scan, self.after.as_ref().map_or("", Resource::as_str))
     }
 }
 
@@ -47,26 +51,27 @@ pub(super) async fn list(
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<HeldPage, Error> {
-    let start = Place { scan: 0, after: None };
+    let start = Place { server: 0, scan: 0, after: None };
     let mut place = cursor.map_or(Ok(start), Place::parse)?;
     let mut scan = Scan { store, tenant, bulk: store.bulk().await? };
     let mut page = HeldPage::default();
     for _ in 0..SCANS_MAX {
+        if place.server >= scan.bulk.servers() {
+            return Ok(page);
+        }
         let (next, mut found) = scan.step(&place).await?;
         let rest = found.split_off(limit.max(1).saturating_sub(page.items.len()).min(found.len()));
         page.items.extend(scan.inspect(&found).await?);
         place = match (rest.is_empty(), found.pop()) {
             (false, Some(last)) => Place { after: Some(last), ..place },
-            _ => Place { scan: next, after: None },
+            _ if next == 0 => Place { server: place.server + 1, scan: 0, after: None },
+            _ => Place { scan: next, after: None, ..place },
         };
-        if place == (Place { scan: 0, after: None }) {
-            return Ok(page);
-        }
         if page.items.len() >= limit || !rest.is_empty() {
             break;
         }
     }
-    page.cursor = Some(place.cursor());
+    page.cursor = (place.server < scan.bulk.servers()).then(|| place.cursor());
     Ok(page)
 }
 
@@ -83,7 +88,7 @@ impl Scan<'_> {
         let (pattern, [front, back]) = self.store.keys.locks(self.tenant);
         let call = Call::new("SCAN").arg(place.scan).arg("MATCH").arg(pattern);
         let call = call.arg("COUNT").arg(SCAN_KEYS).arg("TYPE").arg("string");
-        let (next, keys): (u64, Vec<String>) = read(self.bulk.one(call).await?, "scan")?;
+        let (next, keys): (u64, Vec<String>) = read(self.bulk.one_at(place.server, call).await?, "scan")?;
         let keys = self.not_ended(keys).await?;
         let resource = |key: &String| Resource::try_new(key.strip_prefix(&front)?.strip_suffix(&back)?).ok();
         let mut found: Vec<_> = keys.iter().filter_map(resource).collect();
@@ -128,10 +133,10 @@ mod tests {
     #[test]
     fn a_place_reads_back_and_nothing_else_does() {
         for after in [None, Some(Resource::try_new("order:9").unwrap())] {
-            let place = Place { scan: 17, after };
+            let place = Place { server: 1, scan: 17, after };
             assert_eq!(Place::parse(&place.cursor()).unwrap(), place);
         }
-        for bad in ["", "17", "x/", "/", "-1/", "1/a b", "1/a/b"] {
+        for bad in ["", "17", "0.17", "x.1/", "17/", "./", "0.-1/", "0.1/a b", "0.1/a/b"] {
             assert!(Place::parse(bad).is_err(), "{bad}");
         }
     }

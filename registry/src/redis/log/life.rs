@@ -4,8 +4,8 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
 use redis::Value;
-use signalbox_protocol::Topic;
 use signalbox_protocol::control::Position;
+use signalbox_protocol::{Tenant, Topic};
 use uuid::Uuid;
 
 use crate::Error;
@@ -14,7 +14,7 @@ use crate::log::epoch::{self, Epoch};
 use crate::log::{LogSettings, Retention, Strict};
 use crate::mutex::lock;
 use crate::redis::call::{Call, read, read_next};
-use crate::redis::script::LOG_LIFE;
+use crate::redis::script::{LOG_HISTORY, LOG_LIFE};
 use crate::redis::store::Store;
 
 /// What a node knows of the logs before it asks.
@@ -57,8 +57,12 @@ pub(crate) struct Life {
 impl Life {
     fn read(answer: Value) -> Result<Self, Error> {
         let (name, history, now_ms): (String, String, u64) = read(answer, "life of the data set")?;
+        Ok(Self::new(name.into(), &history, now_ms))
+    }
+
+    fn new(name: Arc<str>, history: &str, now_ms: u64) -> Self {
         let data_set = format!("{name}-{history}");
-        Ok(Self { name: name.into(), data_set, now_ms })
+        Self { name, data_set, now_ms }
     }
 
     /// Where a topic ends in which nobody has said anything.
@@ -73,19 +77,36 @@ impl Life {
 }
 
 impl Store {
-    /// Asks for the life, and then for something by the link of `name`.
+    /// Asks for the life, and then for something about a topic by its way; or about several of one server.
     pub(crate) async fn look(
         &self,
-        name: impl Hash,
+        (tenant, topic): (&Tenant, &Topic),
         calls: impl IntoIterator<Item = Call>,
     ) -> Result<(Life, std::vec::IntoIter<Value>), Error> {
-        let fresh = &Uuid::new_v4().simple().to_string()[..10];
-        let ask = Call::script(&LOG_LIFE, &self.keys.of(Scope::Life)).arg(fresh);
-        let calls: Vec<_> = std::iter::once(ask).chain(calls).collect();
-        let mut answers = self.links.of(name).read(&calls).await?.into_iter();
-        let life = Life::read(read_next(&mut answers, "life of the data set")?)?;
-        *lock(&self.log.life) = Some(Arc::clone(&life.name));
+        let history = self.keys.is_sharded().then(|| {
+            // The life is at one server of a Cluster; what the topic went through, at its own.
+            Call::script(&LOG_HISTORY, &self.keys.of(Scope::Topic(tenant, topic)))
+        });
+        let asks_history = history.is_some();
+        let calls: Vec<_> = [self.ask_life()].into_iter().chain(history).chain(calls).collect();
+        let mut answers = self.links.of((tenant, topic)).read(&calls).await?.into_iter();
+        let mut life = self.told_life(&mut answers)?;
+        if asks_history {
+            let (history, now_ms): (String, u64) = read_next(&mut answers, "history")?;
+            life = Life::new(life.name, &history, now_ms);
+        }
         Ok((life, answers))
+    }
+
+    fn ask_life(&self) -> Call {
+        let fresh = &Uuid::new_v4().simple().to_string()[..10];
+        Call::script(&LOG_LIFE, &self.keys.of(Scope::Life)).arg(fresh)
+    }
+
+    fn told_life(&self, answers: &mut std::vec::IntoIter<Value>) -> Result<Life, Error> {
+        let life = Life::read(read_next(answers, "life of the data set")?)?;
+        *lock(&self.log.life) = Some(Arc::clone(&life.name));
+        Ok(life)
     }
 
     /// The life that was told last; it may just have ended.
@@ -93,7 +114,10 @@ impl Store {
         let known = lock(&self.log.life).clone();
         match known {
             Some(life) => Ok(life),
-            None => Ok(self.look(name, []).await?.0.name),
+            None => {
+                let answers = self.links.of(name).read(&[self.ask_life()]).await?;
+                Ok(self.told_life(&mut answers.into_iter())?.name)
+            }
         }
     }
 }

@@ -4,7 +4,9 @@
 --   :log      list; each message is two of its elements: `when it came|its bytes`, and itself
 --   :ids, :ids:old   source|id -> offset; a turn makes the ids the old ones
 -- Times are ms of this clock. How epochs are made is told in `log/epoch.rs`. Lua hashes every byte of each string
--- that it makes or is answered: what may be long is put together and asked for as rarely as can be.
+-- that it makes or is answered: what may be long is put together and asked for as rarely as can be. The first line is
+-- another in a Cluster (`script.rs`): there channels have slots.
+local PUBLISH, NUMSUB = 'PUBLISH', 'NUMSUB'
 local REMEMBERED, IDS_MAX, LONG, META = 86400000, 10000, 4096, '^([^|]*)|(%d+)|(%d+)|(%a)|(%d+)|(%d+)|(%d+)$'
 local replica
 
@@ -102,11 +104,11 @@ end
 
 -- Whether anybody listens to a channel, if that is asked more cheaply than told.
 local function heard(channel, body)
-  return #body < LONG or redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+  return #body < LONG or redis.call('PUBSUB', NUMSUB, channel)[2] > 0
 end
 
 -- Tells the followers; `head` is what a message of a log begins with on the bus. Keys and channel have one name.
 local function tell_logged(base, head, epoch, offset, body)
   if not heard(base, body) then return end
-  redis.call('PUBLISH', base, head .. string.char(#epoch) .. epoch .. string.char(#offset) .. offset .. body)
+  redis.call(PUBLISH, base, head .. string.char(#epoch) .. epoch .. string.char(#offset) .. offset .. body)
 end

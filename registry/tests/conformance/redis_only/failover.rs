@@ -21,7 +21,7 @@ async fn watched() -> (AnyRedis, Node, Node) {
 fn sentinels(redis: &mut AnyRedis) -> &mut Sentinels {
     match redis {
         AnyRedis::Watched(sentinels) => sentinels,
-        AnyRedis::Single(_) => panic!("it was started otherwise"),
+        AnyRedis::Single(_) | AnyRedis::Cluster(_) => panic!("it was started otherwise"),
     }
 }
 

@@ -49,7 +49,7 @@ local function publish(pool, message)
   tell_logged(fleet .. pool, '\4' .. text8(tenant) .. text8(pool), epoch, offset, message)
   local namespace = 'namespace:' .. kind .. '-reservoir'
   if heard(fleet .. namespace, message) then
-    redis.call('PUBLISH', fleet .. namespace, '\2' .. text8(tenant) .. text8(namespace) .. text8(pool) .. message)
+    redis.call(PUBLISH, fleet .. namespace, '\2' .. text8(tenant) .. text8(namespace) .. text8(pool) .. message)
   end
 end
 
