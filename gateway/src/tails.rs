@@ -4,6 +4,7 @@
 //! while a task reads the log; what the log no longer has is told to everybody who follows the topic. A follower that
 //! joins or resumes reads by itself until it is where the others are, see `ws::catch_up`.
 
+mod base;
 mod check;
 mod heads;
 mod settle;
@@ -11,15 +12,15 @@ mod settle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use signalbox_protocol::control::Position;
 use signalbox_protocol::{Tenant, Topic};
-use signalbox_registry::log::judge;
 use signalbox_registry::{Error, Log, Logged};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::base::{Base, lost};
 use self::heads::Heads;
 use crate::hub::{Caught, Connection, Hub, TopicKey};
 use crate::metrics::Metrics;
@@ -37,7 +38,7 @@ pub struct Tails {
     tasks: TaskTracker,
     halt: CancellationToken,
     /// Where a topic stands in which nothing was ever said, as far as this node knows.
-    base: ArcSwapOption<Position>,
+    base: ArcSwap<Base>,
     settling: Semaphore,
     /// All topics are to be compared with their logs, soon.
     in_doubt: Notify,
@@ -60,7 +61,7 @@ impl Tails {
             metrics,
             tasks,
             halt,
-            base: ArcSwapOption::empty(),
+            base: ArcSwap::default(),
             settling: Semaphore::new(SETTLING_MAX),
             in_doubt: Notify::new(),
             all: AtomicBool::new(false),
@@ -72,10 +73,15 @@ impl Tails {
         &self.log
     }
 
+    /// Where a topic stands if nothing was ever said in it.
+    fn base_of(&self, key: &TopicKey) -> Option<Arc<Position>> {
+        self.base.load().of(self.log.part_of(&key.tenant, &key.topic)).cloned()
+    }
+
     /// A stored message was told to this node.
     pub fn on_logged(self: &Arc<Self>, logged: Logged) {
         let key = TopicKey::new(&logged.tenant, &logged.topic);
-        let base = self.base.load();
+        let base = self.base_of(&key);
         let doubt = self.hub.with(&key, |followers| followers.take(logged, base.as_deref(), &self.metrics));
         if doubt == Some(true) {
             self.settle(key);
@@ -111,6 +117,9 @@ impl Tails {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn heads(self: &Arc<Self>, topics: Vec<(Tenant, Topic)>) -> Result<Vec<Position>, Error> {
+        if self.log.parts() > 1 && self.base.load().is_empty() {
+            self.check_base().await?;
+        }
         let keys: Vec<_> = topics.iter().map(|(tenant, topic)| TopicKey::new(tenant, topic)).collect();
         let heads = self.heads.of(topics).await?;
         for (key, head) in keys.into_iter().zip(&heads) {
@@ -121,9 +130,9 @@ impl Tails {
 
     fn establish(self: &Arc<Self>, key: TopicKey, head: &Position) {
         if head.offset == 0 {
-            self.learn_base(head);
+            self.learn_base(&key, head);
         }
-        let base = self.base.load();
+        let base = self.base_of(&key);
         let doubt =
             self.hub.with(&key, |followers| followers.establish(head, base.as_deref(), &self.metrics));
         if doubt == Some(true) {
@@ -132,19 +141,19 @@ impl Tails {
     }
 
     /// The first look tells where nothing stands. If it is not continued any more, all topics have to be looked at.
-    fn learn_base(&self, nothing: &Position) {
-        match &*self.base.load() {
-            None => self.base.store(Some(Arc::new(nothing.clone()))),
-            Some(base) if judge(base, nothing).is_err() && judge(nothing, base).is_err() => self.on_break(),
-            Some(_) => {}
+    fn learn_base(&self, key: &TopicKey, nothing: &Position) {
+        match self.base_of(key) {
+            None if self.log.parts() == 1 => self.base.store(Arc::new(Base::of_one(nothing.clone()))),
+            Some(base) if lost(&base, nothing).is_none() => {}
+            None | Some(_) => self.on_break(),
         }
     }
 
     /// From now on the connection reads the topic's log by itself, until [`Tails::catch_up`] says that it is one of
     /// all again. Where it stands.
     pub fn hold(&self, connection: &Connection, topic: &Topic) -> Option<Position> {
-        let base = self.base.load_full();
         let key = TopicKey::new(&connection.profile().tenant, topic);
+        let base = self.base_of(&key);
         let held = self.hub.with(&key, |followers| followers.hold(connection.number(), base.as_deref()));
         held.flatten().or_else(|| base.as_deref().cloned())
     }
@@ -164,7 +173,8 @@ impl Tails {
         cursor: &Position,
         at_end: bool,
     ) -> bool {
-        let (base, key) = (self.base.load(), TopicKey::new(&connection.profile().tenant, topic));
+        let key = TopicKey::new(&connection.profile().tenant, topic);
+        let base = self.base_of(&key);
         let number = connection.number();
         let caught =
             self.hub.with(&key, |followers| followers.catch_up(number, cursor, base.as_deref(), at_end));

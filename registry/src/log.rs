@@ -9,6 +9,8 @@
 pub mod epoch;
 mod settings;
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use signalbox_protocol::control::{Discontinuity, Position};
@@ -21,6 +23,12 @@ use crate::directory::NodeSet;
 
 /// So many ids of a topic are known at least, if they come faster than its messages expire.
 pub(crate) const IDS_MAX: usize = 10_000;
+
+/// A topic in which nobody ever says anything: it tells which life of what is stored this is.
+const WITNESS: &str = "signalbox:nothing";
+
+/// First and last of some parts of what is stored that follow each other.
+pub type Parts = RangeInclusive<u16>;
 
 /// To whom a topic leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,10 +164,36 @@ pub trait Log: Send + Sync + std::fmt::Debug {
     /// [`Error::Unavailable`].
     async fn heads(&self, topics: &[(Tenant, Topic)]) -> Result<Vec<Position>, Error>;
 
+    /// Of how many parts what is stored consists, each of which may be lost without the others.
+    fn parts(&self) -> u16 {
+        1
+    }
+
+    /// Which part a topic is in, from 0.
+    fn part_of(&self, _tenant: &Tenant, _topic: &Topic) -> u16 {
+        0
+    }
+
+    /// Where topics end in which nobody has said anything, for all parts, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: not all parts can be asked.
+    async fn nothing(&self) -> Result<Vec<(Parts, Position)>, Error> {
+        nothing_in_one_part(self).await
+    }
+
     /// Begins another epoch of a log that contradicts itself, unless somebody has since `seen`. Answers
     /// where the topic ends.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::OutcomeUnknown`].
     async fn new_epoch(&self, tenant: &Tenant, topic: &Topic, seen: &str) -> Result<Position, Error>;
+}
+
+/// Where topics end in which nobody has said anything, if what is stored is lost or kept as one.
+pub(crate) async fn nothing_in_one_part(log: &(impl Log + ?Sized)) -> Result<Vec<(Parts, Position)>, Error> {
+    let witness = Topic::try_new(WITNESS).expect("a constant topic");
+    let tenant = Tenant::try_new("default").expect("a constant tenant");
+    let heads = log.heads(&[(tenant, witness)]).await?;
+    Ok(heads.into_iter().map(|head| (0..=0, head)).collect())
 }

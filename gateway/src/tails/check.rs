@@ -14,6 +14,7 @@ use signalbox_registry::log::judge;
 use tokio::time::{sleep, timeout};
 
 use super::Tails;
+use super::base::Broken;
 use crate::hub::TopicKey;
 
 /// Topics that are asked for at once.
@@ -24,8 +25,6 @@ const BATCHES_MAX: usize = 4;
 const ON_ITS_WAY: Duration = Duration::from_millis(100);
 /// How soon a check that could not be made is made again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// A topic in which nobody ever says anything: it tells which life of Redis this is.
-const WITNESS: &str = "signalbox:nothing";
 
 /// A topic, and what was delivered of it when its log was asked.
 type Asked = (TopicKey, Option<Position>);
@@ -81,9 +80,9 @@ impl Tails {
         let topics: Vec<(Tenant, Topic)> =
             asked.iter().map(|(key, _)| (key.tenant.clone(), key.topic.clone())).collect();
         let heads = self.log.heads(&topics).await?;
-        let base = self.base.load_full();
         let mut behind = Vec::new();
         for ((key, at), head) in asked.iter().zip(heads) {
+            let base = if at.is_none() { self.base_of(key) } else { None };
             let Some(at) = at.as_ref().or(base.as_deref()) else { continue };
             let verdict = judge(at, &head);
             if (at.offset, head.offset, verdict) == (0, 0, Err(Discontinuity::Expired)) {
@@ -96,7 +95,7 @@ impl Tails {
     }
 
     fn look_again(self: &Arc<Self>, key: TopicKey, head: &Position) {
-        let base = self.base.load();
+        let base = self.base_of(&key);
         let doubt = self.hub.with(&key, |followers| {
             let at = followers.at();
             let there = at.is_some_and(|at| at.epoch == head.epoch && at.offset >= head.offset);
@@ -107,33 +106,34 @@ impl Tails {
         }
     }
 
-    /// If Redis lost what it held, nobody knows what was said in topics of which this node has heard nothing.
-    async fn check_base(&self) -> Result<(), Error> {
-        let witness = Topic::try_new(WITNESS).expect("a constant topic");
-        let tenant = Tenant::try_new("default").expect("a constant tenant");
-        let Some(nothing) = self.log.heads(&[(tenant, witness)]).await?.pop() else { return Ok(()) };
-        let verdict = match &*self.base.load() {
-            Some(base) => judge(base, &nothing).err().filter(|_| judge(&nothing, base).is_err()),
-            None => Some(Discontinuity::Expired),
-        };
-        if verdict.is_some_and(|reason| reason != Discontinuity::Expired) {
-            self.break_silent(&nothing);
+    /// If Redis lost what it held, or a server of several did, nobody knows what was said in topics of which this node
+    /// has heard nothing.
+    pub(super) async fn check_base(&self) -> Result<(), Error> {
+        let look = self.log.nothing().await?;
+        let (base, broken) = self.base.load().after(look);
+        if !broken.is_empty() {
+            self.break_silent(&broken);
         }
-        if verdict.is_some() {
-            self.base.store(Some(Arc::new(nothing)));
-        }
+        self.base.store(Arc::new(base));
         Ok(())
     }
 
-    fn break_silent(&self, nothing: &Position) {
+    fn break_silent(&self, broken: &Broken) {
         tracing::warn!(
-            "redis lost what it held: followers of all topics are told that messages may be missing"
+            "redis lost what it held, or it lies elsewhere: followers of its topics are told that messages may be missing"
         );
-        let silent = self.hub.pick(|key, followers| (!followers.has_tail()).then(|| key.clone()));
-        for key in silent {
+        let nothing = |key: &TopicKey| {
+            let part = self.log.part_of(&key.tenant, &key.topic);
+            broken.iter().find(|(parts, _)| parts.contains(&part)).map(|(_, nothing)| Arc::clone(nothing))
+        };
+        let silent = self.hub.pick(|key, followers| {
+            let nothing = (!followers.has_tail()).then(|| nothing(key)).flatten()?;
+            Some((key.clone(), nothing))
+        });
+        for (key, nothing) in silent {
             self.hub.with(&key, |followers| {
                 if !followers.has_tail() {
-                    followers.break_off(&key, Discontinuity::Epoch, nothing.clone(), &self.metrics);
+                    followers.break_off(&key, Discontinuity::Epoch, (*nothing).clone(), &self.metrics);
                 }
             });
         }

@@ -80,15 +80,15 @@ impl Bus for RedisBus {
         let mut bulk = self.store.bulk().await?;
         let prefix = self.store.keys.channel_prefix(tenant);
         let [list, count] = match self.store.keys.is_sharded() {
-            true => ["SHARDCHANNELS", "SHARDNUMSUB"],
-            false => ["CHANNELS", "NUMSUB"],
+            true => [Call::new("PUBSUB").arg("SHARDCHANNELS"), Call::new("PUBSUB").arg("SHARDNUMSUB")],
+            false => [Call::new("PUBSUB").arg("CHANNELS"), Call::new("PUBSUB").arg("NUMSUB")],
         };
         let mut followed = Vec::new();
         for server in 0..bulk.servers() {
-            let channels = Call::new("PUBSUB").arg(list).arg(format!("{prefix}*"));
+            let channels = list.clone().arg(format!("{prefix}*"));
             let channels: Vec<String> = read(bulk.one_at(server, channels).await?, "list of channels")?;
             for some in channels.chunks(CHANNELS_PER_CALL) {
-                let counts = bulk.one_at(server, Call::new("PUBSUB").arg(count).arg(some)).await?;
+                let counts = bulk.one_at(server, count.clone().arg(some)).await?;
                 let counts: Vec<(String, u64)> = read(counts, "count of subscribers")?;
                 followed.extend(counts.into_iter().filter_map(|(channel, nodes)| {
                     let topic = self.store.keys.topic_of_channel(tenant, &channel)?;

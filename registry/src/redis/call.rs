@@ -45,6 +45,14 @@ impl Call {
         Self { cmd, script: Some(written), place: None }
     }
 
+    /// A script that works on no key, at the server of a Cluster that has this slot.
+    pub(super) fn script_at(script: &'static Script, slot: u16) -> Self {
+        let written = script.written(true);
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(&written.hash).arg(0);
+        Self { cmd, script: Some(written), place: Some(slot) }
+    }
+
     /// Appends an argument, or several.
     #[must_use]
     pub fn arg(mut self, arg: impl ToRedisArgs) -> Self {

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::call::{Call, read};
 use super::directory::RedisDirectory;
+use super::road::Road;
 use super::script::{ROW_ADD, ROW_REMOVE, ROWS_FORGET, SESSION_JOIN, SESSION_LEAVE};
-use super::shards::Road;
 use super::text;
 use crate::directory::{Registered, Unregistered, evicted};
 use crate::keys::Scope;

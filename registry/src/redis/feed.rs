@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use redis::{RedisError, Value};
+use redis::RedisError;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tracing::debug;
 
-use super::fault::Redirect;
+use super::channels::{Channels, within};
 use super::follow::{FeedId, Group};
 use super::inlet::{Funnel, Pulse};
 use super::link::Trouble;
@@ -24,7 +24,6 @@ use super::shards::Shard;
 use super::subscriber::{PROBE_AGE_MAX, Subscriber};
 use super::wire::{ClientId, Wire};
 use crate::bus::batch::Batch;
-use crate::slot::slot_of;
 
 /// How often a probe goes out.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -38,6 +37,7 @@ const CHANNELS_MAX: usize = 512;
 pub(super) struct Feed {
     id: FeedId,
     of: Arc<Subscriber>,
+    channels: Channels,
     pub(super) shard: Arc<Shard>,
     pulse: Arc<Pulse>,
     /// Everything stands, verified by a probe.
@@ -51,8 +51,9 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) fn new(of: Arc<Subscriber>, shard: Arc<Shard>) -> Arc<Self> {
         let (id, pulse) = (of.followed.new_feed(), Arc::new(Pulse::default()));
+        let channels = Channels::new(&of, &shard);
         let (verified, again, run_id) = (AtomicBool::new(false), Notify::new(), watch::Sender::new(None));
-        Arc::new(Self { id, of, shard, pulse, verified, again, run_id })
+        Arc::new(Self { id, of, channels, shard, pulse, verified, again, run_id })
     }
 
     pub(super) fn renew(&self) {
@@ -142,31 +143,11 @@ impl Feed {
             within(patience, wire.bury(earlier)).await?;
         }
         *earlier = wire.client.clone().or(earlier.take());
-        let home = self.follow_own(&mut wire).await?;
+        let home = self.channels.follow_own(&mut wire).await?;
         let begun = Instant::now();
-        self.subscribe(&mut wire, &of.followed.all_steps(|group| self.has(group)).subscribe).await?;
+        self.subscribe(&mut wire, of.followed.all_steps(|group| self.channels.has(group)).subscribe).await?;
         self.verify(begun).await?;
         Ok((wire, home))
-    }
-
-    /// Follows the channels to this node that come by this server; whether the one that others post to does.
-    async fn follow_own(&self, wire: &mut Wire) -> Result<bool, RedisError> {
-        let (own, patience) = (self.own_channel(), self.of.patience);
-        if !self.is_sharded() {
-            within(patience, wire.connection.subscribe(own)).await?;
-            return Ok(true);
-        }
-        let mut channels = vec![self.probe_channel()];
-        let home = self.has_slot(slot_of(own.as_bytes()));
-        if home {
-            // Wakes come by any slot's scripts, and those that nobody shards reach every server.
-            within(patience, wire.connection.subscribe(&own)).await?;
-            channels.push(own);
-        }
-        for answer in self.by_slot(wire, "SSUBSCRIBE", &channels).await? {
-            answer.extract_error()?;
-        }
-        Ok(home)
     }
 
     /// Waits until a probe comes back that was sent after `begun`.
@@ -199,10 +180,10 @@ impl Feed {
                 () = self.again.notified() => return "renewed",
                 () = self.pulse.thrown_out.notified() => return "slots have moved",
                 Ok(()) = maps.changed() => {
-                    if home != self.has_slot(slot_of(self.own_channel().as_bytes())) {
+                    if home != self.channels.is_home() {
                         return "slots have moved";
                     }
-                    self.of.followed.leave(self.id, |group| self.has(group));
+                    self.of.followed.leave(self.id, |group| self.channels.has(group));
                 }
                 Ok(()) = news.changed() => {
                     if self.change(wire).await.is_err() {
@@ -219,94 +200,36 @@ impl Feed {
     }
 
     async fn change(&self, wire: &mut Wire) -> Result<(), RedisError> {
-        let steps = self.of.followed.steps(self.id, |group| self.has(group));
+        let steps = self.of.followed.steps(self.id, |group| self.channels.has(group));
         for some in steps.unsubscribe.chunks(CHANNELS_MAX) {
-            let channels = self.channels(some);
-            if self.is_sharded() {
-                self.pulse.leaving(&channels);
-                self.by_slot(wire, "SUNSUBSCRIBE", &channels).await?;
-            } else {
-                within(self.of.patience, wire.connection.unsubscribe(channels)).await?;
-            }
+            self.channels.leave(wire, some, &self.pulse).await?;
             some.iter().for_each(|group| self.of.inlet.forget(group));
         }
-        if self.subscribe(wire, &steps.subscribe).await? {
+        if self.subscribe(wire, steps.subscribe).await? {
             self.tell_break();
         }
         Ok(())
     }
 
     /// Follows groups; whether any of them was followed before, and something may have been missed since.
-    async fn subscribe(&self, wire: &mut Wire, groups: &[Group]) -> Result<bool, RedisError> {
+    async fn subscribe(&self, wire: &mut Wire, groups: Vec<Group>) -> Result<bool, RedisError> {
         let mut missed = false;
         for some in groups.chunks(CHANNELS_MAX) {
-            let channels = self.channels(some);
-            if !self.is_sharded() {
-                within(self.of.patience, wire.connection.subscribe(channels)).await?;
-                missed |= self.of.followed.confirm(self.id, some);
-                continue;
+            let elsewhere = self.channels.follow(wire, some).await?;
+            for (group, redirect) in &elsewhere {
+                // The feed that has it by then follows it.
+                self.of.store.links.moved(redirect);
+                self.of.followed.again(group);
             }
-            for (group, answer) in some.iter().zip(self.by_slot(wire, "SSUBSCRIBE", &channels).await?) {
-                match Redirect::of(&answer) {
-                    // The feed that has it by then follows it.
-                    Some(redirect) => {
-                        self.of.store.links.moved(&redirect);
-                        self.of.followed.again(group);
-                    }
-                    None => {
-                        answer.extract_error()?;
-                        missed |= self.of.followed.confirm(self.id, std::slice::from_ref(group));
-                    }
-                }
-            }
+            let is_here = |group: &Group| !elsewhere.iter().any(|(other, _)| *other == group);
+            let here: Vec<_> = some.iter().filter(|group| is_here(group)).cloned().collect();
+            missed |= self.of.followed.confirm(self.id, &here);
         }
         Ok(missed)
     }
 
-    /// One command for each channel: several in one would have to share a slot.
-    async fn by_slot(
-        &self,
-        wire: &mut Wire,
-        command: &str,
-        channels: &[String],
-    ) -> Result<Vec<Value>, RedisError> {
-        let mut pipeline = redis::Pipeline::with_capacity(channels.len());
-        for channel in channels {
-            pipeline.cmd(command).arg(channel);
-        }
-        let sent = wire.connection.send_packed_commands(&pipeline, 0, channels.len());
-        within(self.of.patience, sent).await
-    }
-
-    fn channels(&self, groups: &[Group]) -> Vec<String> {
-        groups.iter().map(|(tenant, topic)| self.of.store.keys.channel(tenant, topic)).collect()
-    }
-
-    fn own_channel(&self) -> String {
-        self.of.store.keys.node(&self.of.node)
-    }
-
-    /// The first of the channels for probes that comes by this server.
-    fn probe_channel(&self) -> String {
-        let channel = |number| self.of.store.keys.probe(&self.of.node, number);
-        let mut channels = (0..crate::slot::SLOTS).map(channel);
-        channels.find(|channel| self.has_slot(slot_of(channel.as_bytes()))).unwrap_or_else(|| channel(0))
-    }
-
-    fn is_sharded(&self) -> bool {
-        self.of.store.keys.is_sharded()
-    }
-
-    fn has(&self, group: &Group) -> bool {
-        self.has_slot(self.of.store.slot_of_group(group))
-    }
-
-    fn has_slot(&self, slot: u16) -> bool {
-        self.of.store.links.map().shard_of(slot).is_some_and(|shard| Arc::ptr_eq(shard, &self.shard))
-    }
-
     async fn send_probe(&self) {
-        let channel = if self.is_sharded() { self.probe_channel() } else { self.own_channel() };
+        let channel = self.channels.probe();
         let probe = Batch::new(&self.of.inlet.new_probe());
         let call = self.of.store.publish(&channel, probe.bytes());
         if let Err(error) = self.of.store.links.of(&channel).write_one(call).await {
@@ -314,11 +237,4 @@ impl Feed {
             debug!(%error, "a probe was not published");
         }
     }
-}
-
-async fn within<T>(
-    patience: Duration,
-    step: impl Future<Output = Result<T, RedisError>>,
-) -> Result<T, RedisError> {
-    timeout(patience, step).await.unwrap_or_else(|_| Err(timed_out()))
 }

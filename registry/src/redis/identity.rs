@@ -56,14 +56,14 @@ async fn look(endpoint: Endpoint, store: Arc<Store>, subscriber: Arc<Subscriber>
 /// Makes everything that is connected to another process connect anew; whether anything was.
 fn move_to(run_id: &str, store: &Store, subscriber: &Subscriber) -> bool {
     let map = store.links.map();
-    let links = map.shards.iter().flat_map(|shard| shard.links());
+    let links = map.shards().iter().flat_map(|shard| shard.links());
     let elsewhere: Vec<_> = links.filter(|link| link.run_id().is_some_and(|at| at != run_id)).collect();
     let moved = !elsewhere.is_empty() || subscriber.run_ids().iter().any(|at| at != run_id);
     if moved {
         warn!("another redis has taken the address; connecting anew");
         elsewhere.iter().for_each(|link| link.renew());
         subscriber.renew();
-        map.shards.iter().for_each(|shard| shard.pools.renew());
+        map.shards().iter().for_each(|shard| shard.pools.renew());
     }
     moved
 }

@@ -17,7 +17,7 @@ use super::RedisConfig;
 use super::bus::Tally;
 use super::call::read;
 use super::follow::Followed;
-use super::shards::Road;
+use super::road::Road;
 use super::store::Store;
 use crate::bus::batch::{Address, Batch, Header, encoded_bytes_max};
 use crate::slot::slot_of;

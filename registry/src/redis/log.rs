@@ -25,12 +25,13 @@ use super::directory::{made_for, read_leases};
 use super::fault::of_question;
 use super::pool::PIPELINE_CALLS_MAX;
 use super::script::{LOG_APPEND, LOG_EPOCH, LOG_KEEP, LOG_READ};
-use super::shards::Map;
+use super::slot_map::Map;
 use super::store::Store;
 use crate::bus::logged;
 use crate::directory::{NodeSet, PointTopic};
 use crate::keys::Scope;
-use crate::log::{Appended, Audience, Entry, Limits, Read, Strict, judge};
+use crate::log::{Appended, Audience, Entry, Limits, Parts, Read, Strict, judge, nothing_in_one_part};
+use crate::slot::SLOTS;
 use crate::{Error, Log};
 
 /// What is followed is kept for as long again when it was not for this long.
@@ -146,10 +147,21 @@ impl RedisLog {
         }
     }
 
+    /// The same for topics in which nobody has said anything, by the servers of a Cluster.
+    async fn nothing_at_each(&self) -> Result<Vec<(Parts, Position)>, Error> {
+        let ranges = self.store.links.map().ranges().ok_or(Error::Unavailable(None))?;
+        // One question for each server, by a slot of it.
+        let servers: BTreeMap<usize, u16> = ranges.iter().map(|(slots, at)| (*at, *slots.start())).collect();
+        let lives = self.store.lives(&servers.values().copied().collect::<Vec<_>>()).await?;
+        let nothing: BTreeMap<usize, Position> =
+            servers.into_keys().zip(lives.iter().map(Life::nothing)).collect();
+        Ok(ranges.into_iter().map(|(slots, at)| (slots, nothing[&at].clone())).collect())
+    }
+
     /// Which topics share a way and a server.
     fn way_of(&self, group: &(Tenant, Topic), map: &Map) -> (usize, Option<usize>) {
         let (tenant, topic) = group;
-        (self.store.links.of((tenant, topic)).number(), map.place_of(self.store.slot_of_group(group)))
+        (self.store.links.of((tenant, topic)).number(), map.place_of(self.store.slot_of_topic(tenant, topic)))
     }
 
     /// Where some topics of one way and server end.
@@ -218,6 +230,22 @@ impl Log for RedisLog {
             }
         }
         heads.into_iter().collect::<Option<_>>().ok_or(Error::Unreadable { what: "list of logs" })
+    }
+
+    fn parts(&self) -> u16 {
+        if self.store.keys.is_sharded() { SLOTS as u16 } else { 1 }
+    }
+
+    fn part_of(&self, tenant: &Tenant, topic: &Topic) -> u16 {
+        if self.store.keys.is_sharded() { self.store.slot_of_topic(tenant, topic) } else { 0 }
+    }
+
+    async fn nothing(&self) -> Result<Vec<(Parts, Position)>, Error> {
+        if self.store.keys.is_sharded() {
+            self.nothing_at_each().await
+        } else {
+            nothing_in_one_part(self).await
+        }
     }
 
     async fn new_epoch(&self, tenant: &Tenant, topic: &Topic, seen: &str) -> Result<Position, Error> {

@@ -15,7 +15,8 @@ use super::config::RedisConfig;
 use super::endpoint::Endpoint;
 use super::fault::{Redirect, Refusal, of_question};
 use super::link::checked;
-use super::shards::{Links, Map};
+use super::shards::Links;
+use super::slot_map::Map;
 use crate::Error;
 use crate::mutex::lock;
 
@@ -109,7 +110,7 @@ impl Bulk {
     /// Takes a connection at once where there is one server; else as they are needed.
     pub(super) async fn begin(links: &Arc<Links>, command_timeout: Duration) -> Result<Self, Error> {
         let map = links.map();
-        let connections = map.shards.iter().map(|_| None).collect();
+        let connections = map.shards().iter().map(|_| None).collect();
         let mut bulk = Self { links: Arc::clone(links), map, connections, command_timeout };
         if bulk.servers() <= 1 {
             bulk.connection(0).await?;
@@ -119,12 +120,12 @@ impl Bulk {
 
     /// How many servers there are.
     pub(super) fn servers(&self) -> usize {
-        self.map.shards.len()
+        self.map.shards().len()
     }
 
     async fn connection(&mut self, server: usize) -> Result<&mut Connection, Error> {
         let gone = || Error::Unavailable(None);
-        let (shard, place) = (self.map.shards.get(server), self.connections.get_mut(server));
+        let (shard, place) = (self.map.shards().get(server), self.connections.get_mut(server));
         let (shard, place) = (shard.ok_or_else(gone)?, place.ok_or_else(gone)?);
         if place.is_none() {
             *place = Some(shard.pools.connection().await?);

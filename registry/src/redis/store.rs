@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use signalbox_protocol::{Tenant, Topic};
+
 use super::call::Call;
 use super::config::{Mode, RedisConfig};
-use super::follow::Group;
 use super::live::Live;
 use super::log::LogBook;
 use super::pool::Bulk;
-use super::shards::{Links, Road};
+use super::road::Road;
+use super::shards::Links;
 use crate::Error;
 use crate::directory::SESSION_KEPT;
 use crate::keys::Keys;
@@ -52,8 +54,8 @@ impl Store {
         Call::new(if self.keys.is_sharded() { "SPUBLISH" } else { "PUBLISH" }).arg(channel).arg(message)
     }
 
-    /// The slot of the channel of a group, and of whatever belongs to that topic.
-    pub(super) fn slot_of_group(&self, (tenant, topic): &Group) -> u16 {
+    /// The slot of a topic's channel, and of whatever else belongs to it.
+    pub(super) fn slot_of_topic(&self, tenant: &Tenant, topic: &Topic) -> u16 {
         slot_of(self.keys.channel(tenant, topic).as_bytes())
     }
 

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::feed::Feed;
 use super::follow::{Followed, Group};
 use super::inlet::Inlet;
-use super::shards::Map;
+use super::slot_map::Map;
 use super::store::Store;
 use crate::Error;
 use crate::bus::BusHealth;
@@ -80,7 +80,7 @@ impl Subscriber {
     fn feed_from(self: &Arc<Self>, map: &Map, tracker: &TaskTracker) {
         let mut feeds = lock(&self.feeds);
         let mut known: HashMap<_, _> = feeds.drain(..).map(|feed| (Arc::as_ptr(&feed.shard), feed)).collect();
-        for shard in &map.shards {
+        for shard in map.shards() {
             let feed = known.remove(&Arc::as_ptr(shard)).unwrap_or_else(|| {
                 let feed = Feed::new(Arc::clone(self), Arc::clone(shard));
                 tracker.spawn(Arc::clone(&feed).run());
@@ -96,7 +96,7 @@ impl Subscriber {
 
     /// Follows a group topic; fails at once while Redis is away.
     pub(super) async fn follow(&self, group: Group) -> Result<(), Error> {
-        let slot = self.store.slot_of_group(&group);
+        let slot = self.store.slot_of_topic(&group.0, &group.1);
         if !self.store.links.first().is_up(slot) {
             return Err(Error::Unavailable(None));
         }

@@ -18,7 +18,8 @@ use super::address::Address;
 use super::call::{Call, read};
 use super::endpoint::Endpoint;
 use super::pool::PoolBounds;
-use super::shards::{Links, Map, Shard, SlotRange};
+use super::shards::{Links, Shard};
+use super::slot_map::{Map, SlotRange};
 use crate::Error;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -82,7 +83,7 @@ impl Topology {
                 told(answers, &shard.endpoint.latest()?.host).ok()
             }
         };
-        join_all(map.shards.iter().map(ask)).await.into_iter().flatten().collect()
+        join_all(map.shards().iter().map(ask)).await.into_iter().flatten().collect()
     }
 
     async fn ask_seeds(&self) -> Vec<(u64, Owned)> {
@@ -106,7 +107,7 @@ impl Topology {
     fn follow(&self, owned: Owned) {
         let before = self.links.map();
         let mut known: HashMap<Address, Arc<Shard>> = HashMap::new();
-        for shard in &before.shards {
+        for shard in before.shards() {
             known.extend(shard.endpoint.latest().map(|at| (at, Arc::clone(shard))));
         }
         let shards = owned.into_iter().map(|(address, slots)| {

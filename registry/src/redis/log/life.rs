@@ -57,10 +57,11 @@ pub(crate) struct Life {
 impl Life {
     fn read(answer: Value) -> Result<Self, Error> {
         let (name, history, now_ms): (String, String, u64) = read(answer, "life of the data set")?;
-        Ok(Self::new(name.into(), &history, now_ms))
+        Ok(Self::at(name.into(), (history, now_ms)))
     }
 
-    fn new(name: Arc<str>, history: &str, now_ms: u64) -> Self {
+    /// The life as a server has it that went through this, by its clock.
+    fn at(name: Arc<str>, (history, now_ms): (String, u64)) -> Self {
         let data_set = format!("{name}-{history}");
         Self { name, data_set, now_ms }
     }
@@ -92,10 +93,18 @@ impl Store {
         let mut answers = self.links.of((tenant, topic)).read(&calls).await?.into_iter();
         let mut life = self.told_life(&mut answers)?;
         if asks_history {
-            let (history, now_ms): (String, u64) = read_next(&mut answers, "history")?;
-            life = Life::new(life.name, &history, now_ms);
+            life = Life::at(life.name, read_next(&mut answers, "history")?);
         }
         Ok((life, answers))
+    }
+
+    /// Asks for the life as some servers of a Cluster have it, by a slot of each.
+    pub(crate) async fn lives(&self, slots: &[u16]) -> Result<Vec<Life>, Error> {
+        let histories = slots.iter().map(|slot| Call::script_at(&LOG_HISTORY, *slot));
+        let calls: Vec<_> = [self.ask_life()].into_iter().chain(histories).collect();
+        let mut answers = self.links.first().read(&calls).await?.into_iter();
+        let name = self.told_life(&mut answers)?.name;
+        answers.map(|answer| Ok(Life::at(Arc::clone(&name), read(answer, "history")?))).collect()
     }
 
     fn ask_life(&self) -> Call {
