@@ -58,7 +58,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::call::Call;
 pub use self::config::{Mode, RedisConfig};
-pub use self::examine::{Examination, TRIED, examine};
+pub use self::examine::{Examination, Examined, TRIED, TRIED_IN_A_CLUSTER, examine};
 pub use self::script::Script;
 pub use self::scripts::Scripts;
 use crate::{Backing, Cluster, Error, ThisNode};

@@ -1,11 +1,12 @@
 //! The Redis user of docs/operations.md: what it may is enough for everything that a cluster does, and no more.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use signalbox_registry::redis::{RedisConfig, TRIED, examine};
-use signalbox_testkit::RedisServer;
+use signalbox_registry::redis::{Mode, RedisConfig, TRIED, TRIED_IN_A_CLUSTER, examine};
+use signalbox_testkit::{AnyRedis, RedisServer};
 
 use crate::client::Client;
 use crate::fixture::{TestNode, config};
@@ -131,6 +132,38 @@ async fn the_documented_user_may_nothing_else() {
     }
 }
 
+/// What the one server denies.
+async fn denied(config: &RedisConfig) -> Result<Vec<&'static str>, signalbox_registry::Error> {
+    let (_, seen) = examine(config).await?.servers.remove(0);
+    Ok(seen?.denied)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_examination_of_a_cluster_tries_what_its_documented_user_may_besides_at_each_master() {
+    let redis = AnyRedis::cluster().await;
+    let (rules, more) = (rules(), rules_behind("<!-- acl cluster -->"));
+    let words: Vec<&str> =
+        ["acl", "setuser"].into_iter().chain(rules[2..].iter().chain(&more).map(String::as_str)).collect();
+    redis.cli_everywhere(&words);
+    let url = redis.url().replacen("redis://", "redis://signalbox:change-me@", 1);
+    let config = RedisConfig { mode: Mode::Cluster, ..RedisConfig::new(&url) };
+    let tried: BTreeSet<String> =
+        TRIED_IN_A_CLUSTER.iter().map(|tried| tried.split(' ').next().unwrap().to_lowercase()).collect();
+    assert_eq!(tried, more.iter().map(|rule| rule[1..].to_owned()).collect(), "what is documented is tried");
+    for denied in [None, Some("spublish")] {
+        if let Some(command) = denied {
+            redis.cli_everywhere(&["acl", "setuser", "signalbox", &format!("-{command}")]);
+        }
+        let servers = examine(&config).await.unwrap().servers;
+        assert_eq!(servers.len(), 3);
+        let expected: Vec<_> = denied.into_iter().map(str::to_uppercase).collect();
+        for (address, seen) in servers {
+            assert_eq!(seen.unwrap().denied, expected, "{address}");
+        }
+    }
+    assert_eq!(redis.cli_everywhere(&["keys", "*"]).trim(), "", "nothing is left behind");
+}
+
 /// What the user is not tried for: the log-in itself does it.
 const BY_LOG_IN: [&str; 1] = ["+select"];
 
@@ -142,7 +175,7 @@ async fn an_examination_tries_every_command_of_the_documented_user_and_misses_ea
     let words: Vec<&str> =
         ["acl", "setuser"].into_iter().chain(rules[2..].iter().map(String::as_str)).collect();
     assert_eq!(redis.cli(&words), "OK");
-    assert_eq!(examine(&config).await.unwrap().denied, Vec::<&str>::new());
+    assert_eq!(denied(&config).await.unwrap(), Vec::<&str>::new());
     let commands: Vec<_> = rules.iter().filter(|rule| rule.starts_with('+')).collect();
     assert_eq!(
         commands.len(),
@@ -152,8 +185,8 @@ async fn an_examination_tries_every_command_of_the_documented_user_and_misses_ea
     for command in commands.iter().filter(|rule| !BY_LOG_IN.contains(&rule.as_str())) {
         let (allowed, name) = (command.as_str(), command[1..].to_uppercase());
         assert_eq!(redis.cli(&["acl", "setuser", "signalbox", &allowed.replacen('+', "-", 1)]), "OK");
-        match examine(&config).await {
-            Ok(seen) => assert_eq!(seen.denied, [name]),
+        match denied(&config).await {
+            Ok(denied) => assert_eq!(denied, [name]),
             Err(refused) => panic!("{name}: {refused:?}"),
         }
         assert_eq!(redis.cli(&["acl", "setuser", "signalbox", allowed]), "OK");

@@ -8,7 +8,7 @@ use crate::fixture::{TestCluster, TestNode, config};
 use crate::http::call;
 
 /// Sends a durable event under an id; the answer.
-async fn order(client: &mut Client, id: &str, target: Value, data: Value) -> Value {
+pub(crate) async fn order(client: &mut Client, id: &str, target: Value, data: Value) -> Value {
     client.request(json!({"type": "order:new", "id": id, "target": target, "data": data})).await
 }
 

@@ -1,31 +1,37 @@
-//! The master of Redis is replaced under load: nothing that was acknowledged is lost without a word, and traffic flows
-//! again within seconds.
+//! The master of Redis is replaced under load, or a slot moves: nothing that was acknowledged is lost without a word, and
+//! traffic flows again within seconds, stored and live.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use serde_json::json;
 use signalbox_testkit::{AnyRedis, RedisCluster, Sentinels, eventually};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::client::{Client, PATIENCE};
-use crate::durable::order_until_stored;
+use crate::durable::order;
 use crate::fixture::{TestCluster, config};
 
 /// From the moment in which there is another master.
 const FLOWS_WITHIN: Duration = Duration::from_secs(5);
 /// So many messages are some.
 const SOME: u64 = 50;
+/// So many refusals are enough to say that what is asked for meanwhile is refused.
+const REFUSED: u64 = 10;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
 
-/// Somebody who sends durable messages one after the other, each until it is acknowledged.
+/// Somebody who sends durable messages one after the other, each until it is acknowledged, and a live one behind each.
 #[derive(Default)]
 pub(crate) struct Load {
     stored: AtomicU64,
+    /// So often something was to be sent again.
+    refused: AtomicU64,
     over: AtomicBool,
 }
 
@@ -37,23 +43,50 @@ impl Load {
         TaskTracker::new().spawn(async move {
             while !sends.over.load(Ordering::Acquire) {
                 let number = sends.stored.load(Ordering::Acquire);
-                order_until_stored(&mut sender, &number.to_string()).await;
+                sends.store(&mut sender, &number.to_string()).await;
+                // It may be lost, and is then not sent again.
+                sender.emit("demo:tick", "order:1", json!(number)).await;
                 sends.stored.fetch_add(1, Ordering::AcqRel);
             }
-            order_until_stored(&mut sender, "last").await;
+            sends.store(&mut sender, "last").await;
         });
         load
+    }
+
+    async fn store(&self, sender: &mut Client, id: &str) {
+        let asked = Instant::now();
+        loop {
+            let answer = order(sender, id, json!("order:1"), json!(id)).await;
+            if answer["type"] == "system:ack" {
+                return;
+            }
+            assert_eq!(answer["data"]["retryable"], true, "{answer}");
+            assert!(asked.elapsed() < PATIENCE, "{id} was never stored");
+            self.refused.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Waits until some of what is sent from now on was refused.
+    async fn is_refused(&self) {
+        let goal = self.refused.load(Ordering::Acquire) + REFUSED;
+        let is_refused = || async { self.refused.load(Ordering::Acquire) >= goal };
+        eventually("messages are refused", PATIENCE, is_refused).await;
     }
 
     fn stored(&self) -> u64 {
         self.stored.load(Ordering::Acquire)
     }
 
-    /// Waits until some of what is sent from now on are acknowledged and have come; how many are by then.
+    /// Waits until some of what is sent from now on are acknowledged and have come, stored ones and live ones; how many
+    /// are by then.
     pub(crate) async fn flows(&self, told: &Told, within: Duration) -> u64 {
         let goal = self.stored() + SOME;
-        let has_come = || lock(&told.0).numbers.last().is_some_and(|number| *number >= goal);
-        eventually("messages flow", within, || async { has_come() }).await;
+        let has_come = || {
+            let heard = lock(&told.0);
+            heard.numbers.last().is_some_and(|number| *number >= goal) && heard.live >= goal
+        };
+        let took = eventually("messages flow", within, || async { has_come() }).await;
+        eprintln!("{SOME} messages, stored and live, after {took:?}");
         self.stored()
     }
 
@@ -69,6 +102,8 @@ pub(crate) struct Told(Mutex<Heard>);
 #[derive(Default)]
 struct Heard {
     numbers: BTreeSet<u64>,
+    /// The newest live message.
+    live: u64,
     /// That messages may be missing.
     breaks: usize,
 }
@@ -81,6 +116,10 @@ impl Told {
             if message["type"] == "system:resumed" {
                 let is_broken = message["data"]["topics"]["order:1"]["recovered"] == false;
                 lock(&self.0).breaks += usize::from(is_broken);
+                continue;
+            }
+            if message["type"] == "demo:tick" {
+                lock(&self.0).live = message["data"].as_u64().unwrap();
                 continue;
             }
             match message["data"].as_str().unwrap().parse() {
@@ -99,7 +138,7 @@ impl Told {
     }
 }
 
-async fn nothing_is_lost_without_a_word(redis: AnyRedis, replace: impl AsyncFnOnce(&mut AnyRedis)) {
+async fn nothing_is_lost_without_a_word(redis: AnyRedis, replace: impl AsyncFnOnce(&mut AnyRedis, &Load)) {
     let mut cluster = TestCluster::start_on(redis, 2, config(None)).await;
     let mut follower = cluster.nodes[1].client("dashboard:D").await;
     follower.subscribe(&["order:1"]).await;
@@ -107,7 +146,7 @@ async fn nothing_is_lost_without_a_word(redis: AnyRedis, replace: impl AsyncFnOn
     let reading = TaskTracker::new().spawn(Arc::clone(&told).read(follower));
     let load = Load::start(cluster.nodes[0].client("user:U").await);
     load.flows(&told, PATIENCE).await;
-    replace(&mut cluster.redis).await;
+    replace(&mut cluster.redis, &load).await;
     let whole = load.flows(&told, FLOWS_WITHIN).await;
     let stored = load.flows(&told, PATIENCE).await;
     load.end();
@@ -134,24 +173,23 @@ fn servers(redis: &mut AnyRedis) -> &mut RedisCluster {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_that_crashes_under_load_is_replaced_and_nothing_is_lost_without_a_word() {
-    let crash = async |redis: &mut AnyRedis| sentinels(redis).fail_over().await;
+    let crash = async |redis: &mut AnyRedis, _: &Load| sentinels(redis).fail_over().await;
     nothing_is_lost_without_a_word(AnyRedis::watched().await, crash).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_that_is_exchanged_while_it_is_well_is_left_and_nothing_is_lost_without_a_word() {
-    let exchange = async |redis: &mut AnyRedis| sentinels(redis).exchange().await;
+    let exchange = async |redis: &mut AnyRedis, _: &Load| sentinels(redis).exchange().await;
     nothing_is_lost_without_a_word(AnyRedis::watched().await, exchange).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_of_a_cluster_moves_under_load_and_nothing_is_lost_without_a_word() {
-    let moves = async |redis: &mut AnyRedis| {
+    let moves = async |redis: &mut AnyRedis, load: &Load| {
         let cluster = servers(redis);
         let slot = cluster.slot(TOPIC);
         let ends = cluster.open_move(slot);
-        // Long enough for many a message to be refused meanwhile.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        load.is_refused().await;
         cluster.finish_move(slot, ends);
     };
     nothing_is_lost_without_a_word(AnyRedis::cluster().await, moves).await;
@@ -159,7 +197,7 @@ async fn a_slot_of_a_cluster_moves_under_load_and_nothing_is_lost_without_a_word
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_of_a_cluster_crashes_under_load_and_nothing_is_lost_without_a_word() {
-    let crash = async |redis: &mut AnyRedis| {
+    let crash = async |redis: &mut AnyRedis, _: &Load| {
         let cluster = servers(redis);
         let port = cluster.master_of(cluster.slot(TOPIC)).port();
         cluster.fail_over(port).await;

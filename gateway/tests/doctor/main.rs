@@ -7,7 +7,8 @@ mod patient;
 use std::time::Duration;
 
 use serde_json::Value;
-use signalbox_testkit::{Nginx, RedisServer};
+use signalbox_gateway::config::RedisMode;
+use signalbox_testkit::{AnyRedis, Nginx, RedisServer};
 
 use self::patient::{Server, TestNode, Visit};
 
@@ -49,6 +50,28 @@ async fn a_healthy_installation_is_found_healthy_and_nothing_is_left_behind() {
     assert!(visit.on("node").1.ends_with(&format!("answers at {}", node.address)), "{}", visit.told);
     assert_eq!((before.as_str(), redis.cli(&["keys", "*trial*"]).as_str()), ("", ""));
     assert!(!redis.cli(&["client", "list"]).contains("doctor"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_master_of_a_cluster_is_visited_and_the_nodes_are_found_wherever_they_stand() {
+    let redis = AnyRedis::cluster().await;
+    redis.cli_everywhere(&["config", "set", "maxmemory", "100mb"]);
+    redis.masters()[1].cli(&["config", "set", "maxmemory-policy", "allkeys-lru"]);
+    let node = TestNode::start_in(RedisMode::Cluster, &redis.url()).await;
+    let of = ["--redis", &redis.url(), "--set", "redis.mode=cluster", "--listen", &node.address.to_string()];
+    let visit = Visit::with(&of).await;
+    assert_eq!(visit.verdict_on("redis.clocks"), "ok", "{}", visit.told);
+    assert!(visit.on("nodes").1.starts_with("1, version "), "{}", visit.told);
+    assert!(visit.on("node").1.ends_with(&format!("answers at {}", node.address)), "{}", visit.told);
+    for (number, server) in redis.masters().into_iter().enumerate() {
+        let found = format!("127.0.0.1:{}: maxmemory-policy ", server.port());
+        let policy = if number == 1 { "allkeys-lru" } else { "noeviction" };
+        assert!(visit.told.contains(&(found + policy)), "{}", visit.told);
+    }
+    assert_eq!(visit.code, 1, "{}", visit.told);
+    let alone = RedisServer::start().await;
+    let visit = Visit::with(&["--redis", &alone.url(), "--set", "redis.mode=cluster"]).await;
+    assert!(visit.on("redis").1.contains("cluster support disabled"), "{}", visit.told);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use signalbox_gateway::Gateway;
-use signalbox_gateway::config::{Config, RedisUrl};
+use signalbox_gateway::config::{Config, RedisMode, RedisUrl};
 use signalbox_testkit::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -70,8 +70,20 @@ pub(crate) struct TestNode {
 
 impl TestNode {
     pub(crate) async fn start(redis_url: Option<&str>) -> Self {
-        let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        let mut config = Config::default();
         config.redis.url = redis_url.map(|url| RedisUrl::try_new(url).unwrap());
+        Self::start_as(config).await
+    }
+
+    pub(crate) async fn start_in(mode: RedisMode, redis_url: &str) -> Self {
+        let mut config = Config::default();
+        config.redis.url = Some(RedisUrl::try_new(redis_url).unwrap());
+        config.redis.mode = mode;
+        Self::start_as(config).await
+    }
+
+    async fn start_as(mut config: Config) -> Self {
+        config.listen = "127.0.0.1:0".parse().unwrap();
         config.heartbeat.interval = Duration::from_secs(1);
         let gateway = Gateway::build(&config).unwrap();
         let stop = CancellationToken::new();

@@ -11,14 +11,16 @@ use tokio_util::task::TaskTracker;
 
 use super::call::read;
 use super::fault::{Redirect, Refusal};
+use super::topology::ask_seeds;
 use super::wire::Wire;
 use super::{Endpoint, RedisConfig, lease};
 use crate::keys::{Keys, parse_lease_member};
+use crate::row::Generation;
 use crate::{Error, NodeCard};
 
 mod tried;
 
-pub use tried::TRIED;
+pub use tried::{TRIED, TRIED_IN_A_CLUSTER};
 
 /// How often the way there and back is measured.
 const ROUND_TRIPS: usize = 20;
@@ -35,30 +37,67 @@ pub struct Examination {
     /// How far Redis' clock is ahead of this machine's, in milliseconds, give or take half a round trip; `None` where this
     /// user may not ask.
     pub clock_ahead_ms: Option<i64>,
-    /// Which commands of [`TRIED`] this user may not give.
+    /// Which commands of [`TRIED`], and of [`TRIED_IN_A_CLUSTER`] in one, this user may not give.
     pub denied: Vec<&'static str>,
-    /// The live nodes, ordered by id; none where this user may not ask, or another server of a Cluster knows.
+}
+
+/// What was learned of all that nodes share.
+#[derive(Debug)]
+pub struct Examined {
+    /// The one Redis, or each master of a Cluster: its address, and what it says or why it could not be asked.
+    pub servers: Vec<(String, Result<Examination, Error>)>,
+    /// The live nodes, ordered by id; none where this user may not ask.
     pub nodes: Vec<NodeCard>,
 }
 
-/// Connects to the Redis of `config` and asks.
+/// Connects to what `config` names, in a Cluster to each of its masters, and asks.
 ///
 /// # Errors
-/// [`Error::Url`]; [`Error::Unavailable`] with what went wrong; [`Error::Refused`].
-pub async fn examine(config: &RedisConfig) -> Result<Examination, Error> {
+/// [`Error::Url`]; where there is no Redis, or none that tells of a Cluster, [`Error::Unavailable`] with what went wrong or
+/// [`Error::Refused`].
+pub async fn examine(config: &RedisConfig) -> Result<Examined, Error> {
     let name = NodeId::try_new(NAME).expect("a constant name");
     let endpoint = Endpoint::try_new(config, &name, TaskTracker::new())?;
-    // Of a Cluster the first that is named is asked.
-    let endpoint = endpoint.seeds().into_iter().next().unwrap_or(endpoint);
-    let wire = endpoint.open(None).await.map_err(|error| Error::Unavailable(Some(error.into())))?;
-    let mut asked = Asked { wire, keys: Keys::new(&config.prefix), patience: config.command_timeout };
-    Ok(Examination {
-        info: asked.info().await?,
-        round_trips: asked.round_trips().await?,
-        clock_ahead_ms: asked.clock_ahead_ms().await?,
-        denied: asked.denied().await?,
-        nodes: asked.nodes().await?,
-    })
+    let mut asked = Vec::new();
+    if endpoint.is_sharded() {
+        for (address, _) in ask_seeds(&endpoint).await? {
+            asked.push((address.to_string(), Asked::connect(&endpoint.at(address), config).await));
+        }
+    } else {
+        let only = Asked::connect(&endpoint, config).await?;
+        let address = endpoint.latest().map(|address| address.to_string());
+        asked.push((address.unwrap_or_default(), Ok(only)));
+    }
+    let (mut servers, mut reached) = (Vec::with_capacity(asked.len()), Vec::new());
+    for (address, asked) in asked {
+        match asked {
+            Ok(mut asked) => {
+                servers.push((address, asked.examination().await));
+                reached.push(asked);
+            }
+            Err(error) => servers.push((address, Err(error))),
+        }
+    }
+    Ok(Examined { servers, nodes: nodes(&mut reached).await? })
+}
+
+/// The live nodes. In a Cluster one server has the leases, and each some of the cards.
+async fn nodes(servers: &mut [Asked]) -> Result<Vec<NodeCard>, Error> {
+    let mut leases = Vec::new();
+    for server in servers.iter_mut() {
+        leases.extend(server.leases().await?);
+    }
+    leases.sort();
+    let mut cards = Vec::with_capacity(leases.len());
+    for lease in leases {
+        // The lease is what counts, also where this user may not read the card.
+        let mut card = Value::Map(Vec::new());
+        for server in servers.iter_mut() {
+            card = server.card(&lease.0).await?.unwrap_or(card);
+        }
+        cards.push(lease::read_card(lease, card)?);
+    }
+    Ok(cards)
 }
 
 /// A Redis that is being asked.
@@ -66,9 +105,26 @@ struct Asked {
     wire: Wire,
     keys: Keys,
     patience: Duration,
+    tried: Vec<&'static str>,
 }
 
 impl Asked {
+    async fn connect(endpoint: &Endpoint, config: &RedisConfig) -> Result<Self, Error> {
+        let wire = endpoint.open(None).await.map_err(|error| Error::Unavailable(Some(error.into())))?;
+        let also = if endpoint.is_sharded() { TRIED_IN_A_CLUSTER } else { &[] };
+        let tried = TRIED.iter().chain(also).copied().collect();
+        Ok(Self { wire, keys: Keys::new(&config.prefix), patience: config.command_timeout, tried })
+    }
+
+    async fn examination(&mut self) -> Result<Examination, Error> {
+        Ok(Examination {
+            info: self.info().await?,
+            round_trips: self.round_trips().await?,
+            clock_ahead_ms: self.clock_ahead_ms().await?,
+            denied: self.denied().await?,
+        })
+    }
+
     async fn info(&mut self) -> Result<BTreeMap<String, String>, Error> {
         let text: String = self.one(redis::cmd("INFO"), "INFO").await?.unwrap_or_default();
         let fields = text.lines().filter_map(|line| line.trim().split_once(':'));
@@ -102,33 +158,31 @@ impl Asked {
     /// Gives each command once, on a key of its own.
     async fn denied(&mut self) -> Result<Vec<&'static str>, Error> {
         let trial = self.keys.trial();
-        let commands: Vec<Cmd> = TRIED.iter().map(|command| tried::on(command, &trial)).collect();
+        let commands: Vec<Cmd> = self.tried.iter().map(|command| tried::on(command, &trial)).collect();
         let answers = self.all(&commands).await?;
-        let commands = TRIED.iter().zip(&answers);
+        let commands = self.tried.iter().zip(&answers);
         Ok(commands
             .filter(|(_, answer)| is_denied(answer))
             .map(|(command, _)| tried::name(command))
             .collect())
     }
 
-    async fn nodes(&mut self) -> Result<Vec<NodeCard>, Error> {
+    /// The leases that have not ended.
+    async fn leases(&mut self) -> Result<Vec<(NodeId, Generation)>, Error> {
         let mut question = redis::cmd("ZRANGE");
         question.arg(self.keys.nodes()).arg(0).arg(-1).arg("WITHSCORES");
         let Some(now_ms) = self.redis_ms().await? else { return Ok(Vec::new()) };
         let leases: Option<Vec<(String, f64)>> = self.one(question, "list of nodes").await?;
         let leases = leases.unwrap_or_default();
         let live = leases.iter().filter(|(_, end_ms)| *end_ms > now_ms as f64);
-        let mut leases: Vec<_> = live.filter_map(|(member, _)| parse_lease_member(member)).collect();
-        leases.sort();
-        let mut cards = Vec::with_capacity(leases.len());
-        for (node, generation) in leases {
-            let mut question = redis::cmd("HGETALL");
-            question.arg(self.keys.node(&node));
-            // The lease is what counts, also where this user may not read the card.
-            let card = self.one(question, "node's card").await?.unwrap_or(Value::Map(Vec::new()));
-            cards.push(lease::read_card((node, generation), card)?);
-        }
-        Ok(cards)
+        Ok(live.filter_map(|(member, _)| parse_lease_member(member)).collect())
+    }
+
+    /// What a node says of itself, if this server has it.
+    async fn card(&mut self, node: &NodeId) -> Result<Option<Value>, Error> {
+        let mut question = redis::cmd("HGETALL");
+        question.arg(self.keys.node(node));
+        self.one(question, "node's card").await
     }
 
     /// Gives one command, whose answer has to be a `T`; `None` where this user may not, or another server of a Cluster has it.

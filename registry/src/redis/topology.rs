@@ -12,11 +12,12 @@ use redis::Value;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::address::Address;
 use super::call::{Call, read};
 use super::endpoint::Endpoint;
+use super::link::{Trouble, checked};
 use super::pool::PoolBounds;
 use super::shards::{Links, Shard};
 use super::slot_map::{Map, SlotRange};
@@ -27,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// First and last slots of each master.
-type Owned = Vec<(Address, Vec<SlotRange>)>;
+pub(super) type Owned = Vec<(Address, Vec<SlotRange>)>;
 
 /// What begins and ends connections to servers.
 pub(super) struct Topology {
@@ -53,8 +54,15 @@ impl Topology {
     pub(super) async fn keep(self) {
         let stop = self.stop.clone();
         let keep = async {
+            let mut trouble = Trouble::new(&"cluster");
             loop {
-                self.look().await;
+                match self.look().await {
+                    Ok(owned) => {
+                        trouble.over();
+                        self.follow(owned);
+                    }
+                    Err(error) => trouble.log("no cluster answers", &error),
+                }
                 // Being late is no matter, and being asked is a reason to be early.
                 let _ = timeout(LOOK_EVERY, self.links.stale.notified()).await;
                 sleep(PAUSE).await;
@@ -63,13 +71,10 @@ impl Topology {
         stop.run_until_cancelled(keep).await;
     }
 
-    async fn look(&self) {
-        let mut said = self.ask_known().await;
-        if said.is_empty() {
-            said = self.ask_seeds().await;
-        }
-        if let Some((_, owned)) = said.into_iter().max_by_key(|(epoch, _)| *epoch) {
-            self.follow(owned);
+    async fn look(&self) -> Result<Owned, Error> {
+        match self.ask_known().await.into_iter().max_by_key(|(epoch, _)| *epoch) {
+            Some((_, owned)) => Ok(owned),
+            None => ask_seeds(&self.endpoint).await,
         }
     }
 
@@ -84,23 +89,6 @@ impl Topology {
             }
         };
         join_all(map.shards().iter().map(ask)).await.into_iter().flatten().collect()
-    }
-
-    async fn ask_seeds(&self) -> Vec<(u64, Owned)> {
-        for seed in self.endpoint.seeds() {
-            let Ok(mut wire) = seed.open(None).await else { continue };
-            let mut question = redis::Pipeline::new();
-            question.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
-            let sent = wire.connection.send_packed_commands(&question, 0, 2);
-            let Ok(Ok(answers)) = timeout(LOOK_EVERY, sent).await else { continue };
-            match (told(answers, &seed.latest().map_or_else(String::new, |at| at.host)), seed.latest()) {
-                (Ok(said), _) => return vec![said],
-                (Err(error), at) => {
-                    warn!(at = at.map(tracing::field::display), %error, "redis: no cluster answers")
-                }
-            }
-        }
-        Vec::new()
     }
 
     /// Makes it so.
@@ -125,8 +113,31 @@ impl Topology {
     }
 }
 
+/// What the first server of those of an endpoint says that answers; else why the last one does not.
+pub(super) async fn ask_seeds(endpoint: &Endpoint) -> Result<Owned, Error> {
+    let mut failed = Error::Unavailable(None);
+    for seed in endpoint.seeds() {
+        match ask(&seed).await {
+            Ok((_, owned)) => return Ok(owned),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+async fn ask(seed: &Endpoint) -> Result<(u64, Owned), Error> {
+    let mut wire = seed.open(None).await.map_err(|error| Error::Unavailable(Some(error.into())))?;
+    let mut question = redis::Pipeline::new();
+    question.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
+    let answers = timeout(LOOK_EVERY, wire.connection.send_packed_commands(&question, 0, 2)).await;
+    let answers = answers.map_err(|late| Error::Unavailable(Some(late.into())))?;
+    let answers = answers.map_err(|error| Error::Unavailable(Some(error.into())))?;
+    told(answers, &seed.latest().map_or_else(String::new, |at| at.host))
+}
+
 /// Reads what a server says: the latest change that it knows of, and whose the slots are.
 fn told(answers: Vec<Value>, host: &str) -> Result<(u64, Owned), Error> {
+    let answers: Vec<Value> = answers.into_iter().map(checked).collect::<Result<_, _>>()?;
     let mut answers = answers.into_iter();
     let info: String = read(answers.next().unwrap_or_default(), "state of a cluster")?;
     let epoch =

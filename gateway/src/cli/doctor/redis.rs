@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use signalbox_registry::redis::{Examination, examine};
+use signalbox_registry::redis::{Examination, Mode, RedisConfig, examine};
 
 use super::finding::Finding;
 use super::nodes;
@@ -29,18 +29,59 @@ pub(super) async fn findings(config: &Config) -> Vec<Finding> {
         }
     };
     match examine(&redis).await {
-        Ok(seen) => {
-            let mut findings = judged(config, &seen);
-            findings.extend(nodes::findings(&seen.nodes).await);
+        Ok(examined) => {
+            let mut findings = servers(config, &redis, examined.servers);
+            findings.extend(nodes::findings(&examined.nodes).await);
             findings
         }
         Err(error) => {
             let place = config.redis.url.as_ref().map(ToString::to_string).unwrap_or_default();
-            let advice = "check redis.url (host, port, user, password, redis:// or rediss://), the network between, and \
-                          whether Redis runs; a node waits for it and is not ready meanwhile";
-            vec![Finding::wrong("redis", format_args!("{place}: {}", with_causes(&error.into())), advice)]
+            vec![unreachable(&place, error)]
         }
     }
+}
+
+fn unreachable(place: &str, error: signalbox_registry::Error) -> Finding {
+    let advice = "check redis.url (host, port, user, password, redis:// or rediss://), redis.mode, the network between, and \
+                  whether Redis runs; a node waits for it and is not ready meanwhile";
+    Finding::wrong("redis", format_args!("{place}: {}", with_causes(&error.into())), advice)
+}
+
+/// What is to be said of the one Redis, or of each master of a Cluster by its address.
+fn servers(
+    config: &Config,
+    redis: &RedisConfig,
+    servers: Vec<(String, Result<Examination, signalbox_registry::Error>)>,
+) -> Vec<Finding> {
+    let (is_cluster, mut findings, mut clocks) = (redis.mode == Mode::Cluster, Vec::new(), Vec::new());
+    for (address, seen) in servers {
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => {
+                findings.push(unreachable(&address, error));
+                continue;
+            }
+        };
+        clocks.extend(seen.clock_ahead_ms);
+        let place = if is_cluster { format!("{address}: ") } else { String::new() };
+        let of_server = judged(config, &seen).into_iter();
+        findings
+            .extend(of_server.map(|finding| Finding { found: place.clone() + &finding.found, ..finding }));
+    }
+    findings.extend(clocks_of_all(&clocks, redis.command_timeout).filter(|_| is_cluster));
+    findings
+}
+
+/// Scripts carry the time until which they count by the clock of one server.
+fn clocks_of_all(ahead_ms: &[i64], command_timeout: Duration) -> Option<Finding> {
+    let apart = ahead_ms.iter().max()?.abs_diff(*ahead_ms.iter().min()?);
+    let found = format!("the servers' are {apart} ms apart");
+    if u128::from(apart) <= command_timeout.as_millis() / 2 {
+        return Some(Finding::ok("redis.clocks", found));
+    }
+    let advice = "let all servers follow the same time servers: what comes later than redis.command_timeout by a server's \
+                  clock is refused";
+    Some(Finding::wrong("redis.clocks", found, advice))
 }
 
 fn embedded(config: &Config) -> Finding {

@@ -71,6 +71,18 @@ pub const TRIED: &[&str] = &[
     "DEL K",
 ];
 
+/// Those that a Cluster needs as well; most are answered by where the key is.
+pub const TRIED_IN_A_CLUSTER: &[&str] = &[
+    "CLUSTER|SLOTS",
+    "CLUSTER|INFO",
+    "SSUBSCRIBE K",
+    "SUNSUBSCRIBE K",
+    "SPUBLISH K x",
+    "PUBSUB|SHARDNUMSUB K",
+    "PUBSUB|SHARDCHANNELS K",
+    "ASKING",
+];
+
 /// What a user's rules call it: `client|setname`.
 pub(super) fn name(tried: &'static str) -> &'static str {
     tried.split(' ').next().unwrap_or(tried)
