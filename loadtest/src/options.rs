@@ -11,7 +11,7 @@ mod faults;
 mod scenarios;
 
 pub(crate) use faults::{CLOSES_PER_SECOND, Chaos, FAREWELL, Fault, HEARTBEAT, InFront, Soak, word};
-pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Queries, Redis, Unicast};
+pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Queries, Redis, Storm, Unicast};
 
 /// Measures a Signalbox cluster.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ pub(crate) struct Options {
 pub(crate) enum Scenario {
     /// Memory of idle connections, and how fast they connect
     Idle(Idle),
+    /// Clients that come at once, and again when a node dies: how soon all are in
+    Storm(Storm),
     /// Latency, rate and cost of messages from clients of one node to clients of another
     Unicast(Unicast),
     /// Latency, rate and cost of one topic with many subscribers
@@ -115,6 +117,7 @@ impl Scenario {
             Self::Queries(options) => &options.servers,
             Self::Chaos(options) => &options.servers,
             Self::Soak(options) => &options.servers,
+            Self::Storm(options) => &options.servers,
             Self::Hostile(options) => &options.servers,
             Self::Redis(options) => &options.servers,
         }
@@ -130,6 +133,7 @@ impl Scenario {
             Self::Queries(options) => &options.run.output,
             Self::Chaos(options) => &options.output,
             Self::Soak(options) => &options.output,
+            Self::Storm(options) => &options.output,
             Self::Hostile(options) => &options.run.output,
             Self::Redis(options) => &options.run.output,
         }

@@ -10,6 +10,7 @@ mod pairs;
 mod queries;
 mod redis;
 mod soak;
+mod storm;
 mod unicast;
 
 use crate::cluster::Cluster;
@@ -30,6 +31,7 @@ pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Resul
         Scenario::Queries(options) => queries::run(options, cluster).await,
         Scenario::Chaos(options) => chaos::run(options).await,
         Scenario::Soak(options) => soak::run(options, cluster).await,
+        Scenario::Storm(options) => storm::run(options, cluster).await,
         Scenario::Hostile(options) => hostile::run(options, cluster).await,
         Scenario::Redis(options) => redis::run(options, cluster).await,
     }

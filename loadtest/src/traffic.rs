@@ -60,16 +60,27 @@ pub(crate) struct Traffic {
     payload_bytes: usize,
 }
 
-/// What ties a sender to its receiver in a closed loop: so many messages may be under way.
+/// What ties a sender to its receivers in a closed loop: so many messages may be under way.
 #[derive(Debug)]
 pub(crate) struct Window {
     room: Cell<u32>,
+    /// Deliveries that make room for one message: one to each receiver.
+    deliveries: u32,
+    /// Deliveries since room was made.
+    heard: Cell<u32>,
     changed: Notify,
 }
 
 impl Window {
+    /// For one receiver.
     pub(crate) fn new(messages: u32) -> Rc<Self> {
-        Rc::new(Self { room: Cell::new(messages.max(1)), changed: Notify::new() })
+        Self::shared_by(1, messages)
+    }
+
+    /// For so many receivers, all of whom get each message.
+    pub(crate) fn shared_by(receivers: u32, messages: u32) -> Rc<Self> {
+        let (room, heard) = (Cell::new(messages.max(1)), Cell::new(0));
+        Rc::new(Self { room, deliveries: receivers.max(1), heard, changed: Notify::new() })
     }
 
     fn take(&self) -> bool {
@@ -79,8 +90,12 @@ impl Window {
     }
 
     fn give_back(&self) {
-        self.room.set(self.room.get() + 1);
-        self.changed.notify_one();
+        self.heard.set(self.heard.get() + 1);
+        if self.heard.get() == self.deliveries {
+            self.heard.set(0);
+            self.room.set(self.room.get() + 1);
+            self.changed.notify_one();
+        }
     }
 }
 

@@ -25,6 +25,23 @@ pub(crate) struct Idle {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Storm {
+    /// Clients that come at once
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) connections: usize,
+    /// All have to be in after so many seconds
+    #[arg(long, default_value = "60", value_parser = seconds)]
+    pub(crate) within_seconds: Duration,
+    /// Do not kill the first node when all are in
+    #[arg(long)]
+    pub(crate) no_kill: bool,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Unicast {
     /// Pairs of clients: one on the first node sends to one on the second
     #[arg(long, default_value_t = 100)]
@@ -85,6 +102,12 @@ pub(crate) struct Fanout {
     /// Messages per second of the one publisher
     #[arg(long, default_value = "50", value_parser = schedule)]
     pub(crate) rate: Schedule,
+    /// Publish as fast as all subscribers get it instead, in a closed loop
+    #[arg(long)]
+    pub(crate) full_speed: bool,
+    /// With --full-speed: messages that may be under way
+    #[arg(long, default_value_t = 16)]
+    pub(crate) window: u32,
     #[command(flatten)]
     pub(crate) payload: Payload,
     #[command(flatten)]

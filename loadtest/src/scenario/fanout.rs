@@ -18,7 +18,7 @@ use crate::observed::{Observed, Timeline};
 use crate::options::Fanout;
 use crate::processes::check_open_files;
 use crate::report::Report;
-use crate::traffic::{Traffic, connect_all};
+use crate::traffic::{Traffic, Window, connect_all};
 
 /// Handshakes under way at once.
 const AT_ONCE: usize = 32;
@@ -31,7 +31,11 @@ pub(crate) async fn run(options: &Fanout, cluster: &Cluster) -> anyhow::Result<R
     note_run(&mut report, &options.run);
     report.setting("payload_bytes", options.payload.bytes);
     report.setting("subscribers", options.subscribers);
-    report.setting("rate_per_second", options.rate.per_second());
+    if options.full_speed {
+        report.setting("window", options.window);
+    } else {
+        report.setting("rate_per_second", options.rate.per_second());
+    }
     let subscribers = options.subscribers.max(1) as usize;
     check_open_files(subscribers + 1)?;
 
@@ -50,11 +54,21 @@ pub(crate) async fn run(options: &Fanout, cluster: &Cluster) -> anyhow::Result<R
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
     let observed = Observed::new(timeline, 1, subscribers);
     let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
+    let window = options.full_speed.then(|| Window::shared_by(options.subscribers.max(1), options.window));
     for (number, wire) in receivers.into_iter().enumerate() {
-        traffic.receive(number, wire, None);
+        traffic.receive(number, wire, window.clone());
     }
-    let due = traffic.send_when_due(0, publisher, Target::from(topic));
-    let pacing = Traffic::pace(timeline, options.rate, vec![due]);
+    let pacing = match window {
+        Some(window) => {
+            traffic.send_at_full_speed(0, publisher, Target::from(topic), window);
+            None
+        }
+        None => {
+            let due = traffic.send_when_due(0, publisher, Target::from(topic));
+            Some(Traffic::pace(timeline, options.rate, vec![due]))
+        }
+    };
+    let pacing = async { if let Some(pacing) = pacing { pacing.await } else { Ok(()) } };
     let (paced, spent) = tokio::join!(pacing, meter::measure(cluster, timeline, &*observed));
     traffic.finish(|sent| sent * subscribers as u64).await;
     if let Err(error) = paced {

@@ -42,6 +42,24 @@ async fn fanout_reaches_every_subscriber() {
 }
 
 #[tokio::test]
+async fn fanout_at_full_speed_waits_for_every_subscriber() {
+    let line = "fanout --full-speed --subscribers 10 --window 4 --seconds 1 --warm-up-seconds 0.2";
+    let results = Load::new().results(line).await;
+    assert!(number(&results, "sent") > 100.0, "{results:#}");
+    assert!(number(&results, "delivered") == 10.0 * number(&results, "sent"));
+}
+
+#[tokio::test]
+async fn a_storm_comes_and_comes_again_when_a_node_dies() {
+    let results = Load::new().results("storm --connections 60").await;
+    assert_eq!((number(&results, "arrival_clients"), number(&results, "return_clients")), (60.0, 30.0));
+    assert_eq!(number(&results, "left_other_nodes"), 0.0);
+    for name in ["arrival_p99_us", "return_p99_us", "node_resident_bytes_peak"] {
+        assert!(number(&results, name) > 0.0, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn idle_connections_are_weighed() {
     let results = Load::new().results("idle --connections 200 --settle-seconds 5").await;
     assert!(number(&results, "connects_per_second") > 0.0);
