@@ -25,6 +25,7 @@ mod locks;
 mod logging;
 mod publish;
 mod revoke;
+mod road;
 mod seed;
 mod serve;
 mod settings;

@@ -73,7 +73,7 @@ pub enum StartError {
     #[error("strapi can't be used")]
     Strapi(#[from] InvalidSettings),
     /// Nobody can be told of spans.
-    #[error("trace.otlp_endpoint can't be used")]
+    #[error("the collector of spans can't be used")]
     Collector(#[from] InvalidCollector),
     /// Keys of tokens can't be used.
     #[error(transparent)]

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod metrics;
 pub mod node;
 pub mod origins;
+pub mod outbound;
 pub mod peer;
 pub mod rights;
 pub mod roster;

@@ -23,10 +23,7 @@ use tokio::sync::Notify;
 pub use self::lives::begin;
 pub(crate) use self::lives::run as keep_lives;
 pub(crate) use self::published::run as keep_published_keys;
-pub(crate) use self::publisher::connector;
-pub use self::publisher::{
-    InvalidKeySetUrl, KeySetUrl, Publisher, PublisherSettings, ReadError, UnusableCertificates,
-};
+pub use self::publisher::{InvalidKeySetUrl, KeySetUrl, Publisher, PublisherSettings, ReadError};
 pub use self::revocations::RevocationSettings;
 pub(crate) use self::revocations::{TooMany, revoke, run as keep_revocations};
 use self::revoked::Revoked;

@@ -14,7 +14,9 @@ pub trait Dial: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// What URLs have to begin with: `ws`, or `wss` if the stream is encrypted.
-    const SCHEME: &'static str = "ws";
+    fn scheme(&self) -> &'static str {
+        "ws"
+    }
 
     /// Opens a connection. It is dropped when it takes longer than the configured time.
     ///

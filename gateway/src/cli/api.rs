@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{anyhow, ensure};
 use bytes::Bytes;
 use clap::Args;
-use hyper::{Method, Uri};
+use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::credentials::TokenArgs;
 use super::http::Http;
+use super::road::CaArgs;
 use super::small_runtime;
 use crate::config::units::{PERIOD_EXAMPLES, parse_period};
+use crate::outbound::{Address, InvalidAddress, Server};
 
 /// How much of an answer that is no problem document is quoted.
 const QUOTED_CHARS: usize = 200;
@@ -20,9 +22,11 @@ const QUOTED_CHARS: usize = 200;
 /// Which node to ask, and how.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ApiArgs {
-    /// The node to ask
+    /// The node, or the load balancer, to ask: http://host:port or https://host:port
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = base)]
-    url: Uri,
+    url: Address,
+    #[command(flatten)]
+    ca: CaArgs,
     /// The tenant to act for, where anonymous identities are allowed; else the token says it
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
@@ -92,8 +96,8 @@ impl ApiArgs {
 
     /// For commands that ask more than once.
     pub(super) fn http(&self) -> anyhow::Result<Http> {
-        let http = Http::new(vec![self.url.clone()], self.tenant.as_deref(), self.timeout);
-        Ok(http.showing(self.token.read()?))
+        let server = Server::try_new(self.url.clone(), || self.ca.trusted())?;
+        Ok(Http::new(vec![server], self.tenant.as_deref(), self.timeout).showing(self.token.read()?))
     }
 }
 
@@ -127,15 +131,10 @@ pub(super) fn encoded(text: &str) -> String {
 }
 
 /// The address of a node on the command line.
-pub(super) fn base(text: &str) -> anyhow::Result<Uri> {
-    let uri: Uri = text.parse()?;
-    if uri.scheme_str() != Some("http") || uri.host().is_none() {
-        bail!("it has to be http://host:port");
-    }
-    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        bail!("it has to be http://host:port, without a path");
-    }
-    Ok(uri)
+pub(super) fn base(text: &str) -> anyhow::Result<Address> {
+    let address: Address = text.parse()?;
+    ensure!(address.is_bare(), "{InvalidAddress}, and without a path");
+    Ok(address)
 }
 
 /// A time on the command line.
@@ -153,12 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_http_origins_are_nodes() {
-        for good in ["http://127.0.0.1:8080", "http://node/", "http://[::1]:8080"] {
+    fn only_origins_are_nodes() {
+        for good in
+            ["http://127.0.0.1:8080", "http://node/", "http://[::1]:8080", "https://node", "https://n:1/"]
+        {
             assert!(base(good).is_ok(), "{good}");
         }
-        for bad in
-            ["127.0.0.1:8080", "https://node", "http://node/api", "http://node?x", "ws://node", "", "/"]
+        for bad in ["127.0.0.1:8080", "wss://node", "https://node/api", "http://node?x", "ws://node", "", "/"]
         {
             assert!(base(bad).is_err(), "{bad}");
         }

@@ -14,15 +14,17 @@ use tokio::time::{Instant, sleep_until};
 
 use super::api::{encoded, period, refusal};
 use super::credentials::TokenArgs;
+use super::road::{CaArgs, Dialer};
 use super::token::agent;
 use super::{Failure, line, say, small_runtime};
+use crate::outbound::Stream;
 
 /// Lines read ahead of what was sent.
 const LINES_AHEAD: usize = 16;
 
 #[derive(Debug, Args)]
 pub(super) struct ConnectArgs {
-    /// Where to connect, e.g. ws://127.0.0.1:8080/ws/vehicle-events
+    /// Where to connect, e.g. ws://127.0.0.1:8080/ws/vehicle-events, or wss://..
     #[arg(value_name = "URL", value_parser = web_socket_url)]
     url: String,
     /// Connect as this agent, e.g. vehicle:V1 (where anonymous identities are allowed)
@@ -30,6 +32,8 @@ pub(super) struct ConnectArgs {
     agent: Option<Agent>,
     #[command(flatten)]
     token: TokenArgs,
+    #[command(flatten)]
+    ca: CaArgs,
     /// Stay so long after the end of stdin
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = period)]
     linger: Duration,
@@ -42,7 +46,8 @@ pub(super) fn run(args: &ConnectArgs) -> Result<(), Failure> {
 async fn converse(args: &ConnectArgs) -> anyhow::Result<()> {
     let url = url_as(&args.url, args.agent.as_ref());
     let config = WireConfig { bearer: args.token.read()?.bearer(), ..WireConfig::new(url) };
-    let (mut wire, welcome) = Wire::connect(&config).await.map_err(not_connected)?;
+    let mut dialer = Dialer::try_new(&config.url.parse()?, &args.ca)?;
+    let (mut wire, welcome) = Wire::connect_over(&mut dialer, &config).await.map_err(not_connected)?;
     say(&format!(r#"{{"type":"system:welcome","data":{}}}"#, serde_json::to_string(&welcome)?))?;
     let mut lines = lines_of_stdin()?;
     let mut unsent = 0_usize;
@@ -81,7 +86,7 @@ fn not_connected(error: ConnectError) -> anyhow::Error {
 }
 
 /// Sends what `line` stands for. Whoever typed something else is told so and may try again.
-async fn send(wire: &mut Wire, line: &str) -> anyhow::Result<bool> {
+async fn send(wire: &mut Wire<Stream>, line: &str) -> anyhow::Result<bool> {
     match line::envelope(line) {
         Ok(None) => Ok(true),
         Ok(Some(envelope)) => {
@@ -122,7 +127,7 @@ fn url_as(url: &str, agent: Option<&Agent>) -> String {
 
 /// An address with at least the path `/ws`, which nobody should have to remember.
 fn web_socket_url(text: &str) -> Result<String, String> {
-    let form = "it has to be ws://host:port/ws or ws://host:port/ws/namespace";
+    let form = "it has to be ws://host:port/ws or wss://host:port/ws, or with a namespace, /ws/namespace";
     let uri: hyper::Uri = text.parse().map_err(|error| format!("{form}: {error}"))?;
     if !matches!(uri.scheme_str(), Some("ws" | "wss")) || uri.host().is_none_or(str::is_empty) {
         return Err(form.to_owned());

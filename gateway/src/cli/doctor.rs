@@ -8,14 +8,15 @@ mod finding;
 mod machine;
 mod nodes;
 mod redis;
-mod tls_road;
 
 use clap::Args;
 use hyper::Uri;
 use thiserror::Error;
 
 use self::finding::{Finding, Report};
+use self::nodes::NodeRoad;
 use super::credentials::TokenArgs;
+use super::road::CaArgs;
 use super::settings::SettingArgs;
 use super::{Failure, say, small_runtime};
 use crate::config::{Config, Loaded, Origin, SETTINGS};
@@ -29,6 +30,8 @@ pub(super) struct DoctorArgs {
     url: Option<Uri>,
     #[command(flatten)]
     token: TokenArgs,
+    #[command(flatten)]
+    ca: CaArgs,
     /// Print JSON instead of lines
     #[arg(long)]
     json: bool,
@@ -67,9 +70,9 @@ async fn examine(args: &DoctorArgs, loaded: &Loaded) -> anyhow::Result<Report> {
     let config = &loaded.config;
     let mut findings = vec![configured(loaded), openness(config)];
     findings.extend(machine::findings(config).await);
-    findings.extend(redis::findings(config).await);
+    findings.extend(redis::findings(config, &NodeRoad::of(config, &args.ca)?).await);
     if let Some(url) = &args.url {
-        findings.extend(balancer::findings(url, args.token.read()?.bearer()).await);
+        findings.extend(balancer::findings(url, args.token.read()?.bearer(), &args.ca).await);
     }
     Ok(Report(findings))
 }

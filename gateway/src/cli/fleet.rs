@@ -4,16 +4,19 @@
 //! itself. `--conductors` is another run: some conductors poll one pool and tell how fast it answers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use clap::Args;
-use hyper::Uri;
 use signalbox_protocol::fleet::Pool;
 
+use self::nodes::Nodes;
 use super::api::{base, period};
+use super::road::CaArgs;
 use super::seed::factor;
 use super::{Failure, say, small_runtime};
+use crate::outbound::{Address, Server};
 
 mod audit;
 mod bench;
@@ -33,7 +36,9 @@ mod vehicle;
 pub(super) struct FleetArgs {
     /// A node; may be repeated. Each client starts at another one, and goes to the next when its node goes away
     #[arg(long = "url", value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = base)]
-    urls: Vec<Uri>,
+    urls: Vec<Address>,
+    #[command(flatten)]
+    ca: CaArgs,
     /// The tenant to act for
     #[arg(long, value_name = "TENANT", default_value = "default")]
     tenant: String,
@@ -91,9 +96,10 @@ pub(super) struct FleetArgs {
 
 pub(super) fn run(args: &FleetArgs) -> Result<(), Failure> {
     let routes = routes(args).map_err(Failure::Usage)?;
+    let nodes = Arc::new(args.nodes().map_err(Failure::Usage)?);
     let runtime = small_runtime()?;
     if let Some(conductors) = args.conductors {
-        let report = runtime.block_on(bench::run(args, conductors))?;
+        let report = runtime.block_on(bench::run(args, nodes, conductors))?;
         say(&if args.json {
             serde_json::to_string(&report).map_err(anyhow::Error::from)?
         } else {
@@ -101,7 +107,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<(), Failure> {
         })?;
         return Ok(());
     }
-    let summary = runtime.block_on(run::run(args, routes))?;
+    let summary = runtime.block_on(run::run(args, nodes, routes))?;
     let told = if args.json {
         serde_json::to_string(&summary).map_err(anyhow::Error::from)?
     } else {
@@ -119,6 +125,17 @@ impl FleetArgs {
     fn duration(&self) -> Duration {
         let seconds = u64::from(self.seconds.unwrap_or(0)) + 60 * u64::from(self.minutes.unwrap_or(0));
         Duration::from_secs(if seconds == 0 { 120 } else { seconds })
+    }
+
+    fn nodes(&self) -> anyhow::Result<Nodes> {
+        let encrypted = self.urls.iter().filter(|url| url.is_encrypted()).count();
+        ensure!(
+            encrypted == 0 || encrypted == self.urls.len(),
+            "either all of --url are https:// or none is"
+        );
+        let server = |url: &Address| Server::try_new(url.clone(), || self.ca.trusted());
+        let servers = self.urls.iter().map(server).collect::<Result<_, _>>()?;
+        Ok(Nodes::new(servers, self.tenant.clone(), self.timeout))
     }
 
     fn query_every(&self) -> Duration {

@@ -3,23 +3,21 @@
 //! What must stay true: every call ends within the time given, whatever the peer does, and an error tells
 //! whether the node may have acted.
 
+use std::io;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
-use hyper::{Method, Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 
 use super::api::{encoded, refusal};
 use super::credentials::Credentials;
+use crate::outbound::{Address, Answer, AskError, Line, Server};
 
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -30,24 +28,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Asks one node, one question after the other; after a failure the next node.
 #[derive(Debug)]
 pub(super) struct Http {
-    bases: Vec<Uri>,
+    servers: Vec<Server>,
     /// Which of them is asked now.
     at: usize,
     /// Absent: the node decides, by the token or by default.
     tenant: Option<String>,
     credentials: Credentials,
     limit: Duration,
-    sender: Option<SendRequest<Full<Bytes>>>,
-    /// Each drives a connection, and ends with it.
-    drivers: TaskTracker,
-}
-
-/// Whatever a node answered.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    body: Bytes,
+    line: Option<Line>,
 }
 
 /// Why there is no answer.
@@ -55,27 +43,20 @@ pub(super) struct Answer {
 pub(super) enum CallError {
     /// Nothing was sent.
     #[error("no node answers at {base}")]
-    NotSent { base: Uri, source: anyhow::Error },
+    NotSent { base: Address, source: io::Error },
+    /// No request can be made of it.
+    #[error("that can't be asked")]
+    Unaskable(#[from] hyper::http::Error),
     /// It may have been done.
-    #[error("no answer from {base} within {limit:?}")]
-    Late { base: Uri, limit: Duration },
-    /// It may have been done.
-    #[error("the answer of {base} could not be read")]
-    Lost { base: Uri, source: anyhow::Error },
+    #[error("no answer from {base}")]
+    Lost { base: Address, source: AskError },
 }
 
 impl Http {
-    /// For the nodes at `bases`, of which there is at least one. Each call may take `limit`.
-    pub(super) fn new(bases: Vec<Uri>, tenant: Option<&str>, limit: Duration) -> Self {
-        Self {
-            bases,
-            at: 0,
-            tenant: tenant.map(str::to_owned),
-            credentials: Credentials::default(),
-            limit,
-            sender: None,
-            drivers: TaskTracker::new(),
-        }
+    /// For these nodes, of which there is at least one. Each call may take `limit`.
+    pub(super) fn new(servers: Vec<Server>, tenant: Option<&str>, limit: Duration) -> Self {
+        let tenant = tenant.map(str::to_owned);
+        Self { servers, at: 0, tenant, credentials: Credentials::default(), limit, line: None }
     }
 
     /// The same, which shows a token.
@@ -104,21 +85,17 @@ impl Http {
             tenant.iter().chain(query).enumerate().fold(path.to_owned(), |target, (at, (name, value))| {
                 format!("{target}{}{name}={}", if at == 0 { '?' } else { '&' }, encoded(value))
             });
-        let authority = self.base().authority().map(ToString::to_string).unwrap_or_default();
         let request = self
             .credentials
-            .on(Request::builder())
-            .method(method)
-            .uri(target)
-            .header(HOST, authority)
+            .on(self.server().request(method, &target))
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body.into()))
-            .map_err(|error| self.not_sent(error.into()))?;
-        let late = CallError::Late { base: self.base().clone(), limit: self.limit };
-        let answer = timeout(self.limit, self.exchange(request)).await.unwrap_or(Err(late));
+            .body(Full::new(body.into()))?;
+        let late = Err(AskError::Late(self.limit));
+        let answer = timeout(self.limit, self.exchange(request)).await.unwrap_or(late);
+        let answer = answer.map_err(|error| CallError::of(self.server(), error));
         if answer.as_ref().map_or(true, Answer::is_from_a_node_in_trouble) {
-            self.at = (self.at + 1) % self.bases.len();
-            self.sender = None;
+            self.at = (self.at + 1) % self.servers.len();
+            self.line = None;
         }
         answer
     }
@@ -149,42 +126,25 @@ impl Http {
         }
     }
 
-    fn base(&self) -> &Uri {
-        &self.bases[self.at]
+    fn server(&self) -> &Server {
+        &self.servers[self.at]
     }
 
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, CallError> {
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, AskError> {
         // Taken: a connection whose exchange is given up halfway is not used again.
-        let mut sender = self.connection().await.map_err(|error| self.not_sent(error))?;
-        let base = self.base().clone();
-        let lost = |source| CallError::Lost { base: base.clone(), source };
-        let response = sender.send_request(request).await.map_err(|error| lost(error.into()))?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| lost(anyhow!(error)))?.to_bytes();
-        self.sender = Some(sender);
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        let mut line = match self.kept().await {
+            Some(line) => line,
+            None => self.server().connect().await?,
+        };
+        let answer = line.ask(request, ANSWER_BYTES_MAX).await?;
+        self.line = Some(line);
+        Ok(answer)
     }
 
-    /// The connection of the last call, if it still stands, or a new one.
-    async fn connection(&mut self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-        if let Some(mut sender) = self.sender.take()
-            && sender.ready().await.is_ok()
-        {
-            return Ok(sender);
-        }
-        let base = self.base();
-        let host = base.host().unwrap_or_default().trim_matches(['[', ']']);
-        let stream = TcpStream::connect((host, base.port_u16().unwrap_or(80))).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // What it ends with, the exchange hears as well.
-        self.drivers.spawn(async { drop(connection.await) });
-        Ok(sender)
-    }
-
-    fn not_sent(&self, source: anyhow::Error) -> CallError {
-        CallError::NotSent { base: self.base().clone(), source }
+    /// The connection of the last call, if it still stands.
+    async fn kept(&mut self) -> Option<Line> {
+        let mut line = self.line.take()?;
+        line.is_open().await.then_some(line)
     }
 }
 
@@ -213,8 +173,16 @@ impl Answer {
 }
 
 impl CallError {
+    fn of(server: &Server, error: AskError) -> Self {
+        let base = server.address().clone();
+        match error {
+            AskError::Connect(source) => Self::NotSent { base, source },
+            source => Self::Lost { base, source },
+        }
+    }
+
     /// Whether the node can't have acted.
     pub(super) fn nothing_was_done(&self) -> bool {
-        matches!(self, Self::NotSent { .. })
+        matches!(self, Self::NotSent { .. } | Self::Unaskable(_))
     }
 }

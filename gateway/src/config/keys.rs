@@ -7,7 +7,8 @@ use signalbox_identity::{Algorithm, Expected, InvalidKey, Key, Keyring, Verifier
 use thiserror::Error;
 
 use super::sections::Auth;
-use crate::trust::{KeySetUrl, Publisher, PublisherSettings, UnusableCertificates};
+use crate::outbound::UnusableCertificates;
+use crate::trust::{KeySetUrl, Publisher, PublisherSettings};
 
 /// A key is never longer: one of RSA with 16,384 bits has 3 KiB.
 const FILE_BYTES_MAX: u64 = 64 << 10;

@@ -11,6 +11,7 @@ use super::layers::Origin;
 use super::load::{Loaded, Problem};
 use super::{Config, RedisMode, RedisUrl, UnusableKey, UnusableKeys};
 use crate::stop::time_to_part;
+use crate::trace::InvalidCollector;
 
 /// A rule between settings. `keys` are those that it reads; the first is the one to change.
 struct Rule {
@@ -86,8 +87,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         keys: &["trace.otlp_endpoint"],
-        holds: |config| config.collector().is_ok(),
+        holds: |config| !matches!(config.collector(), Err(InvalidCollector::Address)),
         otherwise: "must be http://host:port or https://host:port of a collector",
+    },
+    Rule {
+        keys: &["trace.otlp_ca_file", "trace.otlp_endpoint"],
+        holds: |config| !matches!(config.collector(), Err(InvalidCollector::Tls(_))),
+        otherwise: "must be a file with certificates in PEM; without it the machine needs some (package ca-certificates)",
     },
     Rule {
         keys: &["tls.certificate", "tls.key"],

@@ -512,6 +512,11 @@ const MOST: &[Setting] = &[
         "A collector that is told, by OTLP over HTTP with JSON, of handshakes, requests and messages whose traceparent says \
          that they are recorded. Absent: nobody, and nothing is looked for.",
     ),
+    setting(
+        "trace.otlp_ca_file",
+        Unit::Text("/etc/signalbox/ca.pem"),
+        "Certificates in PEM that vouch for the server of trace.otlp_endpoint. Without it those of the machine do.",
+    ),
     setting("trace.service_name", Unit::Text("signalbox"), "What the node is called there."),
     setting(
         "runtime.worker_threads",

@@ -78,7 +78,11 @@ fn keys_of_config() -> BTreeSet<String> {
             ..Redis::default()
         },
         tls: Tls { certificate: Some("c".to_owned()), key: Some("k".to_owned()) },
-        trace: Trace { otlp_endpoint: Some("http://h".to_owned()), ..Trace::default() },
+        trace: Trace {
+            otlp_endpoint: Some("http://h".to_owned()),
+            otlp_ca_file: Some("f".to_owned()),
+            ..Trace::default()
+        },
         strapi: Strapi {
             url: Some("http://h".to_owned()),
             token: Some(Secret::new("t0ken")),

@@ -1,27 +1,21 @@
 //! Carries spans to the collector: one task, one request at a time, each under a deadline. What the collector does not take is
 //! counted and forgotten: a collector that is away costs a node nothing but the spans.
 
-use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::client::conn::http1::handshake;
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::rt::{Read, Write};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, StatusCode};
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio::time::sleep;
 
 use super::{Finished, Inner, otlp};
 use crate::node::Node;
-use crate::trust::{UnusableCertificates, connector};
+use crate::outbound::{Address, AskError, Bounds, Server, Trusted, UnusableCertificates};
 
 /// Spans of one request.
 const BATCH_MAX: usize = 512;
@@ -29,106 +23,62 @@ const BATCH_MAX: usize = 512;
 const GATHER: Duration = Duration::from_secs(1);
 /// How long a request may take, and the last one when the node ends.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)];
+/// Bytes of an answer; one that took all says `{}`, another why it did not.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Where a collector takes traces, below its address (OTLP over HTTP).
 const PATH: &str = "/v1/traces";
 
 /// Where spans go.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Collector {
     /// What they are told to be of.
     service: String,
-    address: Uri,
-    tls: Option<TlsConnector>,
-}
-
-impl std::fmt::Debug for Collector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Collector").field("service", &self.service).finish_non_exhaustive()
-    }
+    server: Server,
 }
 
 /// Why a collector can't be told anything.
 #[derive(Debug, Error)]
 pub enum InvalidCollector {
     /// Not an address.
-    #[error("has to be http://host:port or https://host:port, without a password or a query")]
+    #[error(
+        "trace.otlp_endpoint has to be http://host:port or https://host:port, without a password or a query"
+    )]
     Address,
     /// Nobody could be believed.
-    #[error("TLS can't be used")]
+    #[error("trace.otlp_ca_file")]
     Tls(#[from] UnusableCertificates),
 }
 
 #[derive(Debug, Error)]
 enum ExportError {
-    #[error("no connection: {0}")]
-    Connect(#[from] io::Error),
-    #[error("the exchange broke off: {0}")]
-    Exchange(#[from] hyper::Error),
+    #[error(transparent)]
+    Ask(#[from] AskError),
     #[error("the answer is {0}")]
     Status(StatusCode),
-    #[error("no answer in time")]
-    Late,
 }
 
 impl Collector {
-    /// The collector at `address`, which is told that spans are of `service`.
+    /// The collector at `address`, which is told that spans are of `service`. Reads the certificates that vouch for it.
     ///
     /// # Errors
     /// [`InvalidCollector`].
-    pub fn try_new(address: &str, service: &str) -> Result<Self, InvalidCollector> {
-        let address: Uri = address.parse().map_err(|_| InvalidCollector::Address)?;
-        let plain = address.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        let tls = match address.scheme_str() {
-            Some("http") if plain && address.query().is_none() => None,
-            Some("https") if plain && address.query().is_none() => Some(connector(None)?),
-            _ => return Err(InvalidCollector::Address),
-        };
-        Ok(Self { service: service.to_owned(), address, tls })
-    }
-
-    async fn tell(&self, body: Vec<u8>) -> Result<(), ExportError> {
-        let host = self.address.host().unwrap_or_default().trim_matches(['[', ']']);
-        let port = self.address.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-        let stream = TcpStream::connect((host, port)).await?;
-        match &self.tls {
-            None => self.post(TokioIo::new(stream), body).await,
-            Some(tls) => {
-                let name = ServerName::try_from(host.to_owned()).map_err(|_| io::ErrorKind::InvalidInput);
-                let stream = tls.connect(name.map_err(io::Error::from)?, stream).await?;
-                self.post(TokioIo::new(stream), body).await
-            }
+    pub fn try_new(address: &str, ca_file: Option<&Path>, service: &str) -> Result<Self, InvalidCollector> {
+        let address: Address = address.parse().map_err(|_| InvalidCollector::Address)?;
+        if address.has_query() {
+            return Err(InvalidCollector::Address);
         }
+        let server = Server::try_new(address, || Trusted::authorities(ca_file, "trace.otlp_ca_file"))?;
+        Ok(Self { service: service.to_owned(), server })
     }
 
-    async fn post(
-        &self,
-        stream: impl Read + Write + Unpin + Send + 'static,
-        body: Vec<u8>,
-    ) -> Result<(), ExportError> {
-        let (mut sender, connection) = handshake(stream).await?;
-        let exchange = async {
-            let answer = sender.send_request(self.request(body)).await?;
-            if answer.status().is_success() { Ok(()) } else { Err(ExportError::Status(answer.status())) }
-        };
-        // What the connection ends with, the exchange hears as well.
-        let driven = async {
-            connection.await.ok();
-            std::future::pending().await
-        };
-        tokio::select! {
-            told = exchange => told,
-            told = driven => told,
-        }
-    }
-
-    fn request(&self, body: Vec<u8>) -> Request<Full<Bytes>> {
-        let below = self.address.path().trim_end_matches('/');
-        let authority = self.address.authority().map_or("", |authority| authority.as_str());
-        Request::post(format!("{below}{PATH}"))
-            .header(HOST, authority)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .expect("the parts of an address make a request")
+    async fn tell(&self, body: Vec<u8>, patience: Duration) -> Result<(), ExportError> {
+        let below = self.server.address().path().trim_end_matches('/');
+        let request = self.server.request(Method::POST, &format!("{below}{PATH}"));
+        let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(Bytes::from(body)));
+        let request = request.expect("the parts of an address make a request");
+        let bounds = Bounds { time: patience, bytes_max: ANSWER_BYTES_MAX };
+        let status = self.server.ask(request, bounds).await?.status;
+        if status.is_success() { Ok(()) } else { Err(ExportError::Status(status)) }
     }
 }
 
@@ -174,13 +124,13 @@ impl Exporter {
             ("service.version", env!("CARGO_PKG_VERSION")),
             ("service.instance.id", &node_id),
         ];
-        let told = timeout(patience, collector.tell(otlp::request(&resource, batch))).await;
-        match told.unwrap_or(Err(ExportError::Late)) {
+        match collector.tell(otlp::request(&resource, batch), patience).await {
             Ok(()) => self.inner.count("exported", batch.len()),
             Err(error) => {
                 self.inner.count("failed", batch.len());
                 if !self.in_trouble {
-                    tracing::warn!(%error, "spans can't be exported");
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(%error, cause, "spans can't be exported");
                 }
                 self.in_trouble = true;
                 return;

@@ -9,7 +9,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn tracer(collector: Option<&str>) -> Tracer {
     let counted = IntCounterVec::new(Opts::new("spans", "spans"), &["result"]).unwrap();
-    Tracer::new(collector.map(|address| Collector::try_new(address, "test").unwrap()), counted)
+    Tracer::new(collector.map(|address| Collector::try_new(address, None, "test").unwrap()), counted)
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn spans_that_nobody_takes_are_bounded_and_counted() {
 #[test]
 fn a_collector_has_a_plain_address() {
     for good in ["http://127.0.0.1:4318", "http://collector/below/", "http://[::1]:4318"] {
-        assert!(Collector::try_new(good, "s").is_ok(), "{good}");
+        assert!(Collector::try_new(good, None, "s").is_ok(), "{good}");
     }
     for bad in ["", "collector:4318", "ftp://x", "http://u:p@x", "http://x?token=1", "/v1/traces"] {
-        assert!(Collector::try_new(bad, "s").is_err(), "{bad}");
+        assert!(Collector::try_new(bad, None, "s").is_err(), "{bad}");
     }
 }

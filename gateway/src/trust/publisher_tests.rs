@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::publisher::ReadError;
 use super::{KeySetUrl, Publisher, PublisherSettings, keep_published_keys};
 use crate::node::{Node, Settings};
+use crate::outbound::AskError;
 use crate::stamps::now_ms;
 use crate::testing::{default_settings, node_in};
 
@@ -287,13 +288,13 @@ async fn what_is_no_set_is_not_taken() {
     for (answer, expected) in [
         (Some(ok("{}")), "what is published"),
         (Some(ok(r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#)), "what is published"),
-        (Some(endless), "the answer broke off"),
+        (Some(endless), "the answer is longer than 4096 bytes"),
         (Some(moved), "the answer is 302"),
-        (Some("rubbish\r\n\r\n".to_owned()), "the exchange broke off"),
-        (None, "no answer in time"),
+        (Some("rubbish\r\n\r\n".to_owned()), "what answers is no HTTP"),
+        (None, "no answer within 20ms"),
     ] {
         let issuer = Issuer::start(answer, None).await;
-        let timeout = if expected == "no answer in time" { 20 } else { 5_000 };
+        let timeout = if expected == "no answer within 20ms" { 20 } else { 5_000 };
         let timeout = Duration::from_millis(timeout);
         let settings = PublisherSettings { timeout, ..settings(issuer.url("http")) };
         let told = Publisher::try_new(settings).unwrap().read().await.unwrap_err().to_string();
@@ -308,7 +309,7 @@ async fn over_tls_only_a_server_that_is_vouched_for_is_believed() {
     assert_eq!(Publisher::try_new(vouched).unwrap().read().await.unwrap().len(), 1);
     let of_others = PublisherSettings { ca_file: Some(OTHER_CA.to_owned()), ..settings(issuer.url("https")) };
     let refused = Publisher::try_new(of_others).unwrap().read().await;
-    assert!(matches!(refused, Err(ReadError::Connect(_))), "{refused:?}");
+    assert!(matches!(refused, Err(ReadError::Ask(AskError::Connect(_)))), "{refused:?}");
     let missing =
         PublisherSettings { ca_file: Some("/nowhere/ca.pem".to_owned()), ..settings(issuer.url("https")) };
     assert!(Publisher::try_new(missing).is_err());

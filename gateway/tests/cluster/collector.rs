@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 /// What was told so far.
@@ -45,19 +46,37 @@ fn attribute<'a>(attributes: &'a Value, key: &str) -> Option<&'a Value> {
 impl Collector {
     /// Listens until the test ends.
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// For nodes that speak TLS.
+    pub(crate) async fn start_tls(tls: TlsAcceptor) -> Self {
+        Self::start_with(Some(tls)).await
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let collector = Self { address: listener.local_addr().unwrap(), bodies: Arc::default() };
         let (tasks, told) = (TaskTracker::new(), collector.clone());
         tasks.clone().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let told = told.clone();
-                tasks.spawn(async move { told.take(stream).await });
+                let (told, tls) = (told.clone(), tls.clone());
+                tasks.spawn(async move {
+                    match tls {
+                        None => told.take(stream).await,
+                        // Who does not believe this collector tells it nothing.
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => told.take(stream).await,
+                            Err(_) => {}
+                        },
+                    }
+                });
             }
         });
         collector
     }
 
-    async fn take(&self, mut stream: TcpStream) {
+    async fn take(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let (mut read, mut end) = (Vec::new(), None);
         while end.is_none_or(|end| read.len() < end) {
             assert!(stream.read_buf(&mut read).await.unwrap() > 0, "a whole request");

@@ -1,66 +1,23 @@
 //! TLS: by a node itself, and to Redis, with certificates made here and clients that believe only these.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 use signalbox_gateway::config::Config;
 use signalbox_testkit::{Nginx, RedisServer, TlsEnd, eventually};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use crate::authority::Authority;
 use crate::client::PATIENCE;
 use crate::fixture::{TestNode, config};
 use crate::http::call;
-
-/// Somebody who vouches for servers.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    /// Writes a fresh certificate for localhost and its key.
-    fn issue(&self, certificate: &Path, key: &Path) {
-        let own = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let signed = params.signed_by(&own, &self.0).unwrap();
-        std::fs::write(key, own.serialize_pem()).unwrap();
-        std::fs::write(certificate, signed.pem()).unwrap();
-    }
-
-    /// A connection to localhost, if it shows a certificate of this authority.
-    async fn connect(&self, port: u16) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        timeout(PATIENCE, self.believer().connect(name, stream)).await.unwrap()
-    }
-
-    /// What a client needs that believes this authority alone.
-    fn believer(&self) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        TlsConnector::from(Arc::new(config))
-    }
-}
 
 /// A Redis that speaks TLS as well, and its address.
 async fn secret_redis(authority: &Authority, dir: &Path) -> (RedisServer, String) {
@@ -90,10 +47,7 @@ impl Secret {
 
     async fn start_with(mut config: Config) -> Self {
         let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
-        let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
-        authority.issue(&certificate, &key);
-        config.tls.certificate = Some(certificate.to_str().unwrap().to_owned());
-        config.tls.key = Some(key.to_str().unwrap().to_owned());
+        config.tls = authority.serving(dir.path(), "tls");
         Self { node: TestNode::start(&config).await, dir, authority }
     }
 
@@ -191,7 +145,7 @@ async fn nodes_share_a_redis_over_tls_and_believe_only_whom_they_shall() {
     let (_redis, url) = secret_redis(&authority, dir.path()).await;
     let ca = |name: &str, authority: &Authority| {
         let path = dir.path().join(name);
-        std::fs::write(&path, authority.0.pem()).unwrap();
+        authority.write(&path);
         Some(path.to_str().unwrap().to_owned())
     };
     let mut config = config(Some(&url));

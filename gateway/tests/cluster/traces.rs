@@ -1,8 +1,10 @@
 //! One message followed through the cluster: from the client's trace to the spans of both nodes, and on to the receiver.
 
 use serde_json::{Value, json};
+use signalbox_gateway::tls::{Tls, TlsFiles};
 use signalbox_testkit::eventually;
 
+use crate::authority::Authority;
 use crate::client::{Client, PATIENCE};
 use crate::collector::{Collector, Span};
 use crate::fixture::{TestCluster, TestNode, config};
@@ -98,6 +100,30 @@ async fn without_a_collector_a_trace_passes_untouched() {
         let got = send(&mut vehicle, &mut driver, message_type, target).await;
         assert_eq!(got["metadata"], json!({"ack": true, "traceparent": parent(), "mine": [1]}));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_over_tls_is_told_if_it_is_the_one_that_is_meant() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let files = TlsFiles { certificate: dir.path().join("crt"), key: dir.path().join("key") };
+    authority.issue(&files.certificate, &files.key);
+    let collector = Collector::start_tls(Tls::load(files).unwrap().acceptor()).await;
+    let results = async |authority: &Authority| {
+        let mut config = traced_config(format!("https://localhost:{}", collector.address.port()));
+        let ca = dir.path().join("ca.pem");
+        authority.write(&ca);
+        config.trace.otlp_ca_file = Some(ca.to_str().unwrap().to_owned());
+        let node = TestNode::start(&config).await;
+        let (mut vehicle, mut driver) = (node.client("vehicle:V").await, node.client("driver:D").await);
+        send(&mut vehicle, &mut driver, "vehicle:position_update", "driver:D").await;
+        let count = |result: &str| node.node.metrics.spans.with_label_values(&[result]).get();
+        eventually("it was tried", PATIENCE, || async { count("exported") + count("failed") >= 1 }).await;
+        (count("exported"), count("failed"))
+    };
+    assert_eq!(results(&authority).await, (1, 0));
+    spans(&collector, "message", 1).await;
+    assert_eq!(results(&Authority::new()).await, (0, 1));
+    spans(&collector, "message", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,7 +39,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         config: &WireConfig,
     ) -> Result<(Self, Welcome), ConnectError> {
         let connecting = async {
-            let (host, port) = address(&config.url, D::SCHEME)?;
+            let (host, port) = address(&config.url, dialer.scheme())?;
             let unreachable =
                 |source| ConnectError::Unreachable { address: format!("{host}:{port}"), source };
             let stream = dialer.dial(&host, port).await.map_err(unreachable)?;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use hyper::Uri;
-use signalbox_client::{Bearer, Closed, ConnectError, Dial, Frame, Wire, WireConfig};
+use signalbox_client::{Bearer, Closed, ConnectError, Frame, Wire, WireConfig};
 use tokio::time::{Instant, timeout};
 
 use super::finding::Finding;
-use super::tls_road::Tls;
+use crate::cli::road::{CaArgs, Dialer};
 use crate::cli::with_causes;
 
 /// How long after its time a node's ping may come.
@@ -23,23 +23,21 @@ pub(super) fn address(text: &str) -> anyhow::Result<Uri> {
     Ok(uri)
 }
 
-pub(super) async fn findings(url: &Uri, bearer: Option<Bearer>) -> Vec<Finding> {
+pub(super) async fn findings(url: &Uri, bearer: Option<Bearer>, ca: &CaArgs) -> Vec<Finding> {
     let authority = url.authority().map_or("", |authority| authority.as_str());
     let scheme = url.scheme_str().unwrap_or("ws");
     let config = WireConfig { bearer, ..WireConfig::new(format!("{scheme}://{authority}/ws")) };
-    if scheme == "ws" {
-        return through(&config, signalbox_client::Tcp::default()).await;
-    }
-    match Tls::try_new() {
-        Ok(tls) => through(&config, tls).await,
+    match Dialer::try_new(url, ca) {
+        Ok(dialer) => through(&config, dialer).await,
         Err(error) => {
-            vec![Finding::wrong("balancer", with_causes(&error), "install the system's certificates")]
+            let advice = "install the system's certificates, or name those to believe with --ca-file";
+            vec![Finding::wrong("balancer", with_causes(&error), advice)]
         }
     }
 }
 
-async fn through<D: Dial>(config: &WireConfig, mut dial: D) -> Vec<Finding> {
-    let connected = Wire::connect_over(&mut dial, config).await;
+async fn through(config: &WireConfig, mut dialer: Dialer) -> Vec<Finding> {
+    let connected = Wire::connect_over(&mut dialer, config).await;
     let (mut wire, welcome) = match connected {
         Ok(connected) => connected,
         Err(error) => return vec![not_connected(&config.url, error)],

@@ -1,16 +1,18 @@
 //! The machine: how many files may be open, who has the port, and whether a stop gets done in its time.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use signalbox_protocol::control::HealthCheck;
 
 use super::super::http::Http;
-use super::super::serve::reachable;
+use super::super::road::this_node;
 use super::finding::Finding;
+use crate::cli::with_causes;
 use crate::config::Config;
 use crate::stop::{Pace, time_to_part};
+use crate::tls::Tls;
 
 /// Files that a node needs besides one for each connection.
 const FILES_BESIDE: u64 = 256;
@@ -21,7 +23,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn findings(config: &Config) -> Vec<Finding> {
     let files = open_files(config.limits.connections_max, limit_of_files());
-    vec![files, stop(config), port(config.listen).await]
+    [Some(files), Some(stop(config)), tls(config), Some(port(config).await)].into_iter().flatten().collect()
 }
 
 /// The soft limit of this process, where the system tells it.
@@ -67,26 +69,35 @@ fn stop(config: &Config) -> Finding {
     Finding::warning("stop", format_args!("{found}, and limits.connections_max = {most}"), advice)
 }
 
+/// Whether a node could serve TLS, if it is to.
+fn tls(config: &Config) -> Option<Finding> {
+    Some(match Tls::load(config.tls_files()?) {
+        Ok(_) => Finding::ok("tls", "certificate and key fit"),
+        Err(error) => {
+            let advice = "give tls.certificate the server's chain and tls.key its key, in PEM, readable by the node's user";
+            Finding::wrong("tls", with_causes(&error.into()), advice)
+        }
+    })
+}
+
 /// Whether a node could listen there, or does.
-async fn port(listen: SocketAddr) -> Finding {
-    let subject = "port";
+async fn port(config: &Config) -> Finding {
+    let (subject, listen) = ("port", config.listen);
     match TcpListener::bind(listen) {
         Ok(_free) => Finding::ok(subject, format_args!("{listen} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            match who_answers(reachable(listen)).await {
-                Ok(node) => {
-                    let HealthCheck { node_id, connections, .. } = node;
-                    Finding::ok(
-                        subject,
-                        format_args!("{listen} is node {node_id} with {connections} connections"),
-                    )
-                }
-                Err(error) => {
-                    let found = format!("somebody else has {listen}: it does not answer as a node ({error})");
-                    Finding::wrong(subject, found, "end it, or let the node listen elsewhere (listen)")
-                }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => match who_answers(config).await {
+            Ok(node) => {
+                let HealthCheck { node_id, connections, .. } = node;
+                Finding::ok(
+                    subject,
+                    format_args!("{listen} is node {node_id} with {connections} connections"),
+                )
             }
-        }
+            Err(error) => {
+                let found = format!("somebody else has {listen}: it does not answer as a node ({error:#})");
+                Finding::wrong(subject, found, "end it, or let the node listen elsewhere (listen)")
+            }
+        },
         Err(error) => {
             let found = format!("{listen} can't be listened on: {error}");
             Finding::wrong(
@@ -98,9 +109,8 @@ async fn port(listen: SocketAddr) -> Finding {
     }
 }
 
-async fn who_answers(address: SocketAddr) -> anyhow::Result<HealthCheck> {
-    let base = format!("http://{address}").parse()?;
-    Http::new(vec![base], None, ANSWER_WITHIN).get("/healthz", &[]).await?.json()
+async fn who_answers(config: &Config) -> anyhow::Result<HealthCheck> {
+    Http::new(vec![this_node(config)?], None, ANSWER_WITHIN).get("/healthz", &[]).await?.json()
 }
 
 #[cfg(test)]
@@ -141,6 +151,7 @@ mod tests {
             let (peer, _) = taken.accept().unwrap();
             drop(peer);
         });
+        let port = async |listen| port(&Config { listen, ..Config::default() }).await;
         let found = port(address).await;
         assert_eq!(found.verdict, Verdict::Wrong, "{found:?}");
         answering.await.unwrap();

@@ -9,16 +9,43 @@ use hyper::header::DATE;
 use signalbox_registry::NodeCard;
 
 use super::super::http::Http;
+use super::super::road::CaArgs;
 use super::finding::Finding;
+use crate::config::Config;
+use crate::outbound::{Server, Trusted};
 
 /// How long a node may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A node tells its clock in whole seconds, and its answer takes a moment.
 const CLOCK_EXPECTED: Duration = Duration::from_secs(3);
 
-pub(super) async fn findings(cards: &[NodeCard]) -> Vec<Finding> {
+/// How nodes are asked: as the one that is configured here.
+#[derive(Debug, Clone)]
+pub(super) struct NodeRoad(Option<Trusted>);
+
+impl NodeRoad {
+    /// With TLS nodes may show the certificate of this configuration, or one that the authorities vouch for: a cluster
+    /// often has one certificate, with the service's name and no node's address.
+    pub(super) fn of(config: &Config, ca: &CaArgs) -> anyhow::Result<Self> {
+        let Some(files) = config.tls_files() else { return Ok(Self(None)) };
+        let own = &files.certificate;
+        ca.check()?;
+        // Whichever can be read; what is wrong with its own certificate is a finding by itself.
+        let trusted = ca.trusted_beside(own).or_else(|_| Ok(Trusted::certificate(own)?));
+        Ok(Self(Some(trusted.or_else(|_: anyhow::Error| ca.trusted())?)))
+    }
+
+    fn server(&self, address: &str) -> anyhow::Result<Server> {
+        let scheme = if self.0.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{address}").parse().context("its address can't be asked")?;
+        Server::try_new(address, || self.0.clone().context("https needs somebody to believe"))
+    }
+}
+
+pub(super) async fn findings(cards: &[NodeCard], road: &NodeRoad) -> Vec<Finding> {
     let mut findings = vec![versions(cards)];
-    let asked = join_all(cards.iter().map(|card| async move { (card, ask(&card.address).await) })).await;
+    let asked =
+        join_all(cards.iter().map(|card| async move { (card, ask(&card.address, road).await) })).await;
     findings.extend(asked.into_iter().map(|(card, answer)| of_node(card, answer)));
     findings
 }
@@ -37,9 +64,8 @@ fn versions(cards: &[NodeCard]) -> Finding {
 }
 
 /// How far the node's clock is from this machine's.
-async fn ask(address: &str) -> anyhow::Result<Duration> {
-    let base = format!("http://{address}").parse().context("its address can't be asked")?;
-    let answer = Http::new(vec![base], None, ANSWER_WITHIN).get("/livez", &[]).await?;
+async fn ask(address: &str, road: &NodeRoad) -> anyhow::Result<Duration> {
+    let answer = Http::new(vec![road.server(address)?], None, ANSWER_WITHIN).get("/livez", &[]).await?;
     answer.success()?;
     let date = answer.headers.get(DATE).and_then(|date| date.to_str().ok()).context("it tells no time")?;
     let there = httpdate::parse_http_date(date).context("it tells no time")?;
@@ -105,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_does_not_answer_is_named() {
-        let found = findings(&[card("1")]).await;
+        let found = findings(&[card("1")], &NodeRoad(None)).await;
         assert_eq!(found[1].verdict, Verdict::Warning);
         assert!(found[1].found.contains("n1") && found[1].found.contains("127.0.0.1:1"), "{found:?}");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use signalbox_registry::redis::{Examination, Mode, RedisConfig, examine};
 
 use super::finding::Finding;
-use super::nodes;
+use super::nodes::{self, NodeRoad};
 use crate::cli::with_causes;
 use crate::config::Config;
 use crate::gateway::redis_config;
@@ -20,7 +20,7 @@ const CLOCK_EXPECTED_MS: u64 = 1_000;
 /// Connections that should be left for nodes that are still to come.
 const CONNECTIONS_LEFT: u64 = 100;
 
-pub(super) async fn findings(config: &Config) -> Vec<Finding> {
+pub(super) async fn findings(config: &Config, road: &NodeRoad) -> Vec<Finding> {
     let redis = match redis_config(config) {
         Ok(Some(redis)) => redis,
         Ok(None) => return vec![embedded(config)],
@@ -31,7 +31,7 @@ pub(super) async fn findings(config: &Config) -> Vec<Finding> {
     match examine(&redis).await {
         Ok(examined) => {
             let mut findings = servers(config, &redis, examined.servers);
-            findings.extend(nodes::findings(&examined.nodes).await);
+            findings.extend(nodes::findings(&examined.nodes, road).await);
             findings
         }
         Err(error) => {

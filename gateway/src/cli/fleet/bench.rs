@@ -35,8 +35,7 @@ enum Asker {
     WebSocket(Link),
 }
 
-pub(super) async fn run(args: &FleetArgs, conductors: u32) -> anyhow::Result<Report> {
-    let nodes = Arc::new(Nodes::new(args.urls.clone(), args.tenant.clone(), args.timeout));
+pub(super) async fn run(args: &FleetArgs, nodes: Arc<Nodes>, conductors: u32) -> anyhow::Result<Report> {
     nodes.check().await?;
     let name = name()?;
     let waiting = args.waiting.unwrap_or(WAITING);

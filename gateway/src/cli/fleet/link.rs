@@ -75,7 +75,8 @@ impl Link {
     pub(super) async fn client(&mut self) -> Result<Client, NoLink> {
         let client = self.client.get_or_insert_with(|| {
             let agent = (self.agent.0.as_str(), self.agent.1.as_str());
-            Client::start(config(&self.nodes, self.at, agent, self.namespace))
+            let config = config(&self.nodes, self.at, agent, self.namespace);
+            Client::start_over(config, self.nodes.dialer())
         });
         connected(client, &self.give_up).await?;
         Ok(client.clone())
@@ -86,7 +87,7 @@ impl Link {
         let agent = (self.agent.0.as_str(), self.agent.1.as_str());
         let config = config(&self.nodes, self.at, agent, self.namespace);
         let all = config.on_any();
-        let client = self.client.insert(Client::start(config));
+        let client = self.client.insert(Client::start_over(config, self.nodes.dialer()));
         connected(client, &self.give_up).await?;
         Ok((client.clone(), all))
     }

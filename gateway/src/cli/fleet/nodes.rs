@@ -2,41 +2,42 @@
 
 use std::time::Duration;
 
-use hyper::Uri;
 use signalbox_client::ClientConfig;
 
 use crate::cli::http::Http;
+use crate::cli::road::Dialer;
+use crate::outbound::Server;
 
 /// Where they are, and for whom the fleet acts.
 #[derive(Debug, Clone)]
 pub(super) struct Nodes {
-    urls: Vec<Uri>,
+    servers: Vec<Server>,
     tenant: String,
     timeout: Duration,
 }
 
 impl Nodes {
-    /// There has to be a node.
-    pub(super) fn new(urls: Vec<Uri>, tenant: String, timeout: Duration) -> Self {
-        Self { urls, tenant, timeout }
+    /// There has to be a node, and either all speak TLS or none.
+    pub(super) fn new(servers: Vec<Server>, tenant: String, timeout: Duration) -> Self {
+        Self { servers, tenant, timeout }
     }
 
     /// A client of the HTTP API of all of them.
     pub(super) fn http(&self) -> Http {
-        Http::new(self.urls.clone(), Some(&self.tenant), self.timeout)
+        Http::new(self.servers.clone(), Some(&self.tenant), self.timeout)
     }
 
     /// The same, which begins with the node of that number; numbers go round.
     pub(super) fn http_from(&self, number: usize) -> Http {
-        let mut urls = self.urls.clone();
-        urls.rotate_left(number % self.urls.len());
-        Http::new(urls, Some(&self.tenant), self.timeout)
+        let mut servers = self.servers.clone();
+        servers.rotate_left(number % self.servers.len());
+        Http::new(servers, Some(&self.tenant), self.timeout)
     }
 
     /// Asks each node whether it lives, so that a mistyped address is told at once.
     pub(super) async fn check(&self) -> anyhow::Result<()> {
-        for url in &self.urls {
-            Http::new(vec![url.clone()], Some(&self.tenant), self.timeout)
+        for server in &self.servers {
+            Http::new(vec![server.clone()], Some(&self.tenant), self.timeout)
                 .get("/livez", &[])
                 .await?
                 .success()?;
@@ -47,11 +48,11 @@ impl Nodes {
     /// How the agent connects, to the node of that number first; numbers go round.
     pub(super) fn socket(&self, number: usize, agent: (&str, &str), namespace: Option<&str>) -> ClientConfig {
         let namespace = namespace.map(|name| format!("/{name}")).unwrap_or_default();
-        let address = |url: &Uri| {
-            let authority = url.authority().map(ToString::to_string).unwrap_or_default();
-            format!("ws://{authority}/ws{namespace}")
+        let address = |server: &Server| {
+            let scheme = if server.trusted().is_some() { "wss" } else { "ws" };
+            format!("{scheme}://{}/ws{namespace}", server.address().authority())
         };
-        let (before, from) = self.urls.split_at(number % self.urls.len());
+        let (before, from) = self.servers.split_at(number % self.servers.len());
         let mut addresses = from.iter().chain(before).map(address);
         let config = ClientConfig::new(addresses.next().unwrap_or_default());
         addresses
@@ -62,6 +63,11 @@ impl Nodes {
             .query("agent_id", agent.1)
             .connect_timeout(self.timeout)
             .request_timeout(self.timeout)
+    }
+
+    /// What opens connections to them.
+    pub(super) fn dialer(&self) -> Dialer {
+        Dialer::of(&self.servers[0])
     }
 
     /// How long an answer may take.

@@ -43,8 +43,7 @@ struct Run {
     routes: Vec<Route>,
 }
 
-pub(super) async fn run(args: &FleetArgs, routes: Vec<Route>) -> anyhow::Result<Summary> {
-    let nodes = Arc::new(Nodes::new(args.urls.clone(), args.tenant.clone(), args.timeout));
+pub(super) async fn run(args: &FleetArgs, nodes: Arc<Nodes>, routes: Vec<Route>) -> anyhow::Result<Summary> {
     nodes.check().await?;
     let shared = Arc::new(Shared::new(args));
     let http = nodes.http();
