@@ -398,7 +398,7 @@ async fn a_node_is_asked_for_its_health_by_its_own_configuration() {
     assert_eq!(node.terminate().await, 0);
     let gone = run(&["health", "--listen", &address]).await;
     assert_eq!(code(&gone), 1);
-    assert!(stderr(&gone).contains(&format!("no node answers at {address}")), "{}", stderr(&gone));
+    assert!(stderr(&gone).contains(&format!("no node answers at http://{address}")), "{}", stderr(&gone));
 }
 
 #[tokio::test]
@@ -441,7 +441,11 @@ async fn the_health_of_a_node_with_tls_is_believed_with_its_own_certificate() {
     signalbox_testkit::eventually("it is well", PATIENCE, async || code(&health(&own).await) == 0).await;
     let mistaken = health(&other).await;
     assert_eq!(code(&mistaken), 1);
-    assert!(stderr(&mistaken).contains("not its certificate"), "{}", stderr(&mistaken));
+    assert!(
+        stderr(&mistaken).contains("it shows another certificate than the one in its file"),
+        "{}",
+        stderr(&mistaken)
+    );
     child.kill().await.expect("our own child can be killed");
 }
 

@@ -28,10 +28,11 @@ pub(super) fn run(args: &SettingArgs) -> Result<(), Failure> {
         .build()
         .context("the runtime could not be started")?;
     let for_a_person = config.redis.url.is_none() && config.log.format == LogFormat::Text;
+    let encrypted = config.tls_files().is_some();
     let result = runtime.block_on(gateway::serve(config, |address| {
         if for_a_person {
             // Nobody reads it: then nobody misses it.
-            say(&what_to_try(address)).ok();
+            say(&what_to_try(address, encrypted)).ok();
         }
     }));
     runtime.shutdown_timeout(RUNTIME_END_WAIT);
@@ -39,19 +40,20 @@ pub(super) fn run(args: &SettingArgs) -> Result<(), Failure> {
 }
 
 /// What somebody who started a node for the first time can do next.
-fn what_to_try(bound: SocketAddr) -> String {
+fn what_to_try(bound: SocketAddr, encrypted: bool) -> String {
     let address = reachable(bound);
+    let s = if encrypted { "s" } else { "" };
     let example =
         r#"'{"type":"vehicle:position_update","target":"route:12","data":{"lat":48.1,"lon":11.5}}'"#;
     format!(
         "Signalbox is running, embedded: one node, everything in memory. Stop it with Ctrl-C.\n\n\
-         \x20 WebSocket  ws://{address}/ws?agent_type=passenger&agent_id=P1\n\
-         \x20 health     curl http://{address}/healthz?verbose\n\n\
+         \x20 WebSocket  ws{s}://{address}/ws?agent_type=passenger&agent_id=P1\n\
+         \x20 health     curl http{s}://{address}/healthz?verbose\n\n\
          Try in another terminal:\n\
-         \x20 signalbox connect ws://{address}/ws --as passenger:P1\n\
+         \x20 signalbox connect ws{s}://{address}/ws --as passenger:P1\n\
          \x20     then type: system:subscribe {{\"topics\":[\"route:12\"]}}\n\
          and in a third one:\n\
-         \x20 curl -d {example} http://{address}/api/publish\n\n\
+         \x20 curl -d {example} http{s}://{address}/api/publish\n\n\
          A cluster: signalbox serve --redis redis://127.0.0.1:6379/0, as often as you like.\n\
          Every setting: signalbox config default\n"
     )
@@ -74,11 +76,12 @@ mod tests {
     #[test]
     fn the_banner_tells_addresses_that_work() {
         for (bound, shown) in [
+            ("127.0.0.1:8443", "wss://127.0.0.1:8443/ws"),
             ("127.0.0.1:8080", "ws://127.0.0.1:8080/ws"),
             ("0.0.0.0:81", "ws://127.0.0.1:81/ws"),
             ("[::]:81", "ws://[::1]:81/ws"),
         ] {
-            let text = what_to_try(bound.parse().unwrap());
+            let text = what_to_try(bound.parse().unwrap(), shown.starts_with("wss"));
             assert!(text.contains(shown), "{text}");
         }
     }

@@ -65,10 +65,11 @@ impl Collector {
                     match tls {
                         None => told.take(stream).await,
                         // Who does not believe this collector tells it nothing.
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => told.take(stream).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                told.take(stream).await;
+                            }
+                        }
                     }
                 });
             }
