@@ -30,7 +30,7 @@ use crate::stamps::unguessable;
 use crate::stop::{MaxAge, Share};
 use crate::tls::{Tls, UnusableTls};
 use crate::trace::InvalidCollector;
-use crate::trust::RevocationSettings;
+use crate::trust::{KeyFiles, RevocationSettings};
 use crate::ws::manner::{self, Manner};
 use crate::ws::outbox::Bounds;
 use crate::ws::reader::ReadLimits;
@@ -136,6 +136,8 @@ impl Gateway {
         let vocabulary = config.vocabulary()?;
         let settings = Settings {
             manner,
+            // Before they are read, so that no change is missed.
+            key_files: KeyFiles::watch(&config.auth),
             verifier: config.auth.verifier()?,
             publisher: config.auth.publisher()?,
             tls: config.tls_files().map(Tls::load).transpose()?,
@@ -317,15 +319,11 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         },
         anonymous: config.anonymous_allowed(),
         verifier: Verifier::default(),
+        key_files: None,
         publisher: None,
         token_in_url: config.auth.token_in_url,
         expiry_notice: config.auth.expiry_notice,
-        revocations: RevocationSettings {
-            // From `iat` by the slowest clock to the end by the fastest.
-            kept: config.auth.lifetime_max + 2 * config.auth.leeway,
-            most: config.auth.revocations_max,
-            reread: config.auth.revocations_reread,
-        },
+        revocations: revocations(&config.auth),
         embedded: config.redis.url.is_none(),
         collector: None,
         handshake_timeout: config.handshake.timeout,
@@ -357,6 +355,15 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
             closes_per_second: config.stop.closes_per_second,
             timeout: config.stop.timeout,
         },
+    }
+}
+
+fn revocations(auth: &sections::Auth) -> RevocationSettings {
+    RevocationSettings {
+        // From `iat` by the slowest clock to the end by the fastest.
+        kept: auth.lifetime_max + 2 * auth.leeway,
+        most: auth.revocations_max,
+        reread: auth.revocations_reread,
     }
 }
 

@@ -38,6 +38,8 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
     ];
     let fresh = node.settings.tls.clone().map(|tls| tls::keep_fresh(Arc::clone(node), tls));
     tasks.extend(fresh.map(|fresh| node.tasks.spawn(fresh)));
+    let keys = node.settings.key_files.clone().map(|files| trust::keep_key_files(Arc::clone(node), files));
+    tasks.extend(keys.map(|keys| node.tasks.spawn(keys)));
     tasks
 }
 

@@ -12,6 +12,7 @@ pub mod announce;
 pub mod cli;
 
 pub mod config;
+mod files;
 mod fleet;
 pub mod gateway;
 pub mod http;

@@ -32,7 +32,7 @@ use crate::stop::{Departures, MaxAge, Share, StopPhase, StopRequest};
 use crate::tails::Tails;
 use crate::tls::Tls;
 use crate::trace::{Collector, Tracer};
-use crate::trust::{Publisher, RevocationSettings, Trust};
+use crate::trust::{KeyFiles, Publisher, RevocationSettings, Trust};
 use crate::viewing::Viewing;
 use crate::ws::manner::Manner;
 use crate::ws::outbox::Bounds;
@@ -79,6 +79,8 @@ pub struct Settings {
     pub anonymous: bool,
     /// The keys that are configured, and what a token has to say beside being signed.
     pub verifier: Verifier,
+    /// Which of them are in files, if any.
+    pub key_files: Option<KeyFiles>,
     /// Where more keys are published, if anywhere.
     pub publisher: Option<Publisher>,
     /// Whether a token may stand in the address.

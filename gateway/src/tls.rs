@@ -6,22 +6,17 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
+use crate::files::Watch;
 use crate::node::Node;
-
-/// How often the files are looked at. Nobody renews a certificate in its last seconds.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Where certificate and key are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +51,7 @@ pub enum UnusableTls {
 #[derive(Clone)]
 pub struct Tls {
     files: TlsFiles,
+    watch: Watch,
     current: Arc<ArcSwap<ServerConfig>>,
 }
 
@@ -71,8 +67,9 @@ impl Tls {
     /// # Errors
     /// [`UnusableTls`].
     pub fn load(files: TlsFiles) -> Result<Self, UnusableTls> {
+        let watch = Watch::begin(vec![files.certificate.clone(), files.key.clone()]);
         let current = Arc::new(ArcSwap::from_pointee(server_config(&files)?));
-        Ok(Self { files, current })
+        Ok(Self { files, watch, current })
     }
 
     /// What takes the next handshake.
@@ -87,15 +84,6 @@ impl Tls {
     pub fn reload(&self) -> Result<(), UnusableTls> {
         self.current.store(Arc::new(server_config(&self.files)?));
         Ok(())
-    }
-
-    /// What changes when one of the files does; nothing while one is missing.
-    fn state(&self) -> Option<[(SystemTime, u64); 2]> {
-        let of = |path: &Path| {
-            let told = path.metadata().ok()?;
-            Some((told.modified().ok()?, told.len()))
-        };
-        Some([of(&self.files.certificate)?, of(&self.files.key)?])
     }
 }
 
@@ -120,23 +108,7 @@ fn server_config(files: &TlsFiles) -> Result<ServerConfig, UnusableTls> {
 
 /// Reads the files again whenever they change and on SIGHUP, until the node halts.
 pub async fn keep_fresh(node: Arc<Node>, tls: Tls) {
-    let mut hangups = signal(SignalKind::hangup()).expect("the runtime handles signals");
-    let mut looks = interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = tls.state();
-    let keeping = async {
-        loop {
-            let asked = tokio::select! {
-                _ = hangups.recv() => true,
-                _ = looks.tick() => false,
-            };
-            let state = tls.state();
-            if asked || (state.is_some() && state != seen) {
-                seen = state;
-                note(&node, tls.reload());
-            }
-        }
-    };
+    let keeping = tls.watch.clone().keep(|| note(&node, tls.reload()));
     node.halt.run_until_cancelled(keeping).await;
 }
 

@@ -3,6 +3,7 @@
 //! Asked at every handshake and request, so it waits for nothing: what it needs lies in memory and is replaced as a
 //! whole when it changes. Cloning gives another handle to the same.
 
+mod key_files;
 mod lives;
 mod pace;
 mod published;
@@ -10,8 +11,8 @@ mod publisher;
 mod revocations;
 mod revoked;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use signalbox_identity::{Claims, Keyring, Rejected, Verifier};
@@ -20,6 +21,8 @@ use signalbox_registry::Revocation;
 use signalbox_registry::revocation::Whom;
 use tokio::sync::Notify;
 
+pub use self::key_files::KeyFiles;
+pub(crate) use self::key_files::run as keep_key_files;
 pub use self::lives::begin;
 pub(crate) use self::lives::run as keep_lives;
 pub(crate) use self::published::run as keep_published_keys;
@@ -37,7 +40,9 @@ pub struct Trust {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// Made of all sources.
     verifier: ArcSwap<Verifier>,
+    sources: Mutex<Sources>,
     /// Whether an issuer's published keys were read, ever.
     published: AtomicBool,
     /// A token named a key that is not known.
@@ -50,6 +55,13 @@ struct Shared {
     paused: std::sync::OnceLock<(u64, tokio::time::Instant)>,
 }
 
+/// Where keys come from.
+#[derive(Debug, Default)]
+struct Sources {
+    configured: Verifier,
+    published: Keyring,
+}
+
 impl Trust {
     /// Believes no token.
     pub fn none() -> Self {
@@ -58,8 +70,9 @@ impl Trust {
 
     /// Believes what this verifier accepts.
     pub fn of_verifier(verifier: Verifier) -> Self {
-        let verifier = ArcSwap::from_pointee(verifier);
-        Self { shared: Arc::new(Shared { verifier, ..Shared::default() }) }
+        let trust = Self::none();
+        trust.configure(verifier);
+        trust
     }
 
     /// Who a token speaks for, now. Costs a signature's check and no wait.
@@ -137,12 +150,24 @@ impl Trust {
         self.shared.published.load(Ordering::Acquire)
     }
 
-    /// From now on these published keys are believed, beside those of `configured`, and no others.
-    pub(crate) fn publish(&self, configured: &Verifier, published: &Keyring) {
-        let keys = configured.keys.clone().with(published);
-        let expected = configured.expected.clone();
-        self.shared.verifier.store(Arc::new(Verifier { keys, expected }));
+    /// From now on these configured keys are believed, beside those that are published, and no others.
+    pub(crate) fn configure(&self, configured: Verifier) {
+        self.renew(|sources| sources.configured = configured);
+    }
+
+    /// From now on these published keys are believed, beside those that are configured, and no others.
+    pub(crate) fn publish(&self, published: Keyring) {
+        self.renew(|sources| sources.published = published);
         self.shared.published.store(true, Ordering::Release);
+    }
+
+    /// The lock is held until it is stored: of two changes at a time none is lost.
+    fn renew(&self, change: impl FnOnce(&mut Sources)) {
+        let mut sources = self.shared.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut sources);
+        let keys = sources.configured.keys.clone().with(&sources.published);
+        let expected = sources.configured.expected.clone();
+        self.shared.verifier.store(Arc::new(Verifier { keys, expected }));
     }
 
     /// Waits until a token names a key that is not known; at once if one did since the last time.

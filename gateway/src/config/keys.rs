@@ -58,6 +58,11 @@ impl Auth {
         if problems.is_empty() { Ok(verifier) } else { Err(UnusableKeys(problems)) }
     }
 
+    /// The files that `auth.keys` names.
+    pub fn key_files(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter_map(|line| line.split_ascii_whitespace().nth(1))
+    }
+
     /// Where more keys are published, if anywhere. Reads the certificates that vouch for the server.
     ///
     /// # Errors

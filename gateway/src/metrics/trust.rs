@@ -9,6 +9,7 @@ use crate::stamps::now_ms;
 #[derive(Debug, Clone)]
 pub struct TrustMetrics {
     key_reads: IntCounterVec,
+    key_reloads: IntCounterVec,
     keys_read_at: Gauge,
     refreshes: IntCounterVec,
     /// Connections closed because their token had ended.
@@ -24,6 +25,12 @@ impl TrustMetrics {
                 r,
                 "signalbox_jwks_reads_total",
                 "Readings of an issuer's published keys, by result.",
+                "result",
+            ),
+            key_reloads: labelled(
+                r,
+                "signalbox_key_reloads_total",
+                "Times that the keys of auth.keys were read again, by result.",
                 "result",
             ),
             keys_read_at: seconds(
@@ -54,12 +61,20 @@ impl TrustMetrics {
         for result in ["ok", "failed"] {
             metrics.key_reads.with_label_values(&[result]);
         }
+        for result in ["read", "unusable"] {
+            metrics.key_reloads.with_label_values(&[result]);
+        }
         metrics
     }
 
     /// Counts a token that was shown on an open connection.
     pub(crate) fn count_refresh(&self, well: bool) {
         self.refreshes.with_label_values(&[if well { "ok" } else { "refused" }]).inc();
+    }
+
+    /// Counts that configured keys were read again.
+    pub(crate) fn reloaded_keys(&self, well: bool) {
+        self.key_reloads.with_label_values(&[if well { "read" } else { "unusable" }]).inc();
     }
 
     /// Counts a reading of an issuer's published keys.

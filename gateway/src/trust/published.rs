@@ -44,7 +44,7 @@ async fn read(node: &Node, publisher: &Publisher) -> bool {
     match read {
         Ok(published) => {
             tracing::debug!(keys = published.len(), "published keys read");
-            node.trust.publish(&node.settings.verifier, &published);
+            node.trust.publish(published);
             true
         }
         Err(error) => {
