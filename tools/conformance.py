@@ -67,6 +67,9 @@ def document(agents):
     yield "made of a whole message differs: the node of this run sends it back (`gateway/examples/echo.rs`; no setting and no"
     yield "route of the real one does). Groups 12 and 13 test compression, which the node does not offer.\n"
     yield "```sh\ntools/conformance          # what CI runs: groups 1 to 7 and 10\ntools/conformance --full   # all, and writes this page\n```\n"
+    yield "The suite runs under Python 2.7 alone: the package `python2.7` (Debian up to bullseye, Ubuntu up to 22.04), which `tools/needs` installs where there is"
+    yield "one, or `pyenv install 2.7.18`. With it CI fails if the suite is not run or not passed. Where it can't be had CI passes and ends with `ci: conformance: NOT RUN`;"
+    yield "`CONFORMANCE=required` makes that a failure, `CONFORMANCE=skip` leaves it out anywhere.\n"
     suite = version(["target/autobahn/bin/wstest", "--autobahnversion"])
     nginx = version(["nginx", "-v"]).removeprefix("nginx version: ")
     yield f"`autobahntestsuite` 25.10.1 ({suite}), Python 2.7, {nginx}.\n"

@@ -40,6 +40,7 @@ mod process;
 mod reference;
 mod resume;
 mod revocations;
+mod rotation;
 mod routing;
 mod scrape;
 mod secrecy;

@@ -10,7 +10,8 @@ pub(super) const AUTH: &[Setting] = &[
         "Keys that vouch for tokens, each as algorithm, file and, if its tokens name one, the key's id: \
          `EdDSA /etc/signalbox/issuer.pem issuer-1`. HS256 (the file holds the secret, at least 32 bytes), RS256, \
          ES256, EdDSA (a public key in PEM). A key is for its one algorithm, whatever a token says. With any \
-         key, identities from the query need allow_anonymous, also on loopback. Read at the start.",
+         key, identities from the query need allow_anonymous, also on loopback. Read again when one of the files changes \
+         (looked at every 5 s) and on SIGHUP; while one can't be read all stay as they were.",
     ),
     setting(
         "auth.secret",
