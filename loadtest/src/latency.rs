@@ -46,6 +46,20 @@ impl Latencies {
         Duration::from_nanos(self.histogram.value_at_quantile(share))
     }
 
+    /// Shares of all and the latencies that they did not exceed, ten for each nine and the longest last: what a plot over
+    /// 1 / (1 - share) needs. None if none was recorded.
+    pub(crate) fn percentiles(&self) -> Vec<(f64, Duration)> {
+        let count = self.count();
+        if count == 0 {
+            return Vec::new();
+        }
+        let tails = (0..).map(|tenth| 10_f64.powf(f64::from(tenth) / 10.0));
+        let tails = tails.take_while(|tail| *tail < count as f64).chain([count as f64]);
+        let mut shares: Vec<f64> = tails.map(|tail| 1.0 - 1.0 / tail).collect();
+        shares.dedup();
+        shares.into_iter().map(|share| (share, self.quantile(share))).collect()
+    }
+
     /// The longest.
     pub(crate) fn max(&self) -> Duration {
         Duration::from_nanos(self.histogram.max())
@@ -78,6 +92,17 @@ mod tests {
             );
         }
         assert_eq!(Latencies::default().quantile(0.99), Duration::ZERO);
+    }
+
+    #[test]
+    fn percentiles_grow_to_the_longest() {
+        let percentiles = of(1..=1_000).percentiles();
+        assert_eq!(percentiles.len(), 31);
+        assert!(percentiles.is_sorted());
+        let (share, longest) = percentiles[30];
+        assert!((share - 0.999).abs() < 1e-9 && about(longest, 999.0), "{share} {longest:?}");
+        assert_eq!(percentiles[10].0, 0.9);
+        assert_eq!((of([7]).percentiles().len(), Latencies::default().percentiles().len()), (1, 0));
     }
 
     #[test]

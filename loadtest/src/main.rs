@@ -19,6 +19,7 @@ mod chaos;
 mod checker;
 mod cluster;
 mod commandstats;
+mod compare;
 mod crew;
 mod dice;
 mod history;
@@ -26,6 +27,7 @@ mod holdings;
 mod hostile;
 mod http;
 mod latency;
+mod measuring;
 mod meter;
 mod observed;
 mod options;
@@ -36,74 +38,28 @@ mod report;
 mod resp;
 mod scenario;
 mod sequence;
+mod suite;
 mod tick;
 mod traffic;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::LocalSet;
 
-use crate::cluster::Cluster;
-use crate::options::Options;
-use crate::report::Report;
+use crate::options::{Command, Options};
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    match run(&options) {
-        Ok(report) => report.exit_code(),
+    let succeeded = match Options::parse().command {
+        Command::Measure(scenario) => measuring::run(&scenario),
+        Command::Run(suite) => suite::run(&suite),
+        Command::Compare(compare) => compare::run(&compare),
+    };
+    match succeeded {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("signalbox-load: {error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn run(options: &Options) -> anyhow::Result<Report> {
-    let servers = options.scenario.servers();
-    processes::pin_this_process(servers)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime can't start")?;
-    let report = LocalSet::new().block_on(&runtime, measure(options))?;
-    report.print();
-    if let Some(path) = &options.scenario.output().json {
-        report.write_json(path).with_context(|| format!("{} can't be written", path.display()))?;
-    }
-    Ok(report)
-}
-
-/// Opens the cluster, runs the scenario, and ends what was started, whatever happens in between.
-async fn measure(options: &Options) -> anyhow::Result<Report> {
-    let interrupted = interrupted()?;
-    let mut cluster = Cluster::new(&options.scenario)?;
-    let measuring = async {
-        cluster.open(&options.scenario).await?;
-        scenario::run(&options.scenario, &cluster).await
-    };
-    let report = tokio::select! {
-        report = measuring => report,
-        () = interrupted => Err(anyhow::anyhow!("interrupted")),
-    };
-    let all_ended = cluster.stop().await;
-    let mut report = report?;
-    if !all_ended {
-        report.failure("a server did not end when it was asked to");
-    }
-    Ok(report)
-}
-
-/// Returns on Ctrl-C or SIGTERM.
-fn interrupted() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("no handler for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("no handler for SIGTERM")?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

@@ -1,16 +1,19 @@
 //! What a run costs: CPU of each process and batches on the bus, over the measured part.
 
+mod watched;
+
 use std::io;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+pub(crate) use self::watched::Watched;
+use self::watched::watch;
 use crate::cluster::Cluster;
 use crate::http;
-use crate::latency::Latencies;
 use crate::observed::Timeline;
 use crate::procfs;
-use crate::report::{Report, micros, progress};
+use crate::report::{Over, Points, Report, micros};
 
 /// A generator busier than this share of its core is itself what is measured.
 const OWN_CPU_SHARE_MAX: f64 = 0.9;
@@ -20,15 +23,6 @@ const SEND_LAG_MAX: Duration = Duration::from_millis(2);
 
 /// Processes that have nothing to do with the run and use more than this share of a core disturb it.
 const OTHERS_CPU_SHARE_MAX: f64 = 0.05;
-
-/// A run that can be watched while it goes on.
-pub(crate) trait Watched {
-    /// How much was done so far, counted in what the run measures.
-    fn done(&self) -> u64;
-
-    /// The latencies since the last call.
-    fn turn_over(&self) -> Latencies;
-}
 
 /// What was spent in the measured part of a run.
 #[derive(Debug)]
@@ -41,6 +35,8 @@ pub(crate) struct Spent {
     /// Of the whole machine.
     machine_cpu: Duration,
     bus: Option<Bus>,
+    /// What was done per second, second by second, if somebody watched.
+    rates: Points,
 }
 
 /// What all nodes together sent on the bus.
@@ -78,12 +74,8 @@ pub(crate) async fn measure(
 ) -> io::Result<Spent> {
     sleep_until(timeline.measured_from()).await;
     let meter = Meter::start(cluster, watched.done()).await?;
-    let end = timeline.began + timeline.end();
-    while Instant::now() < end {
-        sleep_until(end.min(Instant::now() + Duration::from_secs(1))).await;
-        show(timeline, watched);
-    }
-    meter.stop(watched.done()).await
+    let rates = watch(timeline, watched).await;
+    Ok(Spent { rates, ..meter.stop(watched.done()).await? })
 }
 
 /// Measures a cluster until it is stopped.
@@ -123,6 +115,7 @@ impl Spent {
             cpu: cpu.map(|((name, after), (_, before))| (name, after - before)).collect(),
             machine_cpu: after.machine_cpu.saturating_sub(before.machine_cpu),
             bus,
+            rates: Points::new(),
         }
     }
 
@@ -134,6 +127,9 @@ impl Spent {
     /// Notes rate and cost; one of it is a `what`, e.g. `message`, several of which are `whats`.
     pub(crate) fn note(&self, report: &mut Report, what: &str, whats: &str) {
         report.figure(format!("{whats}_per_second"), self.rate());
+        if !self.rates.is_empty() {
+            report.series(format!("{whats}_per_second"), Over::Seconds, self.rates.clone());
+        }
         if self.done > 0 && !self.cpu.is_empty() {
             let per_message = |cpu: Duration| micros(cpu) / self.done as f64;
             report.figure(
@@ -198,17 +194,6 @@ async fn bus(cluster: &Cluster) -> Option<Bus> {
     Some(sum)
 }
 
-fn show(timeline: Timeline, watched: &impl Watched) {
-    let recent = watched.turn_over();
-    progress(&format!(
-        "{:>4} s  {:>8} measured in the last second  p50 {:>8.0} us  p99 {:>8.0} us",
-        timeline.began.elapsed().as_secs(),
-        recent.count(),
-        micros(recent.quantile(0.5)),
-        micros(recent.quantile(0.99)),
-    ));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +207,7 @@ mod tests {
             cpu: vec![("node_1".to_owned(), ms(200)), ("redis".to_owned(), ms(100))],
             machine_cpu: ms(300 + own_cpu_ms + others_cpu_ms),
             bus: Some(Bus { parcels: 500.0, batches: 100.0 }),
+            rates: vec![(1.0, 900.0), (2.0, 1_100.0)],
         }
     }
 
@@ -243,17 +229,11 @@ mod tests {
         assert!((spent.rate() - 500.0).abs() < 1e-9);
     }
 
-    fn json(report: &Report) -> serde_json::Value {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        report.write_json(file.path()).expect("it can be written");
-        serde_json::from_reader(file.reopen().expect("it is there")).expect("it is JSON")
-    }
-
     #[test]
     fn cost_is_told_in_all_and_by_process() {
         let mut report = Report::new("unicast", String::new());
         spent(10_000, 1_000, 0).note(&mut report, "message", "messages");
-        let results = &json(&report)["results"];
+        let results = &report.json()["results"];
         for (name, expected) in [
             ("messages_per_second", 1_000.0),
             ("cpu_us_per_message", 30.0),
@@ -265,6 +245,7 @@ mod tests {
         ] {
             assert_eq!(results[name].as_f64(), Some(expected), "{name}");
         }
+        assert_eq!(report.json()["series"]["messages_per_second"][1][1], 1_100.0);
     }
 
     #[test]
@@ -272,7 +253,7 @@ mod tests {
         let warnings = |own_cpu_ms, others_cpu_ms, lag_ms| {
             let mut report = Report::new("unicast", String::new());
             spent(1, own_cpu_ms, others_cpu_ms).judge(&mut report, Duration::from_millis(lag_ms));
-            json(&report)["warnings"].as_array().expect("it is a list").len()
+            report.json()["warnings"].as_array().expect("it is a list").len()
         };
         assert_eq!(warnings(8_900, 400, 1), 0);
         assert_eq!(warnings(9_100, 400, 1), 1);

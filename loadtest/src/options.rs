@@ -1,4 +1,4 @@
-//! The command line: one subcommand for each scenario.
+//! The command line: one subcommand for each scenario, and those that run a file of them and compare results.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,11 +6,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::pace::Schedule;
+use crate::report::Bound;
 
 mod faults;
+mod files;
 mod scenarios;
 
 pub(crate) use faults::{CLOSES_PER_SECOND, Chaos, FAREWELL, Fault, HEARTBEAT, InFront, Soak, word};
+pub(crate) use files::{Compare, Suite};
 pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Queries, Redis, Storm, Unicast};
 
 /// Measures a Signalbox cluster.
@@ -18,7 +21,18 @@ pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Queries, Redi
 #[command(name = "signalbox-load", version)]
 pub(crate) struct Options {
     #[command(subcommand)]
-    pub(crate) scenario: Scenario,
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Measure(Box<Scenario>),
+    /// Runs a file of scenarios, and writes what came of each into a folder
+    Run(Suite),
+    /// Compares two reports
+    Compare(Compare),
 }
 
 /// What to measure.
@@ -98,12 +112,24 @@ pub(crate) struct Run {
     pub(crate) output: Output,
 }
 
-/// What to do with the result, besides printing it.
+/// How often to run, and what to do with the result besides printing it.
 #[derive(Debug, Args)]
 pub(crate) struct Output {
+    /// Run so many times, each on servers of its own, if it starts them; medians count
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) repeat: u32,
+    /// Fail unless a figure's median keeps this bound, e.g. 'latency_p99_us<10ms'; repeat it for several
+    #[arg(long = "assert", value_name = "BOUND")]
+    pub(crate) bounds: Vec<Bound>,
     /// Write the report to this file as JSON
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
+    /// Write the report to this file as tables in Markdown
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Draw plots into this folder, as SVG and PNG
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) plots: Option<PathBuf>,
 }
 
 impl Scenario {
@@ -160,9 +186,10 @@ mod tests {
         Options::command().debug_assert();
         let line = "signalbox-load unicast --rate 2.5e3 --url ws://a/ws --url ws://b/ws --server-arg --x --seconds 0.5";
         let options = Options::parse_from(line.split(' '));
-        assert_eq!(options.scenario.servers().urls.len(), 2);
-        assert_eq!(options.scenario.servers().server_args, ["--x"]);
-        let Scenario::Unicast(options) = options.scenario else { panic!("it is unicast") };
+        let Command::Measure(scenario) = options.command else { panic!("it is a scenario") };
+        assert_eq!(scenario.servers().urls.len(), 2);
+        assert_eq!(scenario.servers().server_args, ["--x"]);
+        let Scenario::Unicast(options) = *scenario else { panic!("it is unicast") };
         assert_eq!(options.run.seconds, Duration::from_millis(500));
         for wrong in [
             "unicast --rate 0",
@@ -170,6 +197,10 @@ mod tests {
             "fanout --seconds -1",
             "boarding --vehicles 0",
             "unicast --nosuch",
+            "unicast --repeat 0",
+            "unicast --assert latency_p99_us",
+            "compare a.json",
+            "run",
             "",
         ] {
             assert!(Options::try_parse_from(["signalbox-load"].into_iter().chain(wrong.split(' '))).is_err());

@@ -1,30 +1,64 @@
-//! What a run found out: as lines for people, as JSON for programs, and as an exit code.
+//! What one run of a scenario found out, as it is noted. What several runs say together is a [`Summary`], which is told
+//! as lines for people, as JSON for programs, as Markdown, as plots, and as an exit code.
+
+mod bound;
+mod json;
+mod lines;
+mod markdown;
+mod plots;
+mod summary;
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::latency::Latencies;
 use crate::sequence::Findings;
 
-/// The findings of one scenario. A name tells its unit, and is the same in both forms.
+pub(crate) use self::bound::Bound;
+pub(crate) use self::lines::{number, table, text};
+pub(crate) use self::summary::Summary;
+
+/// The quantiles that are noted of every histogram.
+const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
+
+/// The findings of one run. A name tells its unit, and is the same in all forms.
 #[derive(Debug)]
 pub(crate) struct Report {
     scenario: &'static str,
     machine: String,
     settings: Rows,
     results: Rows,
+    histograms: Vec<(String, Latencies)>,
+    series: Vec<Series>,
     warnings: Vec<String>,
     failures: Vec<String>,
 }
 
 /// Names and values in the order in which they were noted.
 type Rows = Vec<(String, Value)>;
+
+/// How a figure went on.
+#[derive(Debug, Clone)]
+struct Series {
+    name: String,
+    over: Over,
+    points: Points,
+}
+
+/// What a series is noted over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Of the measured part.
+    Seconds,
+    /// That were there.
+    Connections,
+}
+
+/// Where it was noted, and what.
+pub(crate) type Points = Vec<(f64, f64)>;
 
 impl Report {
     pub(crate) fn new(scenario: &'static str, machine: String) -> Self {
@@ -33,6 +67,8 @@ impl Report {
             machine,
             settings: Rows::new(),
             results: Rows::new(),
+            histograms: Vec::new(),
+            series: Vec::new(),
             warnings: Vec::new(),
             failures: Vec::new(),
         }
@@ -53,12 +89,18 @@ impl Report {
         self.result(name, significant(value));
     }
 
-    /// Notes `<name>_p50_us`, `_p90_us`, `_p99_us` and `_max_us`.
+    /// Notes `<name>_p50_us`, `_p90_us`, `_p99_us` and `_max_us`, and keeps the histogram.
     pub(crate) fn latencies(&mut self, name: &str, latencies: &Latencies) {
-        for (suffix, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
+        for (suffix, share) in QUANTILES {
             self.figure(format!("{name}_{suffix}_us"), micros(latencies.quantile(share)));
         }
         self.figure(format!("{name}_max_us"), micros(latencies.max()));
+        self.histograms.push((name.to_owned(), latencies.clone()));
+    }
+
+    /// Notes how a figure went on, for a plot.
+    pub(crate) fn series(&mut self, name: impl Into<String>, over: Over, points: Points) {
+        self.series.push(Series { name: name.into(), over, points });
     }
 
     /// Notes what went missing or astray; anything is a failure.
@@ -98,55 +140,6 @@ impl Report {
     pub(crate) fn failures(&self) -> &[String] {
         &self.failures
     }
-
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        if self.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    }
-
-    /// Prints the lines for people.
-    #[expect(clippy::print_stdout, reason = "this is the tester's output")]
-    pub(crate) fn print(&self) {
-        print!("{}", self.lines());
-    }
-
-    /// Writes the JSON for programs.
-    pub(crate) fn write_json(&self, path: &Path) -> io::Result<()> {
-        Ok(serde_json::to_writer_pretty(File::create(path)?, &self.json())?)
-    }
-
-    fn lines(&self) -> String {
-        let mut out = format!("{} on {}\n", self.scenario, self.machine);
-        for (title, rows) in [("settings", &self.settings), ("results", &self.results)] {
-            out += &format!("{title}\n");
-            let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-            for (name, value) in rows {
-                let text = value.to_string();
-                let text = text.strip_suffix(".0").unwrap_or(&text);
-                out += &format!("  {name:<width$}  {text:>12}\n");
-            }
-        }
-        for (title, texts) in [("warning", &self.warnings), ("FAILED", &self.failures)] {
-            for text in texts {
-                out += &format!("{title}: {text}\n");
-            }
-        }
-        out
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "scenario": self.scenario,
-            "machine": self.machine,
-            "settings": object(&self.settings),
-            "results": object(&self.results),
-            "warnings": self.warnings,
-            "failures": self.failures,
-        })
-    }
-}
-
-fn object(rows: &Rows) -> Value {
-    Value::Object(rows.iter().cloned().collect())
 }
 
 /// A line on the terminal that the next one overwrites; nothing where nobody watches.
@@ -189,32 +182,5 @@ mod tests {
         ] {
             assert!((significant(value) - expected).abs() < 1e-9, "{value}");
         }
-    }
-
-    #[test]
-    fn lines_and_json_tell_the_same() {
-        let mut report = Report::new("unicast", "a machine".to_owned());
-        report.setting("rate", 1_000);
-        let mut latencies = Latencies::default();
-        latencies.record(Duration::from_micros(250));
-        report.latencies("latency", &latencies);
-        report.findings(Findings::default());
-        assert_eq!(report.exit_code(), ExitCode::SUCCESS);
-        report.findings(Findings { lost: 2, ..Findings::default() });
-        report.warning("the tester was busy");
-        assert_eq!(report.exit_code(), ExitCode::FAILURE);
-        let lines = report.lines();
-        for line in [
-            "unicast on a machine",
-            "  rate          1000",
-            "  lost                       2",
-            "warning: the tester was busy",
-            "FAILED: 2 messages lost, 0 duplicated, 0 reordered",
-        ] {
-            assert!(lines.contains(line), "{line}\n{lines}");
-        }
-        let json = report.json();
-        assert_eq!((&json["results"]["lost"], &json["settings"]["rate"]), (&json!(2), &json!(1_000)));
-        assert!((json["results"]["latency_p50_us"].as_f64().unwrap() - 250.0).abs() < 1.0);
     }
 }

@@ -84,13 +84,14 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Options, Scenario};
+    use crate::options::{Command, Options, Scenario};
     use clap::Parser;
 
     /// The failures of a run under `fault` with these figures.
     fn failures(fault: &str, figures: &[(&'static str, f64)]) -> Vec<String> {
         let options = Options::parse_from(["signalbox-load", "chaos", "--fault", fault]);
-        let Scenario::Chaos(options) = options.scenario else { panic!("it is chaos") };
+        let Command::Measure(scenario) = options.command else { panic!("it is a scenario") };
+        let Scenario::Chaos(options) = *scenario else { panic!("it is chaos") };
         let mut report = Report::new("chaos", String::new());
         figures.iter().for_each(|(name, value)| report.figure(*name, *value));
         check(&options, &mut report);

@@ -14,7 +14,7 @@ use crate::latency::Latencies;
 use crate::options::Idle;
 use crate::processes::check_open_files;
 use crate::procfs;
-use crate::report::{Report, micros, progress};
+use crate::report::{Over, Points, Report, micros, progress};
 use crate::resp::RedisConnection;
 use crate::traffic::connect_all;
 
@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// So many looks without a change of a thousandth are standing still.
 const STILL_LOOKS: u32 = 4;
+
+/// While they come, memory is looked at so many times, for a plot.
+const LOOKS: usize = 50;
 
 /// Connections from one source address; it has about 28,000 ports.
 const CONNECTIONS_PER_ADDRESS: usize = 20_000;
@@ -52,9 +55,10 @@ pub(crate) async fn run(options: &Idle, cluster: &Cluster) -> anyhow::Result<Rep
         config.local_address = source_address(&config.url, number);
         config
     };
-    let mut handshakes = Latencies::default();
+    let (mut handshakes, mut growth) = (Latencies::default(), vec![(0.0, before.nodes as f64)]);
     let wires = connect_all((0..connections).map(config).collect(), options.at_once, |took| {
         handshakes.record(took);
+        look(cluster, handshakes.count(), connections, &mut growth);
     })
     .await?;
     report.figure("connects_per_second", connections as f64 / start.elapsed().as_secs_f64());
@@ -66,6 +70,10 @@ pub(crate) async fn run(options: &Idle, cluster: &Cluster) -> anyhow::Result<Rep
     let holding = Holding::start(wires);
     let after = settled(cluster, limit).await?;
     note_memory(&mut report, before, after, connections, !cluster.node_pids().is_empty());
+    if !cluster.node_pids().is_empty() {
+        growth.push((connections as f64, after.nodes as f64));
+        report.series("node_resident_bytes", Over::Connections, growth);
+    }
     let lost = holding.stop().await;
     report.result("lost_connections", lost);
     if lost > 0 {
@@ -88,6 +96,15 @@ fn note_memory(report: &mut Report, before: Memory, after: Memory, connections: 
         report.figure("redis_bytes_per_connection", per_connection(before, after));
     }
     report.figure("generator_bytes_per_connection", per_connection(before.own, after.own));
+}
+
+/// Looks at the nodes' memory now and then on the way to all connections.
+fn look(cluster: &Cluster, connected: u64, connections: usize, growth: &mut Points) {
+    if connected.is_multiple_of((connections / LOOKS).max(1) as u64) && (connected as usize) < connections {
+        let nodes: Result<Vec<u64>, _> =
+            cluster.node_pids().into_iter().map(procfs::resident_bytes).collect();
+        growth.extend(nodes.map(|bytes| (connected as f64, bytes.iter().sum::<u64>() as f64)).ok());
+    }
 }
 
 /// Loopback has many addresses to connect from, and needs them beyond one's ports.

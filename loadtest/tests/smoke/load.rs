@@ -39,6 +39,10 @@ impl Load {
         binary
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub(crate) fn json(&self) -> PathBuf {
         self.dir.path().join("report.json")
     }

@@ -11,6 +11,7 @@ use crate::load::{Load, RUN_WITHIN, number};
 
 mod chaos;
 mod load;
+mod report;
 
 #[tokio::test]
 async fn unicast_crosses_nodes_without_loss_and_tells_its_cost() {
