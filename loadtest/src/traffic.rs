@@ -273,3 +273,19 @@ fn end_of(result: Option<Result<(), Closed>>, observed: &Shared) {
         observed.borrow_mut().broke(&closed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_has_room_again_when_all_receivers_got_a_message() {
+        let window = Window::shared_by(3, 2);
+        assert!(window.take() && window.take() && !window.take());
+        window.give_back();
+        window.give_back();
+        assert!(!window.take());
+        window.give_back();
+        assert!(window.take() && !window.take());
+    }
+}

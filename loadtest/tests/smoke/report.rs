@@ -56,7 +56,7 @@ async fn a_file_of_scenarios_is_run_to_its_end_and_fails_if_one_does() {
     let file = "defaults = { no-pin = true, seconds = 0.5, warm-up-seconds = 0.1, rate = 100 }\n\
         [[scenario]]\nname = 'first'\nrun = 'redis'\nassert = ['lost>0']\n\
         [[scenario]]\nname = 'second'\nrun = 'fanout'\nsubscribers = 3\n\
-        [[scenario]]\nname = 'third'\nrun = 'fanout'\nsubscribers = 3\nfull-speed = true\n";
+        [[scenario]]\nname = 'third'\nrun = 'fanout'\nsubscribers = 3\nfull-speed = true\nwindow = 8\n";
     std::fs::write(load.folder().join("file.toml"), file).expect("it can be written");
     let outcome = suite(&load, &[]).await;
     assert!(!outcome.status.success());
@@ -70,7 +70,7 @@ async fn a_file_of_scenarios_is_run_to_its_end_and_fails_if_one_does() {
     assert!(number(&third["results"], "delivered") == 3.0 * number(&third["results"], "sent"), "{third:#}");
     assert_eq!(
         (number(&third["settings"], "window"), &third["settings"]["rate_per_second"]),
-        (32.0, &Value::Null)
+        (8.0, &Value::Null)
     );
     assert!(suite(&load, &["--only", "second"]).await.status.success());
 }
