@@ -119,3 +119,46 @@ impl DrawingBackend for &mut Bitmap {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use plotters::prelude::{FontTransform, IntoFont, IntoTextStyle};
+    use plotters::style::text_anchor::Pos;
+
+    use super::*;
+
+    /// The corners of what is not white, after a text was written in the middle.
+    fn ink(anchor: Pos, transform: FontTransform) -> ((u32, u32), (u32, u32)) {
+        let mut bitmap = Bitmap::new((100, 100));
+        let style =
+            ("sans-serif", 16).into_font().transform(transform).into_text_style(&(100, 100)).pos(anchor);
+        (&mut bitmap).draw_text("HHHH", &style, (50, 50)).unwrap();
+        let dark = (0..).zip(bitmap.pixels.chunks(3)).filter(|(_, pixel)| pixel[0] < 128);
+        let places: Vec<(u32, u32)> = dark.map(|(at, _)| (at % 100, at / 100)).collect();
+        let side = |of: fn(&(u32, u32)) -> u32| {
+            (places.iter().map(of).min().unwrap(), places.iter().map(of).max().unwrap())
+        };
+        (side(|place| place.0), side(|place| place.1))
+    }
+
+    #[test]
+    fn texts_stand_where_their_anchor_says_and_turn_with_it() {
+        let ((left, right), (top, bottom)) = ink(Pos::new(HPos::Left, VPos::Top), FontTransform::None);
+        assert!(left >= 50 && right <= 78 && right - left > 20, "{left} to {right}");
+        assert!(top >= 50 && bottom < 66, "{top} to {bottom}");
+        let ((left, right), (top, bottom)) = ink(Pos::new(HPos::Right, VPos::Bottom), FontTransform::None);
+        assert!(left >= 22 && right < 50 && top >= 34 && bottom < 50);
+        let ((left, right), (top, bottom)) = ink(Pos::new(HPos::Left, VPos::Top), FontTransform::Rotate270);
+        assert!(left >= 50 && right < 66 && top >= 22 && bottom <= 50 && bottom - top > 20);
+    }
+
+    #[test]
+    fn what_is_drawn_outside_is_not_there() {
+        let mut bitmap = Bitmap::new((2, 1));
+        let black = BackendColor { alpha: 0.5, rgb: (0, 0, 0) };
+        for point in [(-1, 0), (0, -1), (2, 0), (0, 1), (1, 0)] {
+            bitmap.mix(point, black);
+        }
+        assert_eq!(bitmap.pixels, [255, 255, 255, 128, 128, 128]);
+    }
+}
