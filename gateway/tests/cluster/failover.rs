@@ -212,3 +212,31 @@ async fn a_master_of_a_cluster_crashes_under_load_and_nothing_is_lost_without_a_
     let redis = AnyRedis::Cluster(RedisCluster::start_with_replicas().await);
     nothing_is_lost_without_a_word(redis, crash).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_follows_a_topic_in_which_nobody_spoke_is_told_when_its_server_is_replaced_and_no_other_is() {
+    let redis = AnyRedis::Cluster(RedisCluster::start_with_replicas().await);
+    let mut cluster = TestCluster::start_on(redis, 1, config(None)).await;
+    let servers = servers(&mut cluster.redis);
+    let port_of = |id: u32| servers.master_of(servers.slot(&format!("sb:{{default:order:{id}}}"))).port();
+    let lost = port_of(0);
+    let other = (1..).find(|id| port_of(*id) != lost).unwrap();
+    let kept = format!("order:{other}");
+    let mut follower = cluster.nodes[0].client("dashboard:D").await;
+    follower.subscribe(&["order:0", &kept]).await;
+    servers.fail_over(lost).await;
+    loop {
+        // What a client follows without having asked for it may be there as well.
+        let told = follower.next().await;
+        if told["type"] == "system:health_check" {
+            return;
+        }
+        let topics = told["data"]["topics"].as_object().unwrap();
+        assert!(!topics.contains_key(&kept), "{told}");
+        if let Some(topic) = topics.get("order:0") {
+            assert_eq!(topic["recovered"], false, "{told}");
+            // Others would be told at the same time: before this is answered.
+            follower.send(json!({"type": "system:health_check"})).await;
+        }
+    }
+}
