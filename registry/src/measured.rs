@@ -11,7 +11,7 @@ const PARCELS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// The commands that are told apart, those that are asked most first; `pipeline` is several at once, and
 /// `other` whatever else.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 32] = [
     "evalsha",
     "publish",
     "pipeline",
@@ -29,8 +29,44 @@ const COMMANDS: [&str; 18] = [
     "hscan",
     "sscan",
     "scan",
+    "pubsub",
+    "wait",
+    "set",
+    "getrange",
+    "expire",
+    "pexpire",
+    "pttl",
+    "hdel",
+    "unlink",
+    "zcard",
+    "zmscore",
+    "zrem",
+    "asking",
+    "cluster",
     "other",
 ];
+
+/// By which connection Redis was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// One that all share: what is small, and has to be quick.
+    Shared,
+    /// One of the pool: large answers and long work.
+    Pool,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Shared, Self::Pool];
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Pool => "pool",
+        }
+    }
+}
 
 /// How often a value fell into which bucket.
 #[derive(Debug)]
@@ -109,7 +145,7 @@ pub struct Measured {
     pub bus_lag: Spread,
     /// Parcels in a batch that was sent.
     pub batch_parcels: Spread,
-    commands: [Spread; COMMANDS.len()],
+    commands: [[Spread; COMMANDS.len()]; Way::ALL.len()],
     failures: [AtomicU64; Failure::ALL.len()],
 }
 
@@ -118,16 +154,17 @@ impl Default for Measured {
         Self {
             bus_lag: Spread::new(TIMES),
             batch_parcels: Spread::new(PARCELS),
-            commands: std::array::from_fn(|_| Spread::new(TIMES)),
+            commands: Way::ALL.map(|_| std::array::from_fn(|_| Spread::new(TIMES))),
             failures: Default::default(),
         }
     }
 }
 
 impl Measured {
-    /// How long Redis took, in microseconds, by command.
-    pub fn commands(&self) -> impl Iterator<Item = (&'static str, &Spread)> {
-        COMMANDS.into_iter().zip(&self.commands)
+    /// How long Redis took, in microseconds, by connection and command.
+    pub fn commands(&self) -> impl Iterator<Item = (Way, &'static str, &Spread)> {
+        let of = |way| COMMANDS.into_iter().zip(&self.commands[way as usize]);
+        Way::ALL.into_iter().flat_map(move |way| of(way).map(move |(name, spread)| (way, name, spread)))
     }
 
     /// How often Redis did not do what it was asked for.
@@ -135,9 +172,9 @@ impl Measured {
         self.failures[failure as usize].load(Relaxed)
     }
 
-    pub(crate) fn command(&self, name: &[u8]) -> &Spread {
+    pub(crate) fn command(&self, way: Way, name: &[u8]) -> &Spread {
         let known = COMMANDS.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name));
-        &self.commands[known.unwrap_or(COMMANDS.len() - 1)]
+        &self.commands[way as usize][known.unwrap_or(COMMANDS.len() - 1)]
     }
 
     pub(crate) fn count_failure(&self, failure: Failure) {
@@ -147,6 +184,10 @@ impl Measured {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -160,14 +201,43 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_known_however_it_is_written() {
+    fn a_command_is_known_however_it_is_written_and_each_way_by_itself() {
         let measured = Measured::default();
-        for name in ["EVALSHA", "evalsha", "CLIENT"] {
-            measured.command(name.as_bytes()).note_time(Duration::from_millis(1));
+        for (way, name) in [
+            (Way::Pool, "EVALSHA"),
+            (Way::Shared, "EVALSHA"),
+            (Way::Pool, "evalsha"),
+            (Way::Shared, "CLIENT"),
+        ] {
+            measured.command(way, name.as_bytes()).note_time(Duration::from_millis(1));
         }
-        let counted: Vec<_> = measured.commands().filter(|(_, spread)| spread.count() > 0).collect();
-        let counted: Vec<_> =
-            counted.iter().map(|(name, spread)| (*name, spread.count(), spread.sum())).collect();
-        assert_eq!(counted, [("evalsha", 2, 2_000), ("other", 1, 1_000)]);
+        let counted = measured.commands().filter(|(_, _, spread)| spread.count() > 0);
+        let counted: Vec<_> = counted.map(|(way, name, spread)| (way, name, spread.sum())).collect();
+        let expected =
+            [(Way::Shared, "evalsha", 1_000), (Way::Shared, "other", 1_000), (Way::Pool, "evalsha", 2_000)];
+        assert_eq!(counted, expected);
+    }
+
+    #[test]
+    fn every_command_that_is_given_has_a_name_of_its_own() {
+        let mut given = BTreeSet::new();
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../reservoir/src"));
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let text = fs::read_to_string(&path).unwrap();
+                    let names =
+                        text.split("Call::new(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+                    given.extend(names.map(str::to_lowercase));
+                }
+            }
+        }
+        assert!(given.len() > 20, "{given:?}");
+        let unnamed: Vec<_> = given.iter().filter(|name| !COMMANDS.contains(&name.as_str())).collect();
+        assert!(unnamed.is_empty(), "{unnamed:?} would be counted as other");
     }
 }

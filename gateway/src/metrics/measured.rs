@@ -14,8 +14,10 @@ const LAG: (&str, &str) =
     ("signalbox_bus_lag_seconds", "How long a probe of the node took over the bus and back to it.");
 const PARCELS: (&str, &str) =
     ("signalbox_bus_batch_parcels", "Parcels in a batch that was sent over the bus.");
-const COMMANDS: (&str, &str) =
-    ("signalbox_redis_command_duration_seconds", "How long Redis took to answer, by command.");
+const COMMANDS: (&str, &str) = (
+    "signalbox_redis_command_duration_seconds",
+    "How long Redis took to answer, by command and by connection: shared, or of the pool.",
+);
 const FAILURES: (&str, &str) = (
     "signalbox_redis_command_failures_total",
     "Commands that Redis was not asked (down), did not answer in time, or refused, by reason.",
@@ -37,7 +39,7 @@ impl Shown {
         let descriptions = vec![
             describe(LAG, &[]),
             describe(PARCELS, &[]),
-            describe(COMMANDS, &["command"]),
+            describe(COMMANDS, &["command", "connection"]),
             describe(FAILURES, &["reason"]),
         ];
         Self { measured, descriptions }
@@ -51,8 +53,10 @@ impl Collector for Shown {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let measured = &self.measured;
-        let commands = measured.commands().filter(|(_, spread)| spread.count() > 0);
-        let commands = commands.map(|(name, spread)| histogram(spread, MICROS, &[("command", name)]));
+        let commands = measured.commands().filter(|(_, _, spread)| spread.count() > 0);
+        let commands = commands.map(|(way, name, spread)| {
+            histogram(spread, MICROS, &[("command", name), ("connection", way.as_str())])
+        });
         let failures = Failure::ALL.map(|failure| {
             let mut counter = Counter::default();
             counter.set_value(measured.failures(failure) as f64);

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use redis::{Cmd, FromRedisValue, ToRedisArgs, Value};
+use tokio::time::Instant;
 
 use super::script::{Script, Written};
 use crate::Error;
 use crate::keys::KeySet;
+use crate::measured::{Failure, Measured, Way};
 use crate::slot::slot_of;
 
 /// Arguments and bytes that most calls of a script have room in.
@@ -88,7 +90,7 @@ impl Call {
     }
 
     /// The command's name.
-    pub(super) fn name(&self) -> &[u8] {
+    fn name(&self) -> &[u8] {
         match self.cmd.args_iter().next() {
             Some(redis::Arg::Simple(name)) => name,
             _ => &[],
@@ -106,6 +108,24 @@ impl Call {
             }
         }
         Some(Self { cmd, script: None, place: self.place })
+    }
+}
+
+/// Notes how long calls took that went together, by the name of the only one or as several, and whether that failed.
+pub(super) fn note(
+    measured: &Measured,
+    way: Way,
+    calls: &[Call],
+    begun: Instant,
+    answered: &Result<Vec<Value>, Error>,
+) {
+    let name = if let [call] = calls { call.name() } else { b"pipeline" };
+    measured.command(way, name).note_time(begun.elapsed());
+    let is_refusal = |answer: &Value| matches!(answer, Value::ServerError(_));
+    match answered {
+        Ok(answers) if !answers.iter().any(is_refusal) => {}
+        Err(Error::OutcomeUnknown(_)) => measured.count_failure(Failure::Unanswered),
+        Ok(_) | Err(_) => measured.count_failure(Failure::Refused),
     }
 }
 

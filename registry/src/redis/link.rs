@@ -15,14 +15,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::call::Call;
+use super::call::{Call, note};
 use super::endpoint::Endpoint;
 use super::fault::Refusal;
 use super::reach::Reach;
 use super::script;
 use super::wire::{ClientId, Wire};
 use crate::Error;
-use crate::measured::{Failure, Measured};
+use crate::measured::{Failure, Measured, Way};
 
 /// How often Redis is asked whether it answers, and how long the answer may take.
 const PING: Duration = Duration::from_secs(1);
@@ -103,19 +103,8 @@ impl Link {
         let begun = Instant::now();
         let answered = timeout(self.command_timeout, self.send(connection, calls)).await;
         let answered = answered.unwrap_or_else(|late| Err(Error::OutcomeUnknown(Some(Box::new(late)))));
-        self.note(calls, begun, &answered);
+        note(&self.measured, Way::Shared, calls, begun, &answered);
         answered
-    }
-
-    fn note(&self, calls: &[Call], begun: Instant, answered: &Result<Vec<Value>, Error>) {
-        let name = if let [call] = calls { call.name() } else { b"pipeline" };
-        self.measured.command(name).note_time(begun.elapsed());
-        let is_refusal = |answer: &Value| matches!(answer, Value::ServerError(_));
-        match answered {
-            Ok(answers) if !answers.iter().any(is_refusal) => {}
-            Err(Error::OutcomeUnknown(_)) => self.measured.count_failure(Failure::Unanswered),
-            Ok(_) | Err(_) => self.measured.count_failure(Failure::Refused),
-        }
     }
 
     /// Carries out a command on a slot that is on its way here.
@@ -200,7 +189,7 @@ impl Link {
                 () = wire.closed.cancelled() => return "closed",
                 pong = timeout(PING, connection.send_packed_command(&ping)) => pong,
             };
-            self.measured.command(b"ping").note_time(begun.elapsed());
+            self.measured.command(Way::Shared, b"ping").note_time(begun.elapsed());
             missed = if matches!(pong, Ok(Ok(_))) { 0 } else { missed + 1 };
             if missed >= PINGS_MISSED_MAX {
                 return "no answer";

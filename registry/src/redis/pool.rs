@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use redis::{AsyncConnectionConfig, RedisError, Value};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::address::Address;
-use super::call::Call;
+use super::call::{Call, note};
 use super::config::RedisConfig;
 use super::endpoint::Endpoint;
 use super::fault::{Redirect, Refusal, of_question};
@@ -18,6 +18,7 @@ use super::link::checked;
 use super::shards::Links;
 use super::slot_map::Map;
 use crate::Error;
+use crate::measured::{Failure, Way};
 use crate::mutex::lock;
 
 /// Most calls of one pipeline: a bulk job must not keep Redis from everybody else for long.
@@ -128,7 +129,9 @@ impl Bulk {
         let (shard, place) = (self.map.shards().get(server), self.connections.get_mut(server));
         let (shard, place) = (shard.ok_or_else(gone)?, place.ok_or_else(gone)?);
         if place.is_none() {
-            *place = Some(shard.pools.connection().await?);
+            let connection = shard.pools.connection().await;
+            let down = |_: &Error| self.links.measured.count_failure(Failure::Down);
+            *place = Some(connection.inspect_err(down)?);
         }
         place.as_mut().ok_or_else(gone)
     }
@@ -173,8 +176,11 @@ impl Bulk {
     ) -> Result<Vec<Value>, Error> {
         let patience = self.command_timeout + longer;
         let connection = self.connection(server).await?;
-        let answers = timeout(patience, send(connection, calls)).await;
-        let answers = answers.map_err(|late| Error::OutcomeUnknown(Some(late.into())))??;
+        let begun = Instant::now();
+        let answered = timeout(patience, send(connection, calls)).await;
+        let answered = answered.unwrap_or_else(|late| Err(Error::OutcomeUnknown(Some(late.into()))));
+        note(&self.links.measured, Way::Pool, calls, begun, &answered);
+        let answers = answered?;
         if answers.iter().any(|answer| Redirect::of(answer).is_some()) {
             self.links.stale.notify_one();
         }

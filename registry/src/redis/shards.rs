@@ -54,7 +54,7 @@ pub(super) struct Links {
     command_timeout: Duration,
     map: watch::Sender<Arc<Map>>,
     reach: Arc<Reach>,
-    measured: Arc<Measured>,
+    pub(super) measured: Arc<Measured>,
     /// Somebody was sent elsewhere, or found nobody: the map should be looked at.
     pub(super) stale: Notify,
 }

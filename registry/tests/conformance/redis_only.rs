@@ -8,6 +8,7 @@ mod logs;
 mod orders;
 mod outage;
 mod slots;
+mod timing;
 mod traffic;
 
 use signalbox_registry::redis::RedisConfig;
