@@ -34,12 +34,13 @@ use serde_json::json;
 use signalbox_protocol::error::ErrorCode;
 use signalbox_protocol::limits::LOCK_WAIT_MAX;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use self::problem::Problem;
 use self::table::{DELETE, GET, POST, Table};
 use crate::limits::Limit;
 use crate::node::Node;
-use crate::trace::Span;
+use crate::trace::{Span, lines_of};
 use crate::ws::upgrade::upgrade;
 
 /// What the node answers.
@@ -127,7 +128,8 @@ async fn no_such_method(request: Request) -> Problem {
 async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
     let span = begin_span(&node, &request);
     let within = 2 * node.settings.handshake_timeout + standing_in_line(&request);
-    let response = match timeout(within, next.run(request)).await {
+    let answering = next.run(request).instrument(lines_of(span.as_ref()));
+    let response = match timeout(within, answering).await {
         Ok(response) => response,
         Err(_late) => too_late().into_response(),
     };

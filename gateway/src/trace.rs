@@ -133,6 +133,11 @@ impl Span {
         self.span.own
     }
 
+    /// What log lines stand in while this is under way, so that they tell the trace's id.
+    pub fn lines(&self) -> tracing::Span {
+        tracing::error_span!("traced", trace_id = self.span.own.trace_id())
+    }
+
     /// Tells a name, a type or a result; nothing that a client may fill as it likes.
     pub fn tell(&mut self, what: &'static str, text: &str) {
         self.span.facts.push((what, Fact::Text(text.to_owned())));
@@ -157,6 +162,11 @@ impl Span {
         self.tell("signalbox.result", result);
         self.end();
     }
+}
+
+/// The same for what may not be traced.
+pub fn lines_of(span: Option<&Span>) -> tracing::Span {
+    span.map_or_else(tracing::Span::none, Span::lines)
 }
 
 fn now_ns() -> u64 {

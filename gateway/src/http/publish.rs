@@ -106,7 +106,8 @@ fn check(node: &Node, sender: &Sender<'_>, envelope: &str) -> Result<Prepared, F
     match node.tracer.begin_message(&incoming) {
         None => prepare(node, sender, &incoming, &entry),
         Some(told) => {
-            let prepared = prepare(node, sender, &told.message(&incoming), &entry);
+            let message = told.message(&incoming);
+            let prepared = told.lines().in_scope(|| prepare(node, sender, &message, &entry));
             let result = prepared.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "taken");
             told.into_span().end_with(result);
             prepared

@@ -8,7 +8,7 @@ use signalbox_registry::{Announcement, Destination, Logged, Parcel};
 
 use super::Router;
 use crate::hub::Delivery;
-use crate::trace::Span;
+use crate::trace::{Span, lines_of};
 use crate::ws::frame::TextFrame;
 
 impl BusListener for Router {
@@ -16,6 +16,7 @@ impl BusListener for Router {
         match parcel {
             Parcel::Deliver { tenant, topic, conflation, frame } => {
                 let span = self.tracer.begin_delivery(&frame);
+                let _lines = lines_of(span.as_ref()).entered();
                 let told = self.hub.deliver(&delivery((&tenant, &topic), conflation, &frame));
                 end_delivery(span, &topic, Some(told));
                 if told == 0 && self.vocabulary.is_point_kind(topic.kind()) {

@@ -40,6 +40,11 @@ impl Told {
         Incoming { metadata: Some(&self.metadata), ..incoming.clone() }
     }
 
+    /// What log lines stand in while the message is acted on.
+    pub fn lines(&self) -> tracing::Span {
+        self.span.lines()
+    }
+
     /// The span.
     pub fn into_span(self) -> Span {
         self.span

@@ -10,6 +10,7 @@ use signalbox_protocol::catalogue::{self, Entry, Kind};
 use signalbox_protocol::control::{Positions, SendAck, TopicResumed};
 use signalbox_protocol::envelope::Incoming;
 use signalbox_protocol::error::{ErrorCode, Fault};
+use tracing::Instrument;
 
 use super::prepare::{Passing, Prepared, Sender, may_send, prepare};
 use super::{answer, commands};
@@ -122,8 +123,10 @@ pub fn handle(node: &Arc<Node>, connection: &Arc<Connection>, text: &str) -> Ste
     match node.tracer.begin_message(&incoming) {
         None => act_on(node, connection, &incoming, &entry).0,
         Some(told) => {
-            let (step, result) = act_on(node, connection, &told.message(&incoming), &entry);
-            follow(told.into_span(), step, result)
+            let lines = told.lines();
+            let (step, result) =
+                lines.in_scope(|| act_on(node, connection, &told.message(&incoming), &entry));
+            follow(told.into_span(), lines, step, result)
         }
     }
 }
@@ -150,10 +153,10 @@ fn act_on(
 }
 
 /// Ends the span when the answer is there.
-fn follow(span: Span, step: Step, result: &'static str) -> Step {
+fn follow(span: Span, lines: tracing::Span, step: Step, result: &'static str) -> Step {
     let awaiting = |work: BoxFuture<'static, Outcome>, span: Span| -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
-            let outcome = work.await;
+            let outcome = work.instrument(lines).await;
             span.end_with(outcome.result());
             outcome
         })

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tracing::Instrument;
 
 use super::handshake::{HandshakeResult, count};
 pub use super::newcomer::Newcomer;
@@ -30,7 +31,7 @@ use crate::peer::Peer;
 use crate::roster;
 use crate::server::Unread;
 use crate::stop;
-use crate::trace::Span;
+use crate::trace::{Span, lines_of};
 use crate::trust;
 
 /// The subprotocol; echoed if offered, not needed.
@@ -39,11 +40,12 @@ const SUBPROTOCOL: &str = "signalbox.v1.json";
 /// Answers `GET /ws` and `GET /ws/{namespace}`.
 pub fn upgrade(node: &Arc<Node>, mut request: Request<Body>, namespace: Option<&str>) -> Response<Body> {
     let span = node.tracer.begin_request("handshake", request.headers());
-    match check(node, &request, namespace) {
+    let lines = lines_of(span.as_ref());
+    match lines.in_scope(|| check(node, &request, namespace)) {
         Ok((newcomer, response)) => {
             let newcomer = Newcomer { span, ..newcomer };
             let on_upgrade = hyper::upgrade::on(&mut request);
-            node.tasks.spawn(admit(Arc::clone(node), on_upgrade, newcomer));
+            node.tasks.spawn(admit(Arc::clone(node), on_upgrade, newcomer).instrument(lines));
             response
         }
         Err((result, problem)) => {

@@ -24,6 +24,11 @@ impl NodeProcess {
 
     /// The same with these settings.
     pub(crate) async fn start_with(redis_url: &str, settings: &[&str]) -> Self {
+        Self::start_logging(redis_url, settings, Stdio::null()).await
+    }
+
+    /// The same, and what it logs is kept.
+    pub(crate) async fn start_logging(redis_url: &str, settings: &[&str], log: impl Into<Stdio>) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -31,14 +36,14 @@ impl NodeProcess {
         let args = ["serve", "--listen", &listen, "--redis", redis_url];
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
         let args: Vec<String> = args.into_iter().chain(settings).map(str::to_owned).collect();
-        let node = Self { child: spawn(&args), args, address };
+        let node = Self { child: spawn(&args, log), args, address };
         node.ready().await;
         node
     }
 
     /// Starts one that was killed again, on its address.
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(&self.args);
+        self.child = spawn(&self.args, Stdio::null());
         self.ready().await;
     }
 
@@ -83,9 +88,9 @@ impl NodeProcess {
     }
 }
 
-fn spawn(args: &[String]) -> Child {
+fn spawn(args: &[String], log: impl Into<Stdio>) -> Child {
     let mut node = Command::new(env!("CARGO_BIN_EXE_signalbox"));
-    node.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    node.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
 impl Drop for NodeProcess {

@@ -1,14 +1,22 @@
 //! One message followed through the cluster: from the client's trace to the spans of both nodes, and on to the receiver.
 
+use std::fs;
+use std::path::Path;
+
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use signalbox_gateway::tls::{Tls, TlsFiles};
-use signalbox_testkit::eventually;
+use signalbox_testkit::{RedisServer, eventually};
+use tempfile::NamedTempFile;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::authority::Authority;
 use crate::client::{Client, PATIENCE};
 use crate::collector::{Collector, Span};
 use crate::fixture::{TestCluster, TestNode, config};
 use crate::http::call_with;
+use crate::process::NodeProcess;
 use crate::tokens::open;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -90,6 +98,41 @@ async fn a_trace_goes_on_from_the_client_over_both_nodes_to_the_receiver() {
     let request = &spans(&collector, "request", 1).await[0];
     assert_eq!((&request.node, request.fact("http.route")), (&id(two), Some("/api/nodes")));
     assert_eq!(request.fact("http.response.status_code"), Some("200"));
+}
+
+/// Lines of a log that say this: the trace that each belongs to.
+fn traces_of(log: &Path, message: &str) -> Vec<Option<String>> {
+    let log = fs::read_to_string(log).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is an object"));
+    let lines = lines.filter(|line| line["message"] == message);
+    lines.map(|line| line.get("trace_id").map(|trace| trace.as_str().unwrap().to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_lines_of_what_is_traced_tell_the_trace() {
+    let (redis, collector) = (RedisServer::start().await, Collector::start().await);
+    let log = NamedTempFile::new().unwrap();
+    let endpoint = format!("trace.otlp_endpoint=http://{}", collector.address);
+    let settings = ["log.format=json", "stop.balancer_wait=0s", &endpoint];
+    let node = NodeProcess::start_logging(&redis.url(), &settings, log.reopen().unwrap()).await;
+    let mut vehicle = node.client("vehicle:V").await;
+
+    // A Redis that refuses what it should not is told in the log.
+    assert_eq!(redis.cli(&["acl", "setuser", "default", "-evalsha", "-eval"]), "OK");
+    let lock = json!({"type": "lock:acquire", "data": {"resource": "bay"}});
+    let mut traced = lock.clone();
+    traced["metadata"] = json!({"traceparent": parent()});
+    for request in [lock, traced] {
+        assert_eq!(vehicle.request(request).await["data"]["code"], "internal");
+    }
+    let expected = [None, Some(TRACE.to_owned())];
+    assert_eq!(traces_of(log.path(), "the registry refused what it should not"), expected);
+    for (header, value) in [("x-nothing", String::new()), ("traceparent", parent())] {
+        let (mut ws, _) = open(node.address, "/ws?session_id=S", &[(header, value)]).await;
+        let end = timeout(PATIENCE, ws.next()).await.unwrap();
+        assert!(matches!(end, Some(Ok(Message::Close(_)))), "{end:?}");
+    }
+    assert_eq!(traces_of(log.path(), "connection not registered"), expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
