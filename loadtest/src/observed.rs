@@ -27,8 +27,9 @@ pub(crate) struct Timeline {
 #[derive(Debug)]
 pub(crate) struct Observed {
     timeline: Timeline,
-    /// One for each receiver, which hears one sender.
+    /// One for each receiver, which hears one sender; or one for each sender of each receiver.
     streams: Vec<Stream>,
+    by_sender: bool,
     /// Messages sent by each sender.
     sent: Vec<u64>,
     delivered: u64,
@@ -62,10 +63,21 @@ impl Timeline {
 }
 
 impl Observed {
+    /// Each receiver hears one sender.
     pub(crate) fn new(timeline: Timeline, senders: usize, receivers: usize) -> Shared {
+        Self::with_streams(timeline, senders, vec![Stream::default(); receivers], false)
+    }
+
+    /// Each receiver hears some of the senders.
+    pub(crate) fn by_sender(timeline: Timeline, senders: usize, receivers: usize) -> Shared {
+        Self::with_streams(timeline, senders, vec![Stream::default(); receivers * senders], true)
+    }
+
+    fn with_streams(timeline: Timeline, senders: usize, streams: Vec<Stream>, by_sender: bool) -> Shared {
         Rc::new(RefCell::new(Self {
             timeline,
-            streams: vec![Stream::default(); receivers],
+            streams,
+            by_sender,
             sent: vec![0; senders],
             delivered: 0,
             latencies: Latencies::default(),
@@ -88,8 +100,13 @@ impl Observed {
             self.error(text);
             return false;
         };
+        let stream = if self.by_sender { receiver * self.sent.len() + tick.from as usize } else { receiver };
+        let Some(stream) = self.streams.get_mut(stream) else {
+            self.error(text);
+            return false;
+        };
+        stream.note(tick.number);
         self.delivered += 1;
-        self.streams[receiver].note(tick.number);
         let due = tick.due();
         let latency = self.timeline.began.elapsed().saturating_sub(due);
         if self.timeline.measures(due) {
@@ -155,6 +172,21 @@ impl Observed {
         findings
     }
 
+    /// What is wrong, if receivers heard the senders of whom `hears` says so, and nobody else.
+    pub(crate) fn findings_by_sender(&self, hears: impl Fn(usize, usize) -> bool) -> Findings {
+        let mut findings = Findings::default();
+        for (place, stream) in self.streams.iter().enumerate() {
+            let (receiver, sender) = (place / self.sent.len(), place % self.sent.len());
+            if hears(receiver, sender) {
+                findings += stream.findings(self.sent[sender]);
+            } else {
+                // What came all the same is counted as if it had come twice.
+                findings.duplicated += stream.received();
+            }
+        }
+        findings
+    }
+
     /// How many errors there were, and the first.
     pub(crate) fn errors(&self) -> Option<(u64, &str)> {
         self.first_error.as_deref().map(|first| (self.errors, first))
@@ -201,6 +233,25 @@ mod tests {
         assert_eq!(observed.latencies().count(), 10);
         assert!(observed.latencies().quantile(0.5).abs_diff(seconds(1)) < Duration::from_millis(2));
         assert!(observed.findings(|receiver| receiver).is_clean());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hears_several_senders_misses_what_one_of_them_lost() {
+        let timeline = Timeline::starting_now(seconds(0), seconds(10));
+        let observed = Observed::by_sender(timeline, 2, 2);
+        let mut observed = observed.borrow_mut();
+        let said = |from, number| Tick { from, number, due_ns: 0 }.message(&Target::Default, 100);
+        for sender in [0, 1] {
+            observed.sent(sender, seconds(0));
+            observed.sent(sender, seconds(0));
+        }
+        for (receiver, from, number) in [(0, 0, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 1, 1)] {
+            assert!(observed.heard(receiver, &said(from, number)));
+        }
+        assert!(observed.findings_by_sender(|receiver, _| receiver == 0).duplicated == 1);
+        let findings = observed.findings_by_sender(|receiver, sender| receiver == 0 || sender == 1);
+        assert_eq!((findings.lost, findings.duplicated, findings.reordered), (1, 0, 0));
+        assert!(!observed.heard(0, &said(7, 0)), "there is no such sender");
     }
 
     #[tokio::test(start_paused = true)]

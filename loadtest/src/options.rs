@@ -14,7 +14,7 @@ mod scenarios;
 
 pub(crate) use faults::{CLOSES_PER_SECOND, Chaos, FAREWELL, Fault, HEARTBEAT, InFront, Soak, word};
 pub(crate) use files::{Compare, Suite};
-pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Queries, Redis, Storm, Unicast};
+pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Mixed, Queries, Redis, Storm, Unicast};
 
 /// Measures a Signalbox cluster.
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ pub(crate) enum Scenario {
     Storm(Storm),
     /// Latency, rate and cost of messages from clients of one node to clients of another
     Unicast(Unicast),
+    /// A fleet: passengers who wait, vehicles that tell where they are, dashboards that follow many
+    Mixed(Mixed),
     /// Latency, rate and cost of one topic with many subscribers
     Fanout(Fanout),
     /// Rate, latency, fairness and correctness of locks
@@ -138,6 +140,7 @@ impl Scenario {
             Self::Idle(options) => &options.servers,
             Self::Unicast(options) => &options.servers,
             Self::Fanout(options) => &options.servers,
+            Self::Mixed(options) => &options.servers,
             Self::Locks(options) => &options.servers,
             Self::Boarding(options) => &options.servers,
             Self::Queries(options) => &options.servers,
@@ -154,6 +157,7 @@ impl Scenario {
             Self::Idle(options) => &options.run.output,
             Self::Unicast(options) => &options.run.output,
             Self::Fanout(options) => &options.run.output,
+            Self::Mixed(options) => &options.run.output,
             Self::Locks(options) => &options.run.output,
             Self::Boarding(options) => &options.output,
             Self::Queries(options) => &options.run.output,

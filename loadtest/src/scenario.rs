@@ -6,11 +6,13 @@ mod fanout;
 mod hostile;
 mod idle;
 mod locks;
+mod mixed;
 mod pairs;
 mod queries;
 mod redis;
 mod soak;
 mod storm;
+mod subscribing;
 mod unicast;
 
 use crate::cluster::Cluster;
@@ -19,6 +21,7 @@ use crate::options::{Run, Scenario};
 use crate::procfs;
 use crate::report::Report;
 use crate::resp::RedisConnection;
+use crate::sequence::Findings;
 
 /// Runs a scenario on a cluster.
 pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Result<Report> {
@@ -32,6 +35,7 @@ pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Resul
         Scenario::Chaos(options) => chaos::run(options).await,
         Scenario::Soak(options) => soak::run(options, cluster).await,
         Scenario::Storm(options) => storm::run(options, cluster).await,
+        Scenario::Mixed(options) => mixed::run(options, cluster).await,
         Scenario::Hostile(options) => hostile::run(options, cluster).await,
         Scenario::Redis(options) => redis::run(options, cluster).await,
     }
@@ -61,12 +65,18 @@ async fn redis_version(cluster: &Cluster) -> Option<String> {
 
 /// Notes what the receivers saw, once all tasks have ended.
 fn note_observed(report: &mut Report, observed: &Shared, sender_of: impl Fn(usize) -> usize) {
+    let findings = observed.borrow().findings(sender_of);
+    note_traffic(report, observed, findings);
+}
+
+/// The same, where it was found out in another way what went missing.
+fn note_traffic(report: &mut Report, observed: &Shared, findings: Findings) {
     let mut observed: std::cell::RefMut<'_, Observed> = observed.borrow_mut();
     report.latencies("latency", observed.latencies());
     report.latencies("send_lag", observed.send_lags());
     report.result("sent", observed.sent_in_all());
     report.result("delivered", observed.delivered());
-    report.findings(observed.findings(sender_of));
+    report.findings(findings);
     if let Some((count, first)) = observed.errors() {
         let first = first.to_owned();
         report.result("errors", count);

@@ -38,6 +38,11 @@ impl Stream {
         }
     }
 
+    /// How many came, again or not.
+    pub(crate) fn received(&self) -> u64 {
+        self.next - self.missing.len() as u64 + self.duplicated
+    }
+
     /// What is wrong, if the sender sent so many.
     pub(crate) fn findings(&self, sent: u64) -> Findings {
         let tail = sent.saturating_sub(self.next);

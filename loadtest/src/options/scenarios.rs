@@ -42,6 +42,31 @@ pub(crate) struct Storm {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Mixed {
+    /// Passengers who wait and say nothing
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) passengers: u32,
+    /// Vehicles, each of which tells its position once a second
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) vehicles: u32,
+    /// Dashboards
+    #[arg(long, default_value_t = 20)]
+    pub(crate) dashboards: u32,
+    /// Routes, over which the vehicles are spread
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) routes: u32,
+    /// Routes that each dashboard follows
+    #[arg(long, default_value_t = 25)]
+    pub(crate) routes_followed: u32,
+    #[command(flatten)]
+    pub(crate) payload: Payload,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Unicast {
     /// Pairs of clients: one on the first node sends to one on the second
     #[arg(long, default_value_t = 100)]

@@ -1,16 +1,11 @@
 //! One publisher, one topic, many subscribers on all nodes.
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
-use serde::Deserialize;
-use signalbox_client::protocol::control::TopicsRequest;
-use signalbox_client::protocol::envelope::Outgoing;
+use anyhow::Context;
 use signalbox_client::protocol::{Target, Topic};
-use signalbox_client::{Frame, Wire};
-use tokio::time::timeout;
 
+use super::subscribing::subscribe;
 use super::{new_report, note_observed, note_run, run_name};
 use crate::cluster::Cluster;
 use crate::meter;
@@ -22,9 +17,6 @@ use crate::traffic::{Traffic, Window, connect_all};
 
 /// Handshakes under way at once.
 const AT_ONCE: usize = 32;
-
-/// A node has this long to answer a subscription.
-const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(options: &Fanout, cluster: &Cluster) -> anyhow::Result<Report> {
     let mut report = new_report("fanout", cluster).await;
@@ -44,9 +36,7 @@ pub(crate) async fn run(options: &Fanout, cluster: &Cluster) -> anyhow::Result<R
     let config = |number| cluster.connect_as(number, "passenger", &format!("{run}-{number}"));
     let mut receivers = connect_all((0..subscribers).map(config).collect(), AT_ONCE, |_| {}).await?;
     for wire in &mut receivers {
-        timeout(SUBSCRIBED_WITHIN, subscribe(wire, &topic))
-            .await
-            .context("a subscription takes too long")??;
+        subscribe(wire, vec![topic.clone()]).await?;
     }
     let publisher = vec![cluster.connect_as(0, "vehicle", &run)];
     let publisher = connect_all(publisher, 1, |_| {}).await?.pop().context("one was connected")?;
@@ -79,23 +69,4 @@ pub(crate) async fn run(options: &Fanout, cluster: &Cluster) -> anyhow::Result<R
     spent.judge(&mut report, observed.borrow().send_lags().quantile(0.99));
     note_observed(&mut report, &observed, |_| 0);
     Ok(report)
-}
-
-/// Joins `topic` and waits for the answer.
-async fn subscribe(wire: &mut Wire, topic: &Topic) -> anyhow::Result<()> {
-    #[derive(Deserialize)]
-    struct Answer<'a> {
-        #[serde(rename = "type")]
-        message_type: &'a str,
-    }
-    let topics = TopicsRequest { topics: vec![topic.clone()] };
-    wire.queue(serde_json::to_string(&Outgoing::new("system:subscribe", &topics))?)?;
-    loop {
-        if let Frame::Text(text) = wire.next().await? {
-            match serde_json::from_str::<Answer<'_>>(&text)?.message_type {
-                "system:ack" => return Ok(()),
-                _ => bail!("the subscription was refused: {}", &*text),
-            }
-        }
-    }
 }

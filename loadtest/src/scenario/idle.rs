@@ -152,13 +152,13 @@ fn cpu(cluster: &Cluster) -> anyhow::Result<Vec<(String, Duration)>> {
 
 /// Connections that are kept open, answering pings.
 #[derive(Debug)]
-struct Holding {
+pub(super) struct Holding {
     tasks: JoinSet<bool>,
     stop: CancellationToken,
 }
 
 impl Holding {
-    fn start(wires: Vec<Wire>) -> Self {
+    pub(super) fn start(wires: Vec<Wire>) -> Self {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         for mut wire in wires {
@@ -174,7 +174,7 @@ impl Holding {
     }
 
     /// Closes them all; answers how many had ended by themselves.
-    async fn stop(mut self) -> usize {
+    pub(super) async fn stop(mut self) -> usize {
         self.stop.cancel();
         let mut lost = 0;
         while let Some(ended) = self.tasks.join_next().await {

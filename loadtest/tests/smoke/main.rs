@@ -51,6 +51,16 @@ async fn fanout_at_full_speed_waits_for_every_subscriber() {
 }
 
 #[tokio::test]
+async fn a_mixed_fleet_hears_what_it_follows_and_nothing_else() {
+    let line = "mixed --passengers 20 --vehicles 12 --dashboards 4 --routes 6 --routes-followed 2 --seconds 2 \
+                --warm-up-seconds 0";
+    let results = Load::new().results(line).await;
+    // Each route has two vehicles; each dashboard follows two.
+    assert_eq!((number(&results, "sent"), number(&results, "delivered")), (24.0, 32.0));
+    assert_eq!((number(&results, "lost"), number(&results, "lost_connections")), (0.0, 0.0));
+}
+
+#[tokio::test]
 async fn a_storm_comes_and_comes_again_when_a_node_dies() {
     let results = Load::new().results("storm --connections 60").await;
     assert_eq!((number(&results, "arrival_clients"), number(&results, "return_clients")), (60.0, 30.0));
