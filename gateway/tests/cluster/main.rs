@@ -37,6 +37,7 @@ mod pages;
 mod passengers;
 mod plain_http;
 mod process;
+mod prometheus;
 mod reference;
 mod resume;
 mod revocations;
