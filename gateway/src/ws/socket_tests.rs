@@ -338,6 +338,29 @@ async fn answers_to_what_came_together_are_written_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pings_that_come_together_are_answered_one_by_one() {
+    let node = lone_node().await;
+    let mut client = Client::connect(&node, "").await;
+    let pings: Vec<u8> = (b'0'..=b'9').flat_map(|n| [0x89, 0x81, 0, 0, 0, 0, n]).collect();
+    client.send_bytes(&pings).await;
+    for n in 0..10 {
+        assert_eq!(client.next_raw().await, Some(Message::Pong(n.to_string().into())));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_a_close_in_one_write_is_answered_before_it() {
+    let node = lone_node().await;
+    let mut client = Client::connect(&node, "").await;
+    let close = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+    client.send_bytes(&[questions(3), close.to_vec()].concat()).await;
+    for n in 0..3 {
+        assert_eq!(client.next().await["correlationId"], n.to_string());
+    }
+    assert_eq!(client.close_code().await, 1000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_burst_behind_the_handshake_is_handled_in_order() {
     let node = lone_node().await;
     let mut client = Client::connect(&node, "").await;

@@ -22,9 +22,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         match event {
             Event::Peer(FromPeer::Text(text)) => self.on_text(&text),
             Event::Peer(FromPeer::Binary(bytes)) => self.on_binary(&bytes),
-            Event::Peer(FromPeer::Ping(payload)) => self.connection.outbox().pong(frame::pong(&payload)),
+            Event::Peer(FromPeer::Ping(payload)) => {
+                self.connection.outbox().pong(frame::pong(&payload));
+                // It is written before the next one would replace it.
+                self.end_turn();
+            }
             Event::Peer(FromPeer::Pong) => {}
             Event::Peer(FromPeer::Close(code)) => {
+                if self.writing.is_empty() {
+                    // Answers to what came together with it.
+                    self.take_batch();
+                }
                 self.writing.push(frame::close_echo(code));
                 self.begin_ending(code, Farewell::Writing);
             }

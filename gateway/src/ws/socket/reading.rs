@@ -65,6 +65,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             && !self.backlog.bytes().is_empty()
     }
 
+    /// What was answered is written, and the others get their turn, before more is handled.
+    pub(super) fn end_turn(&mut self) {
+        self.turn_bytes = TURN_BYTES;
+    }
+
     fn next_of_backlog(&mut self) -> Option<FromPeer> {
         let mut rest = self.backlog.bytes();
         let from_peer = self.reader.next(&mut rest, self.node.settings.read);
