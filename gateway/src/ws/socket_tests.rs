@@ -361,6 +361,18 @@ async fn what_came_before_a_close_in_one_write_is_answered_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frame_whose_end_is_still_to_come_holds_up_no_answer() {
+    let node = lone_node().await;
+    let mut client = Client::connect(&node, "").await;
+    let (whole, began) = (questions(3), tokio::time::Instant::now());
+    client.send_bytes(&[&whole[..], &whole[..10]].concat()).await;
+    for n in 0..3 {
+        assert_eq!(client.next().await["correlationId"], n.to_string());
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_burst_behind_the_handshake_is_handled_in_order() {
     let node = lone_node().await;
     let mut client = Client::connect(&node, "").await;
