@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::options::Servers;
+use crate::procfs;
 
 /// A process may take this long to answer after its start.
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
@@ -137,8 +138,8 @@ pub(crate) fn free_port() -> anyhow::Result<u16> {
 
 /// Whether what is started and the tester each get a core of their own.
 pub(crate) fn pins(servers: &Servers) -> bool {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    !servers.no_pin && servers.server_cpu.max(servers.load_cpu) < cores
+    // Those of the machine, not those this process may use: it is pinned itself by the time it starts servers.
+    !servers.no_pin && servers.server_cpu.max(servers.load_cpu) < procfs::cores()
 }
 
 /// Puts the tester on its core. Before any other thread exists.
@@ -178,7 +179,7 @@ mod tests {
     }
 
     fn runs(pid: u32) -> bool {
-        crate::procfs::resident_bytes(pid).is_ok()
+        procfs::resident_bytes(pid).is_ok()
     }
 
     async fn gone(pid: u32) -> bool {
@@ -204,6 +205,44 @@ mod tests {
         let pid = dropped.pid();
         drop(dropped);
         assert!(gone(pid).await);
+    }
+
+    #[tokio::test]
+    async fn what_a_pinned_tester_starts_is_on_another_core() {
+        let servers = servers();
+        if procfs::cores() < 2 {
+            assert!(!pins(&servers), "there is no second core");
+            return;
+        }
+        // Of this thread alone; the runtime of this test has no other.
+        pin_this_process(&servers).unwrap();
+        assert!(pins(&servers), "the tester counted its own core only");
+        let logs = tempfile::tempdir().unwrap();
+        let cpu = pins(&servers).then_some(servers.server_cpu);
+        let program = PathBuf::from("/bin/sleep");
+        let pinned = Launcher { cpu, logs: logs.path() }.start("pinned", &program, &["60".to_owned()]);
+        let mut pinned = pinned.unwrap();
+        let (pid, core) = (pinned.pid(), servers.server_cpu.to_string());
+        pinned.wait_until(async || cores_of(pid) == core).await.unwrap();
+    }
+
+    fn servers() -> Servers {
+        Servers {
+            urls: Vec::new(),
+            binary: PathBuf::new(),
+            nodes: None,
+            server_args: Vec::new(),
+            redis: None,
+            server_cpu: 0,
+            load_cpu: 1,
+            no_pin: false,
+        }
+    }
+
+    fn cores_of(pid: u32) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        list.unwrap_or_default().trim().to_owned()
     }
 
     #[tokio::test]

@@ -54,7 +54,7 @@ pub(crate) fn open_files(pid: u32) -> io::Result<u64> {
 pub(crate) fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let cores = count_cores(&cpu);
     let model = parse_cpu_model(&cpu).unwrap_or("unknown CPU");
     format!("{model}, {cores} cores, Linux {}", kernel.trim())
 }
@@ -87,6 +87,15 @@ fn parse_bytes(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Cores of the machine, whether this process may use them or not; 0: they can't be told.
+pub(crate) fn cores() -> usize {
+    count_cores(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+}
+
+fn count_cores(cpuinfo: &str) -> usize {
+    cpuinfo.lines().filter(|line| line.starts_with("processor")).count()
 }
 
 fn parse_cpu_model(cpuinfo: &str) -> Option<&str> {
