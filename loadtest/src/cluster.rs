@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use signalbox_client::WireConfig;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
+use crate::bare::Manner;
 use crate::http;
 use crate::options::{Scenario, Servers};
 use crate::processes::{Launcher, Process, free_port, pins};
@@ -42,6 +44,19 @@ impl Cluster {
         let nodes = servers.urls.iter().map(|url| Node::at(url)).collect::<anyhow::Result<_>>()?;
         let logs = TempDir::new().context("no temporary folder")?;
         Ok(Self { nodes, redis: servers.redis.clone(), redis_process: None, logs })
+    }
+
+    /// A bare server in place of nodes, without Redis.
+    pub(crate) async fn bare(servers: &Servers, manner: Manner) -> anyhow::Result<Self> {
+        let logs = TempDir::new().context("no temporary folder")?;
+        let mut cluster = Self { nodes: Vec::new(), redis: None, redis_process: None, logs };
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let args = ["bare-server", manner.name(), "--listen", &address].map(str::to_owned);
+        let program = std::env::current_exe().context("this program is nowhere")?;
+        let mut process = cluster.launcher(servers).start("bare", &program, &args)?;
+        process.wait_until(async || TcpStream::connect(&address).await.is_ok()).await?;
+        cluster.nodes.push(Node { url: format!("ws://{address}/ws"), address, process: Some(process) });
+        Ok(cluster)
     }
 
     /// Starts what the scenario needs besides.

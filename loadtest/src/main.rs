@@ -14,6 +14,7 @@
 //! are built; the bare Redis hop that it compares with is spoken byte by byte in `resp`.
 
 mod asking;
+mod bare;
 mod baseline;
 mod chaos;
 mod checker;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Measure(scenario) => measuring::run(&scenario),
         Command::Run(suite) => suite::run(&suite),
         Command::Compare(compare) => compare::run(&compare),
+        Command::BareServer(server) => bare::serve(&server).map(|()| true),
     };
     match succeeded {
         Ok(true) => ExitCode::SUCCESS,

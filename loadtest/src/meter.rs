@@ -124,20 +124,22 @@ impl Spent {
         self.done as f64 / self.wall.as_secs_f64()
     }
 
+    /// CPU of all servers for each thing that was done; `None` if nothing was, or they can't be measured.
+    pub(crate) fn cpu_us_each(&self) -> Option<f64> {
+        let cpu: Duration = self.cpu.iter().map(|(_, cpu)| *cpu).sum();
+        (self.done > 0 && !self.cpu.is_empty()).then(|| micros(cpu) / self.done as f64)
+    }
+
     /// Notes rate and cost; one of it is a `what`, e.g. `message`, several of which are `whats`.
     pub(crate) fn note(&self, report: &mut Report, what: &str, whats: &str) {
         report.figure(format!("{whats}_per_second"), self.rate());
         if !self.rates.is_empty() {
             report.series(format!("{whats}_per_second"), Over::Seconds, self.rates.clone());
         }
-        if self.done > 0 && !self.cpu.is_empty() {
-            let per_message = |cpu: Duration| micros(cpu) / self.done as f64;
-            report.figure(
-                format!("cpu_us_per_{what}"),
-                per_message(self.cpu.iter().map(|(_, cpu)| *cpu).sum()),
-            );
+        if let Some(cpu_us) = self.cpu_us_each() {
+            report.figure(format!("cpu_us_per_{what}"), cpu_us);
             for (name, cpu) in &self.cpu {
-                report.figure(format!("cpu_us_per_{what}_{name}"), per_message(*cpu));
+                report.figure(format!("cpu_us_per_{what}_{name}"), micros(*cpu) / self.done as f64);
             }
         }
         for (name, cpu) in &self.cpu {

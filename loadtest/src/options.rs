@@ -8,10 +8,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::pace::Schedule;
 use crate::report::Bound;
 
+mod bare;
 mod faults;
 mod files;
 mod scenarios;
 
+pub(crate) use bare::{Bare, BareServer};
 pub(crate) use faults::{CLOSES_PER_SECOND, Chaos, FAREWELL, Fault, HEARTBEAT, InFront, Soak, word};
 pub(crate) use files::{Compare, Suite};
 pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Mixed, Queries, Redis, Storm, Unicast};
@@ -33,6 +35,9 @@ pub(crate) enum Command {
     Run(Suite),
     /// Compares two reports
     Compare(Compare),
+    /// What scenarios compare with; they start it themselves
+    #[command(hide = true)]
+    BareServer(BareServer),
 }
 
 /// What to measure.

@@ -110,7 +110,9 @@ impl Entry {
         ]);
         match Options::try_parse_from(line)?.command {
             Command::Measure(scenario) => Ok(*scenario),
-            Command::Run(_) | Command::Compare(_) => bail!("{:?} is no scenario", self.run),
+            Command::Run(_) | Command::Compare(_) | Command::BareServer(_) => {
+                bail!("{:?} is no scenario", self.run)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Output, Payload, Run, Servers, schedule, seconds};
+use super::{Bare, Output, Payload, Run, Servers, schedule, seconds};
 use crate::pace::Schedule;
 
 #[derive(Debug, Args)]
@@ -133,6 +133,8 @@ pub(crate) struct Fanout {
     /// With --full-speed: messages that may be under way
     #[arg(long, default_value_t = 16)]
     pub(crate) window: u32,
+    #[command(flatten)]
+    pub(crate) bare: Bare,
     #[command(flatten)]
     pub(crate) payload: Payload,
     #[command(flatten)]

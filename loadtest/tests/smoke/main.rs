@@ -36,17 +36,22 @@ async fn full_speed_keeps_its_window_full() {
 
 #[tokio::test]
 async fn fanout_reaches_every_subscriber() {
-    let line = "fanout --subscribers 10 --rate 40 --seconds 1 --warm-up-seconds 0.5";
+    let line = "fanout --subscribers 10 --rate 400 --seconds 1 --warm-up-seconds 0.5 --bare-seconds 1";
     let results = Load::new().results(line).await;
-    assert_eq!((number(&results, "sent"), number(&results, "delivered")), (60.0, 600.0));
-    assert!(number(&results, "cpu_us_per_delivery") > 0.0);
+    assert_eq!((number(&results, "sent"), number(&results, "delivered")), (600.0, 6_000.0));
+    for name in ["cpu_us_per_delivery", "bare_write_us_per_delivery", "cpu_per_delivery_in_bare_tungstenite"]
+    {
+        assert!(number(&results, name) > 0.0, "{name}: {results:#}");
+    }
 }
 
 #[tokio::test]
 async fn fanout_at_full_speed_waits_for_every_subscriber() {
-    let line = "fanout --full-speed --subscribers 10 --window 4 --seconds 1 --warm-up-seconds 0.2";
+    let line =
+        "fanout --full-speed --subscribers 10 --window 4 --seconds 1 --warm-up-seconds 0.2 --bare-seconds 1";
     let results = Load::new().results(line).await;
     assert!(number(&results, "sent") > 100.0, "{results:#}");
+    assert!(number(&results, "deliveries_in_bare_tungstenite") > 0.0, "{results:#}");
     assert!(number(&results, "delivered") == 10.0 * number(&results, "sent"));
 }
 
@@ -164,10 +169,11 @@ async fn the_bare_hop_is_measured_alone_too() {
 #[tokio::test]
 async fn an_interrupted_run_leaves_nothing_behind() {
     let load = Load::new();
-    let child = load.spawn("fanout --subscribers 10 --rate 40 --seconds 60", &Load::binary());
-    // The tester, Redis and two nodes.
+    let line = "fanout --subscribers 10 --rate 40 --seconds 60 --bare-seconds 60";
+    let child = load.spawn(line, &Load::binary());
+    // The tester, Redis, two nodes and a bare server.
     timeout(RUN_WITHIN, async {
-        while load.left_behind() < 4 {
+        while load.left_behind() < 5 {
             sleep(Duration::from_millis(50)).await;
         }
     })

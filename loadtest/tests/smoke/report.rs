@@ -53,7 +53,7 @@ async fn a_broken_bound_fails_the_run_and_leaves_its_report() {
 #[tokio::test]
 async fn a_file_of_scenarios_is_run_to_its_end_and_fails_if_one_does() {
     let load = Load::new();
-    let file = "defaults = { no-pin = true, seconds = 0.5, warm-up-seconds = 0.1, rate = 100 }\n\
+    let file = "defaults = { no-pin = true, seconds = 0.5, warm-up-seconds = 0.1, bare-seconds = 0, rate = 100 }\n\
         [[scenario]]\nname = 'first'\nrun = 'redis'\nassert = ['lost>0']\n\
         [[scenario]]\nname = 'second'\nrun = 'fanout'\nsubscribers = 3\n\
         [[scenario]]\nname = 'third'\nrun = 'fanout'\nsubscribers = 3\nfull-speed = true\nwindow = 8\n";
