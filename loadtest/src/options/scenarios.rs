@@ -19,6 +19,8 @@ pub(crate) struct Idle {
     #[arg(long, default_value_t = 30)]
     pub(crate) settle_seconds: u64,
     #[command(flatten)]
+    pub(crate) bare: Bare,
+    #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
     pub(crate) run: Run,

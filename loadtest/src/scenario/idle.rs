@@ -1,5 +1,7 @@
 //! Many connections that do nothing: what each of them costs in memory, and how fast they come.
 
+mod beside;
+
 use std::time::Duration;
 
 use anyhow::Context;
@@ -30,12 +32,13 @@ const LOOKS: usize = 50;
 /// Connections from one source address; it has about 28,000 ports.
 const CONNECTIONS_PER_ADDRESS: usize = 20_000;
 
-/// Bytes that servers, Redis and the tester itself hold.
+/// Bytes that servers, Redis, the tester itself and the kernel hold.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
     nodes: u64,
     own: u64,
     redis: Option<u64>,
+    kernel: u64,
 }
 
 pub(crate) async fn run(options: &Idle, cluster: &Cluster) -> anyhow::Result<Report> {
@@ -45,32 +48,20 @@ pub(crate) async fn run(options: &Idle, cluster: &Cluster) -> anyhow::Result<Rep
     let connections = options.connections.max(1);
     check_open_files(connections)?;
     let limit = Duration::from_secs(options.settle_seconds);
+    let measurable = !cluster.node_pids().is_empty();
 
     let before = settled(cluster, limit).await?;
-    let cpu_before = cpu(cluster)?;
-    let start = Instant::now();
-    let run = run_name();
-    let config = |number: usize| {
-        let mut config = cluster.connect_as(number, "passenger", &format!("{run}-{number}"));
-        config.local_address = source_address(&config.url, number);
-        config
-    };
-    let (mut handshakes, mut growth) = (Latencies::default(), vec![(0.0, before.nodes as f64)]);
-    let wires = connect_all((0..connections).map(config).collect(), options.at_once, |took| {
-        handshakes.record(took);
-        look(cluster, handshakes.count(), connections, &mut growth);
+    let mut growth = vec![(0.0, before.nodes as f64)];
+    let (arrival, wires) = arrive(cluster, connections, options.at_once, |connected| {
+        look(cluster, connected, connections, &mut growth);
     })
     .await?;
-    report.figure("connects_per_second", connections as f64 / start.elapsed().as_secs_f64());
-    report.latencies("handshake", &handshakes);
-    for ((name, before), (_, after)) in cpu_before.iter().zip(cpu(cluster)?) {
-        report.figure(format!("cpu_us_per_connect_{name}"), micros(after - *before) / connections as f64);
-    }
+    arrival.note(&mut report);
 
     let holding = Holding::start(wires);
     let after = settled(cluster, limit).await?;
-    note_memory(&mut report, before, after, connections, !cluster.node_pids().is_empty());
-    if !cluster.node_pids().is_empty() {
+    note_memory(&mut report, before, after, connections, measurable);
+    if measurable {
         growth.push((connections as f64, after.nodes as f64));
         report.series("node_resident_bytes", Over::Connections, growth);
     }
@@ -79,8 +70,64 @@ pub(crate) async fn run(options: &Idle, cluster: &Cluster) -> anyhow::Result<Rep
     if lost > 0 {
         report.failure(format!("{lost} connections ended by themselves"));
     }
+    // Last: what this process keeps of it would be missing in its own memory.
+    if measurable && !options.bare.bare_seconds.is_zero() {
+        beside::compare(options, &arrival, &mut report).await?;
+    }
     progress("");
     Ok(report)
+}
+
+/// How connections came.
+#[derive(Debug)]
+struct Arrival {
+    per_second: f64,
+    handshakes: Latencies,
+    /// CPU of each server for each connection, as far as they can be measured.
+    cpu_us: Vec<(String, f64)>,
+}
+
+/// Opens so many connections, so many at once; tells each time how many there are.
+async fn arrive(
+    cluster: &Cluster,
+    connections: usize,
+    at_once: usize,
+    mut connected: impl FnMut(u64),
+) -> anyhow::Result<(Arrival, Vec<Wire>)> {
+    let run = run_name();
+    let config = |number: usize| {
+        let mut config = cluster.connect_as(number, "passenger", &format!("{run}-{number}"));
+        config.local_address = source_address(&config.url, number);
+        config
+    };
+    let mut handshakes = Latencies::default();
+    let (cpu_before, start) = (cpu(cluster)?, Instant::now());
+    let wires = connect_all((0..connections).map(config).collect(), at_once, |took| {
+        handshakes.record(took);
+        connected(handshakes.count());
+    })
+    .await?;
+    let per_second = connections as f64 / start.elapsed().as_secs_f64();
+    let cpu = cpu_before.into_iter().zip(cpu(cluster)?);
+    let cpu_us = cpu.map(|((name, before), (_, after))| (name, micros(after - before) / connections as f64));
+    Ok((Arrival { per_second, handshakes, cpu_us: cpu_us.collect() }, wires))
+}
+
+impl Arrival {
+    fn note(&self, report: &mut Report) {
+        report.figure("connects_per_second", self.per_second);
+        report.latencies("handshake", &self.handshakes);
+        if !self.cpu_us.is_empty() {
+            report.figure("cpu_us_per_connect", self.cpu_us_in_all());
+        }
+        for (name, cpu_us) in &self.cpu_us {
+            report.figure(format!("cpu_us_per_connect_{name}"), *cpu_us);
+        }
+    }
+
+    fn cpu_us_in_all(&self) -> f64 {
+        self.cpu_us.iter().map(|(_, cpu_us)| cpu_us).sum()
+    }
 }
 
 fn note_memory(report: &mut Report, before: Memory, after: Memory, connections: usize, measurable: bool) {
@@ -89,6 +136,7 @@ fn note_memory(report: &mut Report, before: Memory, after: Memory, connections: 
         report.result("node_resident_bytes_before", before.nodes);
         report.result("node_resident_bytes_after", after.nodes);
         report.figure("node_bytes_per_connection", per_connection(before.nodes, after.nodes));
+        report.figure("kernel_bytes_per_connection", per_connection(before.kernel, after.kernel));
     } else {
         report.warning("the nodes were not started by this run: their memory is not measured");
     }
@@ -142,7 +190,8 @@ async fn memory(cluster: &Cluster) -> anyhow::Result<Memory> {
         }
     };
     let own = procfs::resident_bytes(std::process::id())?;
-    Ok(Memory { nodes, own, redis })
+    let kernel = procfs::kernel_bytes().context("the kernel does not tell its memory")?;
+    Ok(Memory { nodes, own, redis, kernel })
 }
 
 fn cpu(cluster: &Cluster) -> anyhow::Result<Vec<(String, Duration)>> {

@@ -78,7 +78,11 @@ async fn a_storm_comes_and_comes_again_when_a_node_dies() {
 #[tokio::test]
 async fn idle_connections_are_weighed() {
     let results = Load::new().results("idle --connections 200 --settle-seconds 5").await;
-    assert!(number(&results, "connects_per_second") > 0.0);
+    for name in ["connects_per_second", "bare_tungstenite_connects_per_second"] {
+        assert!(number(&results, name) > 0.0, "{name}");
+    }
+    // How much it is depends on what else the machine does.
+    assert!(results["kernel_bytes_per_connection"].is_number(), "{results:#}");
     assert!(number(&results, "redis_bytes_per_connection") > 0.0, "{results:#}");
     assert!(number(&results, "node_resident_bytes_after") > number(&results, "node_resident_bytes_before"));
 }
