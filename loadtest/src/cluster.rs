@@ -104,11 +104,12 @@ impl Cluster {
 
     /// How to connect to the node of this number, counted round and round, as this agent.
     pub(crate) fn connect_as(&self, node: usize, agent_type: &str, agent_id: &str) -> WireConfig {
-        let node = &self.nodes[node % self.nodes.len()];
-        WireConfig::new(node.url.clone())
-            .query("tenant", Self::TENANT)
-            .query("agent_type", agent_type)
-            .query("agent_id", agent_id)
+        connect_as(&self.nodes[node % self.nodes.len()].url, agent_type, agent_id)
+    }
+
+    /// `ws://host:port/ws` of each node.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.url.clone()).collect()
     }
 
     async fn start_redis(&mut self, servers: &Servers) -> anyhow::Result<()> {
@@ -141,6 +142,14 @@ impl Cluster {
     fn launcher(&self, servers: &Servers) -> Launcher<'_> {
         Launcher { cpu: pins(servers).then_some(servers.server_cpu), logs: self.logs.path() }
     }
+}
+
+/// How to connect to the node at `url` as this agent.
+pub(crate) fn connect_as(url: &str, agent_type: &str, agent_id: &str) -> WireConfig {
+    WireConfig::new(url)
+        .query("tenant", Cluster::TENANT)
+        .query("agent_type", agent_type)
+        .query("agent_id", agent_id)
 }
 
 impl Node {

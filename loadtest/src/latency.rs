@@ -3,14 +3,36 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 /// Longer ones are recorded as this.
 const LONGEST_NS: u64 = 120_000_000_000;
 
-/// Latencies, of which quantiles can be asked.
-#[derive(Debug, Clone)]
+/// Latencies, of which quantiles can be asked. Written as its counts: `[[nanoseconds, count], ..]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "Counts", from = "Counts")]
 pub(crate) struct Latencies {
     histogram: Histogram<u64>,
+}
+
+/// Latencies in nanoseconds, and how many of each there were.
+type Counts = Vec<(u64, u64)>;
+
+impl From<Latencies> for Counts {
+    fn from(latencies: Latencies) -> Self {
+        let recorded = latencies.histogram.iter_recorded();
+        recorded.map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
+    }
+}
+
+impl From<Counts> for Latencies {
+    fn from(counts: Counts) -> Self {
+        let mut latencies = Self::default();
+        for (ns, count) in counts {
+            latencies.histogram.saturating_record_n(ns.clamp(1, LONGEST_NS), count);
+        }
+        latencies
+    }
 }
 
 impl Default for Latencies {
@@ -116,6 +138,15 @@ mod tests {
         }
         merged.clear();
         assert_eq!((merged.count(), merged.max()), (0, Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_written_and_read_back_is_the_same() {
+        let latencies = of((1..=3_000).map(|us| us * us));
+        let text = serde_json::to_string(&latencies).unwrap();
+        let read: Latencies = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.histogram, latencies.histogram);
+        assert_eq!(serde_json::to_string(&Latencies::default()).unwrap(), "[]");
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! judges it afterwards: a broken promise fails the run and is shown with the operations that prove it.
 //!
 //! All connections of a run live in one thread, so its figures need no synchronisation and its clients
-//! share one clock. This crate speaks to nodes through `signalbox-client` and must never know how they
+//! share one clock; where that is not enough, several `workers`, processes of this same program, drive a share each, and
+//! what they found adds up. This crate speaks to nodes through `signalbox-client` and must never know how they
 //! are built; the bare Redis hop that it compares with is spoken byte by byte in `resp`.
 
 mod asking;
@@ -22,6 +23,7 @@ mod cluster;
 mod commandstats;
 mod compare;
 mod crew;
+mod crowd;
 mod dice;
 mod history;
 mod holdings;
@@ -40,8 +42,11 @@ mod resp;
 mod scenario;
 mod sequence;
 mod suite;
+mod tally;
 mod tick;
 mod traffic;
+mod worker;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Command::Run(suite) => suite::run(&suite),
         Command::Compare(compare) => compare::run(&compare),
         Command::BareServer(server) => bare::serve(&server).map(|()| true),
+        Command::Worker => worker::run().map(|()| true),
     };
     match succeeded {
         Ok(true) => ExitCode::SUCCESS,

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use self::watched::Watched;
-use self::watched::watch;
+pub(crate) use self::watched::{Watched, watch};
 use crate::cluster::Cluster;
 use crate::http;
 use crate::observed::Timeline;
@@ -30,13 +29,15 @@ pub(crate) struct Spent {
     pub(crate) wall: Duration,
     pub(crate) done: u64,
     pub(crate) own_cpu: Duration,
+    /// Cores that the generator can fill.
+    own_cores: f64,
     /// Of each process that can be measured.
     pub(crate) cpu: Vec<(String, Duration)>,
     /// Of the whole machine.
     machine_cpu: Duration,
     bus: Option<Bus>,
     /// What was done per second, second by second, if somebody watched.
-    rates: Points,
+    pub(crate) rates: Points,
 }
 
 /// What all nodes together sent on the bus.
@@ -56,12 +57,12 @@ struct Reading {
 }
 
 impl Reading {
-    fn take(cluster: &Cluster, done: u64) -> io::Result<Self> {
+    fn take(cluster: &Cluster, generators: &[u32], done: u64) -> io::Result<Self> {
         let cpu = cluster
             .processes()
             .map(|(name, pid)| procfs::cpu_time(pid).map(|cpu| (name.to_owned(), cpu)))
             .collect::<io::Result<_>>()?;
-        let own_cpu = procfs::cpu_time(std::process::id())?;
+        let own_cpu = generators.iter().map(|pid| procfs::cpu_time(*pid)).sum::<io::Result<_>>()?;
         Ok(Self { at: Instant::now(), done, own_cpu, cpu, machine_cpu: procfs::machine_cpu_time()? })
     }
 }
@@ -82,6 +83,8 @@ pub(crate) async fn measure(
 #[derive(Debug)]
 pub(crate) struct Meter<'a> {
     cluster: &'a Cluster,
+    /// The processes that make the load.
+    generators: Vec<u32>,
     before: Reading,
     bus_before: Option<Bus>,
 }
@@ -89,19 +92,31 @@ pub(crate) struct Meter<'a> {
 impl<'a> Meter<'a> {
     /// Begins when so much was done.
     pub(crate) async fn start(cluster: &'a Cluster, done: u64) -> io::Result<Self> {
+        Self::start_with(cluster, vec![std::process::id()], done).await
+    }
+
+    /// The same where the load comes from these processes, one thread each.
+    pub(crate) async fn start_with(
+        cluster: &'a Cluster,
+        generators: Vec<u32>,
+        done: u64,
+    ) -> io::Result<Self> {
         let bus_before = bus(cluster).await;
-        Ok(Self { cluster, before: Reading::take(cluster, done)?, bus_before })
+        let before = Reading::take(cluster, &generators, done)?;
+        Ok(Self { cluster, generators, before, bus_before })
     }
 
     /// Ends when so much was done.
     pub(crate) async fn stop(self, done: u64) -> io::Result<Spent> {
-        let after = Reading::take(self.cluster, done)?;
+        let after = Reading::take(self.cluster, &self.generators, done)?;
         let bus_after = bus(self.cluster).await;
         let bus = self.bus_before.zip(bus_after).map(|(before, after)| Bus {
             parcels: after.parcels - before.parcels,
             batches: after.batches - before.batches,
         });
-        Ok(Spent::between(self.before, after, bus))
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let own_cores = self.generators.len().min(cores) as f64;
+        Ok(Spent { own_cores, ..Spent::between(self.before, after, bus) })
     }
 }
 
@@ -112,6 +127,7 @@ impl Spent {
             wall: after.at - before.at,
             done: after.done - before.done,
             own_cpu: after.own_cpu - before.own_cpu,
+            own_cores: 1.0,
             cpu: cpu.map(|((name, after), (_, before))| (name, after - before)).collect(),
             machine_cpu: after.machine_cpu.saturating_sub(before.machine_cpu),
             bus,
@@ -154,10 +170,12 @@ impl Spent {
     /// Warns where something else than the servers was measured.
     pub(crate) fn judge(&self, report: &mut Report, send_lag_p99: Duration) {
         self.judge_others(report);
-        let share = self.share(self.own_cpu);
+        let share = self.share(self.own_cpu) / self.own_cores;
         if share > OWN_CPU_SHARE_MAX {
-            let percent = 100.0 * share;
-            report.warning(format!("the generator used {percent:.0} % of its core: it is what was measured"));
+            let (percent, cores) = (100.0 * share, if self.own_cores > 1.0 { "cores" } else { "core" });
+            report.warning(format!(
+                "the generator used {percent:.0} % of its {cores}: it is what was measured"
+            ));
         }
         if send_lag_p99 > SEND_LAG_MAX {
             let ms = send_lag_p99.as_secs_f64() * 1e3;
@@ -206,6 +224,7 @@ mod tests {
             wall: ms(10_000),
             done,
             own_cpu: ms(own_cpu_ms),
+            own_cores: 1.0,
             cpu: vec![("node_1".to_owned(), ms(200)), ("redis".to_owned(), ms(100))],
             machine_cpu: ms(300 + own_cpu_ms + others_cpu_ms),
             bus: Some(Bus { parcels: 500.0, batches: 100.0 }),

@@ -139,6 +139,11 @@ impl Observed {
         self.delivered
     }
 
+    /// How many streams something was received of.
+    pub(crate) fn reached(&self) -> u64 {
+        self.streams.iter().filter(|stream| stream.received() > 0).count() as u64
+    }
+
     /// How many messages were sent so far.
     pub(crate) fn sent_in_all(&self) -> u64 {
         self.sent.iter().sum()

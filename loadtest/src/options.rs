@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// What scenarios compare with; they start it themselves
     #[command(hide = true)]
     BareServer(BareServer),
+    /// Drives a share of another run's clients, which tells it what to do on its standard input
+    #[command(hide = true)]
+    Worker,
 }
 
 /// What to measure.

@@ -27,7 +27,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(15);
 const LOG_LINES: usize = 12;
 
 /// Files that the tester needs besides its connections.
-const OTHER_FILES: u64 = 64;
+pub(crate) const OTHER_FILES: u64 = 64;
 
 /// A process that belongs to this run.
 #[derive(Debug)]
@@ -124,10 +124,15 @@ impl Process {
     }
 
     fn end_of_log(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+        end_of_log(&self.log)
     }
+}
+
+/// The last lines of a process's log.
+pub(crate) fn end_of_log(log: &Path) -> String {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
 /// A port on 127.0.0.1 that nothing listens on.
@@ -152,13 +157,18 @@ pub(crate) fn pin_this_process(servers: &Servers) -> anyhow::Result<()> {
     sched_setaffinity(None, &cores).with_context(|| format!("no core {}", servers.load_cpu))
 }
 
+/// How many files this process, and one that it starts, may have open, if there is a limit.
+pub(crate) fn open_files_max() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Checks that this process may open so many connections.
 ///
 /// # Errors
 /// When its limit of open files is below.
 pub(crate) fn check_open_files(connections: usize) -> anyhow::Result<()> {
     let needed = connections as u64 + OTHER_FILES;
-    match getrlimit(Resource::Nofile).current {
+    match open_files_max() {
         Some(limit) if limit < needed => bail!(
             "{connections} connections need {needed} open files, and this process may have {limit}: \
              raise `ulimit -n` or open fewer"

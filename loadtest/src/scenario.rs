@@ -7,7 +7,7 @@ mod hostile;
 mod idle;
 mod locks;
 mod mixed;
-mod pairs;
+pub(crate) mod pairs;
 mod queries;
 mod redis;
 mod soak;
@@ -16,12 +16,13 @@ mod subscribing;
 mod unicast;
 
 use crate::cluster::Cluster;
-use crate::observed::{Observed, Shared};
+use crate::observed::Shared;
 use crate::options::{Run, Scenario};
 use crate::procfs;
 use crate::report::Report;
 use crate::resp::RedisConnection;
 use crate::sequence::Findings;
+use crate::tally::Tally;
 
 /// Runs a scenario on a cluster.
 pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Result<Report> {
@@ -71,17 +72,7 @@ fn note_observed(report: &mut Report, observed: &Shared, sender_of: impl Fn(usiz
 
 /// The same, where it was found out in another way what went missing.
 fn note_traffic(report: &mut Report, observed: &Shared, findings: Findings) {
-    let mut observed: std::cell::RefMut<'_, Observed> = observed.borrow_mut();
-    report.latencies("latency", observed.latencies());
-    report.latencies("send_lag", observed.send_lags());
-    report.result("sent", observed.sent_in_all());
-    report.result("delivered", observed.delivered());
-    report.findings(findings);
-    if let Some((count, first)) = observed.errors() {
-        let first = first.to_owned();
-        report.result("errors", count);
-        report.failure(format!("{count} errors, the first: {first}"));
-    }
+    Tally::of(&mut observed.borrow_mut(), findings).note(report);
 }
 
 /// A word that keeps the agents and topics of this run apart from those of others.

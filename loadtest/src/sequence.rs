@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 /// The numbers that one receiver got from one sender, which counts from 0.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stream {
@@ -15,7 +17,7 @@ pub(crate) struct Stream {
 }
 
 /// Findings of one stream, or of several together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Findings {
     /// Sent and not received.
     pub(crate) lost: u64,

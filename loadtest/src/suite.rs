@@ -110,7 +110,7 @@ impl Entry {
         ]);
         match Options::try_parse_from(line)?.command {
             Command::Measure(scenario) => Ok(*scenario),
-            Command::Run(_) | Command::Compare(_) | Command::BareServer(_) => {
+            Command::Run(_) | Command::Compare(_) | Command::BareServer(_) | Command::Worker => {
                 bail!("{:?} is no scenario", self.run)
             }
         }

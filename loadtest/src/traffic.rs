@@ -134,7 +134,7 @@ impl Traffic {
         target: Target,
         window: Rc<Window>,
     ) {
-        let mut sender = self.sender(number, wire, target);
+        let mut sender = self.sender(wire, vec![(number, target)]);
         let (stop, timeline) = (self.stop.clone(), self.timeline);
         self.tasks.spawn_local(async move {
             let sending = async {
@@ -162,8 +162,17 @@ impl Traffic {
         wire: Wire,
         target: Target,
     ) -> mpsc::Sender<Duration> {
+        self.send_in_turn(wire, vec![(number, target)])
+    }
+
+    /// The same to each of several targets in turn. To each it counts by itself, and speaks as the sender of that number.
+    pub(crate) fn send_in_turn(
+        &mut self,
+        wire: Wire,
+        targets: Vec<(usize, Target)>,
+    ) -> mpsc::Sender<Duration> {
         let (due_sender, mut due_messages) = mpsc::channel(DUE_MAX);
-        let mut sender = self.sender(number, wire, target);
+        let mut sender = self.sender(wire, targets);
         let stop = self.stop.clone();
         self.tasks.spawn_local(async move {
             let sending = async {
@@ -186,9 +195,9 @@ impl Traffic {
         due_sender
     }
 
-    fn sender(&self, number: usize, wire: Wire, target: Target) -> Sender {
+    fn sender(&self, wire: Wire, targets: Vec<(usize, Target)>) -> Sender {
         let (observed, payload_bytes) = (Rc::clone(&self.observed), self.payload_bytes);
-        Sender { number, wire, target, payload_bytes, observed, sent: 0 }
+        Sender { wire, targets, payload_bytes, observed, sent: 0 }
     }
 
     /// Tells each sender in turn when its next message is due, until the run ends.
@@ -234,9 +243,9 @@ impl Traffic {
 /// One client that sends.
 #[derive(Debug)]
 struct Sender {
-    number: usize,
     wire: Wire,
-    target: Target,
+    /// Each with the number of the sender as which it speaks to it; at least one.
+    targets: Vec<(usize, Target)>,
     payload_bytes: usize,
     observed: Shared,
     sent: u64,
@@ -246,10 +255,12 @@ impl Sender {
     /// Queues its next message, which was due then.
     fn queue(&mut self, due: Duration) -> Result<(), Closed> {
         let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
-        let tick = Tick { from: self.number as u32, number: self.sent, due_ns };
-        self.wire.queue(tick.message(&self.target, self.payload_bytes))?;
+        let targets = self.targets.len() as u64;
+        let (from, target) = &self.targets[(self.sent % targets) as usize];
+        let tick = Tick { from: *from as u32, number: self.sent / targets, due_ns };
+        self.wire.queue(tick.message(target, self.payload_bytes))?;
         self.sent += 1;
-        self.observed.borrow_mut().sent(self.number, due);
+        self.observed.borrow_mut().sent(*from, due);
         Ok(())
     }
 

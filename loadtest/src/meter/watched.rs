@@ -21,7 +21,7 @@ pub(crate) trait Watched {
 }
 
 /// Shows what is done until the measured part ends; answers how much per second that was in each of its seconds.
-pub(super) async fn watch(timeline: Timeline, watched: &impl Watched) -> Points {
+pub(crate) async fn watch(timeline: Timeline, watched: &impl Watched) -> Points {
     let (start, end) = (timeline.measured_from(), timeline.began + timeline.end());
     let (mut at, mut done) = (Instant::now(), watched.done());
     let mut rates = Points::new();

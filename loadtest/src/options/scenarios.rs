@@ -18,6 +18,17 @@ pub(crate) struct Idle {
     /// How long the memory may take to stand still, in seconds
     #[arg(long, default_value_t = 30)]
     pub(crate) settle_seconds: u64,
+    /// Processes that open them; each may have as many open files as one process may
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) processes: u32,
+    /// When all are in: messages to each of them, through another node
+    #[arg(long, default_value_t = 0)]
+    pub(crate) messages: u32,
+    /// Messages per second to all of them together
+    #[arg(long, default_value = "2000", value_parser = schedule)]
+    pub(crate) rate: Schedule,
+    #[command(flatten)]
+    pub(crate) payload: Payload,
     #[command(flatten)]
     pub(crate) bare: Bare,
     #[command(flatten)]
@@ -82,6 +93,9 @@ pub(crate) struct Unicast {
     /// With --full-speed: messages of a pair that may be under way
     #[arg(long, default_value_t = 32)]
     pub(crate) window: u32,
+    /// Processes that send and receive. With several, each pair goes from a node to the next, round and round
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) processes: u32,
     /// Do not measure a bare hop through Redis first
     #[arg(long)]
     pub(crate) no_baseline: bool,
@@ -91,6 +105,13 @@ pub(crate) struct Unicast {
     pub(crate) servers: Servers,
     #[command(flatten)]
     pub(crate) run: Run,
+}
+
+impl Unicast {
+    /// Messages of a pair that may be under way in the closed loop.
+    pub(crate) fn window(&self) -> Option<u32> {
+        self.full_speed.then_some(self.window)
+    }
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use anyhow::{Context, bail};
 
 use self::held::{Held, held, settled};
-use super::pairs::{self, Pair};
+use super::pairs;
 use super::{new_report, note_run};
 use crate::cluster::Cluster;
 use crate::hostile::{Attack, Attackers, Ending, Endings};
@@ -181,11 +181,7 @@ impl Measuring<'_> {
         let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
         let observed = Observed::new(timeline, pairs, pairs);
         let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
-        let mut paced = Vec::new();
-        for (pair, Pair { receiver, sender, target }) in connected.into_iter().enumerate() {
-            traffic.receive(pair, receiver, None);
-            paced.push(traffic.send_when_due(pair, sender, target));
-        }
+        let paced = pairs::start(&mut traffic, connected, None);
         let paced = Traffic::pace(timeline, options.rate, paced).await;
         // The last one was only told to its sender: how many were sent is not known there yet.
         let told = options.rate.arrivals_before(timeline.end());

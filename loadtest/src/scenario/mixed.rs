@@ -7,10 +7,10 @@ use anyhow::Context;
 use signalbox_client::Wire;
 use signalbox_client::protocol::{Target, Topic};
 
-use super::idle::Holding;
 use super::subscribing::subscribe;
 use super::{new_report, note_run, note_traffic, run_name};
 use crate::cluster::Cluster;
+use crate::crowd::Crowd;
 use crate::meter;
 use crate::observed::{Observed, Timeline};
 use crate::options::Mixed;
@@ -18,6 +18,7 @@ use crate::pace::Schedule;
 use crate::processes::check_open_files;
 use crate::report::Report;
 use crate::traffic::{Traffic, connect_all};
+use crate::workers::Plan;
 
 /// Handshakes under way at once.
 const AT_ONCE: usize = 32;
@@ -29,7 +30,9 @@ pub(crate) async fn run(options: &Mixed, cluster: &Cluster) -> anyhow::Result<Re
     let fleet = Fleet::of(options);
     check_open_files(fleet.passengers + fleet.vehicles + fleet.dashboards)?;
     let run = run_name();
-    let passengers = Holding::start(fleet.connect(cluster, &run, "passenger", fleet.passengers).await?);
+    let passengers = Plan { connections: fleet.passengers, processes: 1, cluster };
+    let passengers = passengers.shares(&run, AT_ONCE).remove(0);
+    let passengers = Crowd::connect(passengers, async |_| {}).await?;
     let mut dashboards = fleet.connect(cluster, &run, "dashboard", fleet.dashboards).await?;
     for (number, wire) in dashboards.iter_mut().enumerate() {
         subscribe(wire, fleet.followed(number).map(|route| topic(&run, route)).collect()).await?;
@@ -59,7 +62,7 @@ pub(crate) async fn run(options: &Mixed, cluster: &Cluster) -> anyhow::Result<Re
     spent.judge(&mut report, observed.borrow().send_lags().quantile(0.99));
     let findings = observed.borrow().findings_by_sender(|dashboard, vehicle| fleet.hears(dashboard, vehicle));
     note_traffic(&mut report, &observed, findings);
-    let lost = passengers.stop().await;
+    let lost = passengers.leave().await?;
     report.result("lost_connections", lost);
     if lost > 0 {
         report.failure(format!("{lost} passengers were disconnected"));

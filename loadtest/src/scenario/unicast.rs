@@ -1,24 +1,28 @@
 //! One client to another on the next node: client, node A, Redis, node B, client.
 
+mod wide;
+
 use std::rc::Rc;
 
 use anyhow::Context;
 
-use super::pairs::{self, Pair};
-use super::{new_report, note_observed, note_run, redis};
+use super::pairs;
+use super::{new_report, note_run, redis};
 use crate::cluster::Cluster;
 use crate::meter;
 use crate::observed::{Observed, Timeline};
 use crate::options::Unicast;
 use crate::processes::check_open_files;
 use crate::report::{Report, micros};
-use crate::traffic::{Traffic, Window};
+use crate::tally::Tally;
+use crate::traffic::Traffic;
 
 pub(crate) async fn run(options: &Unicast, cluster: &Cluster) -> anyhow::Result<Report> {
     let mut report = new_report("unicast", cluster).await;
     note_run(&mut report, &options.run);
     report.setting("payload_bytes", options.payload.bytes);
     report.setting("pairs", options.pairs);
+    report.setting("processes", options.processes);
     if options.full_speed {
         report.setting("window", options.window);
     } else {
@@ -30,23 +34,22 @@ pub(crate) async fn run(options: &Unicast, cluster: &Cluster) -> anyhow::Result<
         }
         Some(_) | None => None,
     };
-    let observed = exchange(options, cluster, &mut report).await?;
-    note_observed(&mut report, &observed, |receiver| receiver);
+    let tally = if options.processes > 1 {
+        wide::exchange(options, cluster, &mut report).await?
+    } else {
+        exchange(options, cluster, &mut report).await?
+    };
+    tally.note(&mut report);
     if let Some(hop) = hop {
         report.latencies("bare_hop", &hop.latencies);
-        let [ours, bare] =
-            [observed.borrow_mut().latencies(), &hop.latencies].map(|l| micros(l.quantile(0.5)));
+        let [ours, bare] = [&tally.latencies, &hop.latencies].map(|l| micros(l.quantile(0.5)));
         report.figure("latency_p50_in_bare_hops", ours / bare);
     }
     Ok(report)
 }
 
 /// Connects the pairs, lets them talk, and notes the cost.
-async fn exchange(
-    options: &Unicast,
-    cluster: &Cluster,
-    report: &mut Report,
-) -> anyhow::Result<crate::observed::Shared> {
+async fn exchange(options: &Unicast, cluster: &Cluster, report: &mut Report) -> anyhow::Result<Tally> {
     let pairs = options.pairs.max(1) as usize;
     check_open_files(2 * pairs)?;
     let connected = pairs::connect(cluster, pairs).await?;
@@ -54,17 +57,7 @@ async fn exchange(
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
     let observed = Observed::new(timeline, pairs, pairs);
     let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
-    let mut paced = Vec::new();
-    for (pair, Pair { receiver, sender, target }) in connected.into_iter().enumerate() {
-        if options.full_speed {
-            let window = Window::new(options.window);
-            traffic.receive(pair, receiver, Some(Rc::clone(&window)));
-            traffic.send_at_full_speed(pair, sender, target, window);
-        } else {
-            traffic.receive(pair, receiver, None);
-            paced.push(traffic.send_when_due(pair, sender, target));
-        }
-    }
+    let paced = pairs::start(&mut traffic, connected, options.window());
     let pacing =
         async { if paced.is_empty() { Ok(()) } else { Traffic::pace(timeline, options.rate, paced).await } };
     let (paced, spent) = tokio::join!(pacing, meter::measure(cluster, timeline, &*observed));
@@ -76,5 +69,6 @@ async fn exchange(
     spent.note(report, "message", "messages");
     let lag = observed.borrow().send_lags().quantile(0.99);
     spent.judge(report, lag);
-    Ok(observed)
+    let findings = observed.borrow().findings(|receiver| receiver);
+    Ok(Tally::of(&mut observed.borrow_mut(), findings))
 }

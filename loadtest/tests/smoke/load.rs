@@ -107,9 +107,26 @@ impl Load {
 
     /// How many processes of this run there are.
     pub(crate) fn left_behind(&self) -> usize {
-        let processes = std::fs::read_dir("/proc").expect("this is Linux").flatten();
-        let folders = processes.filter_map(|entry| std::fs::read_link(entry.path().join("cwd")).ok());
-        folders.filter(|folder| folder == self.dir.path()).count()
+        self.folders_of_processes().count()
+    }
+
+    /// The ids of this run's processes with this first argument, the oldest first.
+    pub(crate) fn processes(&self, argument: &str) -> Vec<u32> {
+        let with_argument = self.folders_of_processes().filter(|folder| {
+            let line = std::fs::read(folder.join("cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).nth(1) == Some(argument.as_bytes())
+        });
+        let ids = with_argument.filter_map(|folder| folder.file_name()?.to_str()?.parse().ok());
+        let mut ids: Vec<u32> = ids.collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn folders_of_processes(&self) -> impl Iterator<Item = PathBuf> {
+        let processes =
+            std::fs::read_dir("/proc").expect("this is Linux").flatten().map(|entry| entry.path());
+        processes
+            .filter(|folder| std::fs::read_link(folder.join("cwd")).is_ok_and(|cwd| cwd == self.dir.path()))
     }
 }
 

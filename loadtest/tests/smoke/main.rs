@@ -12,6 +12,7 @@ use crate::load::{Load, RUN_WITHIN, number};
 mod chaos;
 mod load;
 mod report;
+mod wide;
 
 #[tokio::test]
 async fn unicast_crosses_nodes_without_loss_and_tells_its_cost() {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Arrival, Holding, arrive, settled};
+use super::arrival::{Arrival, arrive, leave};
+use super::memory::settled;
 use crate::bare::{self, Manner};
 use crate::options::Idle;
 use crate::report::Report;
+use crate::scenario::run_name;
+use crate::workers::{Plan, Workers};
 
 /// It is one process with one limit of open files. Its figures are those of each connection: more say nothing new.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -16,12 +19,16 @@ pub(super) async fn compare(options: &Idle, arrival: &Arrival, report: &mut Repo
     let connections = options.connections.clamp(1, CONNECTIONS_MAX);
     let limit = Duration::from_secs(options.settle_seconds);
     let run = bare::beside(&options.servers, Manner::Tungstenite, async |cluster| {
-        let before = settled(cluster, limit).await?;
-        let (arrival, wires) = arrive(cluster, connections, options.at_once, |_| {}).await?;
-        let holding = Holding::start(wires);
-        let after = settled(cluster, limit).await?;
+        let plan = Plan { connections, processes: 1, cluster };
+        let mut workers = Workers::start(plan.processes)?;
+        let before = settled(cluster, &workers, limit).await?;
+        let shares = plan.shares(&run_name(), options.at_once);
+        let arrival = arrive(cluster, &mut workers, &shares, |_| {}).await?;
+        let after = settled(cluster, &workers, limit).await?;
         let bytes = (after.nodes as f64 - before.nodes as f64) / connections as f64;
-        Ok((arrival, bytes, holding.stop().await))
+        let lost = leave(&mut workers).await?;
+        workers.stop().await;
+        Ok((arrival, bytes, lost))
     });
     let (floor, bytes, lost) = run.await?;
     if lost > 0 {
