@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use signalbox_client::protocol::{Target, Topic};
 use signalbox_client::{Closed, Frame, Wire};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::observed::Shared;
@@ -17,6 +17,12 @@ use crate::workers::Share;
 
 /// Who they are.
 pub(crate) const AGENT_TYPE: &str = "passenger";
+
+/// More than one message may have.
+const TOO_LONG_BYTES: usize = 2 * 1024 * 1024;
+
+/// A node has this long to end a connection that says so much.
+const LOST_WITHIN: Duration = Duration::from_secs(20);
 
 /// The clients of a [`Share`], a task each.
 #[derive(Debug)]
@@ -60,8 +66,12 @@ impl Crowd {
         let connecting = stream::iter(0..share.count).map(async |client| {
             let config = share.config(client, share.first + client, AGENT_TYPE, &share.name(client));
             let start = Instant::now();
-            let (wire, _) = Wire::connect(&config).await.with_context(|| config.url.clone())?;
-            anyhow::Ok((client, wire, start.elapsed()))
+            let (mut wire, _) = Wire::connect(&config).await.with_context(|| config.url.clone())?;
+            let elapsed = start.elapsed();
+            if share.loses_one && client == 0 {
+                lose(&mut wire).await?;
+            }
+            anyhow::Ok((client, wire, elapsed))
         });
         let mut connecting = connecting.buffer_unordered(share.at_once.max(1));
         while let Some((client, wire, elapsed)) = connecting.try_next().await? {
@@ -127,6 +137,13 @@ impl Crowd {
     }
 }
 
+/// Says more than a node takes, and waits until the node has ended the connection.
+async fn lose(wire: &mut Wire) -> anyhow::Result<()> {
+    wire.queue("x".repeat(TOO_LONG_BYTES))?;
+    let losing = async { while wire.next().await.is_ok() {} };
+    timeout(LOST_WITHIN, losing).await.context("a node takes any message")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +152,8 @@ mod tests {
     async fn everybody_is_reached_through_the_node_after_their_own() {
         for (first, count, nodes) in [(0, 10, 3), (7, 5, 2), (3, 1, 6), (2, 4, 1)] {
             let urls = (0..nodes).map(|node| format!("ws://127.0.0.1:{node}/ws")).collect();
-            let share = Share { process: 0, urls, run: "x".to_owned(), first, count, at_once: 1 };
+            let share =
+                Share { process: 0, urls, run: "x".to_owned(), first, count, at_once: 1, loses_one: false };
             let (tasks, stop, hearing) = (JoinSet::new(), CancellationToken::new(), Rc::default());
             let crowd = Crowd { share, tasks, stop, hearing };
             let mut reached = Vec::new();

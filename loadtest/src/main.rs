@@ -35,6 +35,7 @@ mod meter;
 mod observed;
 mod options;
 mod pace;
+mod plant;
 mod processes;
 mod procfs;
 mod report;

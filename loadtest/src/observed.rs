@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::latency::Latencies;
 use crate::meter::Watched;
+use crate::plant::{Flaw, Plant};
 use crate::sequence::{Findings, Stream};
 use crate::tick::{Delivery, TICK, Tick};
 
@@ -39,6 +40,7 @@ pub(crate) struct Observed {
     send_lags: Latencies,
     errors: u64,
     first_error: Option<String>,
+    plant: Plant,
 }
 
 impl Timeline {
@@ -85,7 +87,13 @@ impl Observed {
             send_lags: Latencies::default(),
             errors: 0,
             first_error: None,
+            plant: Plant::default(),
         }))
+    }
+
+    /// From now on something is wrong on purpose.
+    pub(crate) fn plant(&mut self, flaw: Option<Flaw>) {
+        self.plant = Plant::new(flaw);
     }
 
     /// A receiver got a text; answers whether it was a delivery.
@@ -100,13 +108,15 @@ impl Observed {
             self.error(text);
             return false;
         };
-        let stream = if self.by_sender { receiver * self.sent.len() + tick.from as usize } else { receiver };
-        let Some(stream) = self.streams.get_mut(stream) else {
+        let place = if self.by_sender { receiver * self.sent.len() + tick.from as usize } else { receiver };
+        let Some(stream) = self.streams.get_mut(place) else {
             self.error(text);
             return false;
         };
-        stream.note(tick.number);
-        self.delivered += 1;
+        for number in self.plant.pass(place, tick.number).into_iter().flatten() {
+            stream.note(number);
+            self.delivered += 1;
+        }
         let due = tick.due();
         let latency = self.timeline.began.elapsed().saturating_sub(due);
         if self.timeline.measures(due) {

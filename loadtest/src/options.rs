@@ -11,11 +11,13 @@ use crate::report::Bound;
 mod bare;
 mod faults;
 mod files;
+mod planted;
 mod scenarios;
 
 pub(crate) use bare::{Bare, BareServer};
 pub(crate) use faults::{CLOSES_PER_SECOND, Chaos, FAREWELL, Fault, HEARTBEAT, InFront, Soak, word};
 pub(crate) use files::{Compare, Suite};
+pub(crate) use planted::{Planted, PlantedLoss};
 pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Mixed, Queries, Redis, Storm, Unicast};
 
 /// Measures a Signalbox cluster.

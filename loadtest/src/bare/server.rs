@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures_util::{SinkExt, StreamExt};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use signalbox_client::protocol::envelope::{Incoming, Stamp, write_event};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -33,8 +34,9 @@ const STAMP: Stamp<'static> = Stamp {
     source: "vehicle:0192f4c1a2b3",
 };
 
-/// Serves until the process is ended.
+/// Serves until the process is ended, or its run is.
 pub(crate) fn serve(options: &BareServer) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("the run's end can't be noticed")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Bare, Output, Payload, Run, Servers, schedule, seconds};
+use super::{Bare, Output, Payload, Planted, PlantedLoss, Run, Servers, schedule, seconds};
 use crate::pace::Schedule;
 
 #[derive(Debug, Args)]
@@ -32,6 +32,8 @@ pub(crate) struct Idle {
     #[command(flatten)]
     pub(crate) bare: Bare,
     #[command(flatten)]
+    pub(crate) planted: PlantedLoss,
+    #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
     pub(crate) run: Run,
@@ -48,6 +50,8 @@ pub(crate) struct Storm {
     /// Do not kill the first node when all are in
     #[arg(long)]
     pub(crate) no_kill: bool,
+    #[command(flatten)]
+    pub(crate) planted: PlantedLoss,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -73,6 +77,8 @@ pub(crate) struct Mixed {
     pub(crate) routes_followed: u32,
     #[command(flatten)]
     pub(crate) payload: Payload,
+    #[command(flatten)]
+    pub(crate) planted: Planted,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -101,6 +107,8 @@ pub(crate) struct Unicast {
     pub(crate) no_baseline: bool,
     #[command(flatten)]
     pub(crate) payload: Payload,
+    #[command(flatten)]
+    pub(crate) planted: Planted,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -160,6 +168,8 @@ pub(crate) struct Fanout {
     pub(crate) bare: Bare,
     #[command(flatten)]
     pub(crate) payload: Payload,
+    #[command(flatten)]
+    pub(crate) planted: Planted,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
@@ -263,6 +273,8 @@ pub(crate) struct Queries {
     #[arg(long)]
     pub(crate) http: bool,
     #[command(flatten)]
+    pub(crate) planted: Planted,
+    #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]
     pub(crate) run: Run,
@@ -275,6 +287,8 @@ pub(crate) struct Redis {
     pub(crate) rate: Schedule,
     #[command(flatten)]
     pub(crate) payload: Payload,
+    #[command(flatten)]
+    pub(crate) planted: Planted,
     #[command(flatten)]
     pub(crate) servers: Servers,
     #[command(flatten)]

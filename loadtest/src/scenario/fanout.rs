@@ -96,6 +96,7 @@ async fn broadcast(
 ) -> anyhow::Result<Broadcast> {
     let subscribers = crowd.subscribers.len();
     let observed = Observed::new(timeline, 1, subscribers);
+    observed.borrow_mut().plant(options.planted.plant);
     let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
     let window = options.full_speed.then(|| Window::shared_by(subscribers as u32, options.window));
     for (number, wire) in crowd.subscribers.into_iter().enumerate() {

@@ -37,7 +37,8 @@ pub(crate) async fn run(options: &Idle, cluster: &Cluster) -> anyhow::Result<Rep
     let mut workers = Workers::start(processes)?;
     let before = settled(cluster, &workers, limit).await?;
     let growth = Growth::from(before.nodes);
-    let shares = plan.shares(&run_name(), options.at_once);
+    let mut shares = plan.shares(&run_name(), options.at_once);
+    shares[0].loses_one = options.planted.plant_loss;
     let arrival =
         arrive(cluster, &mut workers, &shares, |more| growth.look(cluster, more, connections)).await?;
     arrival.note(&mut report);

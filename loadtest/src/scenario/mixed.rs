@@ -41,6 +41,7 @@ pub(crate) async fn run(options: &Mixed, cluster: &Cluster) -> anyhow::Result<Re
 
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
     let observed = Observed::by_sender(timeline, fleet.vehicles, fleet.dashboards);
+    observed.borrow_mut().plant(options.planted.plant);
     let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
     for (number, wire) in dashboards.into_iter().enumerate() {
         traffic.receive(number, wire, None);

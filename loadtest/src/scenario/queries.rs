@@ -1,6 +1,7 @@
 //! Vehicles that ask who waits near them: an open loop of `vehicle:query_commuters`, or of GET over HTTP.
 
 mod asked;
+mod judge;
 mod kept;
 mod question;
 
@@ -16,8 +17,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::asked::{Asked, Shared};
+use self::judge::judge;
 use self::kept::Kept;
-use self::question::Route;
+use self::question::{Route, vehicle_share};
 use super::{new_report, run_name};
 use crate::asking::{Asker, connect_askers};
 use crate::cluster::Cluster;
@@ -27,6 +29,7 @@ use crate::meter::measure;
 use crate::observed::Timeline;
 use crate::options::Queries;
 use crate::pace::Pacer;
+use crate::plant::Plant;
 use crate::processes::check_open_files;
 use crate::procfs;
 use crate::report::Report;
@@ -47,15 +50,14 @@ pub(crate) async fn run(options: &Queries, cluster: &Cluster) -> anyhow::Result<
     let askers = connect(options, cluster).await?;
 
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
-    let asked: Shared = Rc::new(RefCell::new(Asked::new(timeline)));
+    let asked: Shared = Rc::new(RefCell::new(Asked::new(timeline, Plant::new(options.planted.plant))));
     let stop = CancellationToken::new();
     let (mut vehicles, mut due) = (JoinSet::new(), Vec::new());
     for (number, asker) in (0..).zip(askers) {
         let (tell, told) = mpsc::channel(DUE_MAX);
         due.push(tell);
-        let route = Rc::clone(&routes);
-        let asked = Rc::clone(&asked);
-        vehicles.spawn_local(ask_when_due(number, asker, route, told, asked));
+        let vehicle = Vehicle { number, routes: Rc::clone(&routes), waiting: waiting(options) };
+        vehicles.spawn_local(vehicle.ask_when_due(asker, told, Rc::clone(&asked)));
     }
     let memory = async {
         tokio::time::sleep_until(timeline.measured_from()).await;
@@ -98,9 +100,14 @@ fn routes(options: &Queries) -> Vec<Route> {
     (0..options.pools).map(route).collect()
 }
 
+/// How many wait on each route.
+fn waiting(options: &Queries) -> u32 {
+    options.passengers / options.pools
+}
+
 /// Lets passengers wait, evenly along each route.
 async fn create(options: &Queries, cluster: &Cluster, routes: &[Route]) -> anyhow::Result<()> {
-    let each = options.passengers / options.pools;
+    let each = waiting(options);
     for route in routes {
         for first in (0..each).step_by(BATCH as usize) {
             let numbers = first..(first + BATCH).min(each);
@@ -138,32 +145,42 @@ async fn connect(options: &Queries, cluster: &Cluster) -> anyhow::Result<Vec<Cli
     Ok(clients)
 }
 
-/// Asks whenever a question is due, one after the other, until there are no more.
-async fn ask_when_due(
-    vehicle: u32,
-    mut client: Client,
+/// One who asks.
+struct Vehicle {
+    number: u32,
     routes: Rc<[Route]>,
-    mut due: mpsc::Receiver<(u64, Instant)>,
-    asked: Shared,
-) -> anyhow::Result<()> {
-    let route = &routes[vehicle as usize % routes.len()];
-    loop {
-        let next = match &mut client {
-            Client::Socket(asker) => asker.meanwhile(due.recv()).await,
-            Client::Http(_) => due.recv().await,
-        };
-        let Some((number, due)) = next else { break };
-        let sent = Instant::now();
-        let found = match &mut client {
-            Client::Socket(asker) => question::ask(asker, route, vehicle, number).await?,
-            Client::Http(kept) => question::get(kept, route, vehicle, number).await?,
-        };
-        asked.borrow_mut().answered(due, sent, found);
+    /// On each of them.
+    waiting: u32,
+}
+
+impl Vehicle {
+    /// Asks whenever a question is due, one after the other, until there are no more.
+    async fn ask_when_due(
+        self,
+        mut client: Client,
+        mut due: mpsc::Receiver<(u64, Instant)>,
+        asked: Shared,
+    ) -> anyhow::Result<()> {
+        let route = &self.routes[self.number as usize % self.routes.len()];
+        loop {
+            let next = match &mut client {
+                Client::Socket(asker) => asker.meanwhile(due.recv()).await,
+                Client::Http(_) => due.recv().await,
+            };
+            let Some((question, due)) = next else { break };
+            let sent = Instant::now();
+            let found = match &mut client {
+                Client::Socket(asker) => question::ask(asker, route, self.number, question).await?,
+                Client::Http(kept) => question::get(kept, route, self.number, question).await?,
+            };
+            let share = vehicle_share(self.number, question);
+            asked.borrow_mut().answered(due, sent, found, |near| judge(route, self.waiting, share, near));
+        }
+        if let Client::Socket(asker) = client {
+            asker.close().await;
+        }
+        Ok(())
     }
-    if let Client::Socket(asker) = client {
-        asker.close().await;
-    }
-    Ok(())
 }
 
 /// Tells the vehicles in turn when a question is due.

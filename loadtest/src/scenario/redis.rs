@@ -1,8 +1,6 @@
 //! The floor: one bare publish/subscribe hop through Redis, in the same open loop as the messages.
 
-use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -15,8 +13,10 @@ use crate::latency::Latencies;
 use crate::observed::Timeline;
 use crate::options::{Redis, Run};
 use crate::pace::{Pacer, Schedule};
+use crate::plant::Plant;
 use crate::report::Report;
 use crate::resp::{RedisConnection, Reply};
+use crate::sequence::{Findings, Stream};
 use crate::tick::Tick;
 
 const CHANNEL: &[u8] = b"signalbox-load";
@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Hop {
     pub(crate) latencies: Latencies,
-    pub(crate) lost: u64,
+    pub(crate) findings: Findings,
 }
 
 pub(crate) async fn run(options: &Redis, cluster: &Cluster) -> anyhow::Result<Report> {
@@ -36,18 +36,26 @@ pub(crate) async fn run(options: &Redis, cluster: &Cluster) -> anyhow::Result<Re
     note_run(&mut report, &options.run);
     report.setting("payload_bytes", options.payload.bytes);
     report.setting("rate_per_second", options.rate.per_second());
-    let hop = measure(cluster, options.rate, &options.run, options.payload.bytes).await?;
+    let plant = Plant::new(options.planted.plant);
+    let hop = measure_with(plant, cluster, options.rate, &options.run, options.payload.bytes).await?;
     report.latencies("latency", &hop.latencies);
     report.result("measured", hop.latencies.count());
-    report.result("lost", hop.lost);
-    if hop.lost > 0 {
-        report.failure(format!("{} messages lost", hop.lost));
-    }
+    report.findings(hop.findings);
     Ok(report)
 }
 
 /// Publishes on one connection and receives on another, both this tester's.
 pub(crate) async fn measure(
+    cluster: &Cluster,
+    rate: Schedule,
+    run: &Run,
+    payload_bytes: usize,
+) -> anyhow::Result<Hop> {
+    measure_with(Plant::default(), cluster, rate, run, payload_bytes).await
+}
+
+async fn measure_with(
+    plant: Plant,
     cluster: &Cluster,
     rate: Schedule,
     run: &Run,
@@ -61,7 +69,7 @@ pub(crate) async fn measure(
     };
     let timeline = Timeline::starting_now(run.warm_up_seconds, run.seconds);
     let total = rate.arrivals_before(timeline.end());
-    let latencies = Rc::new(RefCell::new(Latencies::default()));
+    let mut heard = Heard { plant, stream: Stream::default(), latencies: Latencies::default() };
     let publishing = async {
         let mut pacer = Pacer::new()?;
         for number in 0..total {
@@ -74,45 +82,55 @@ pub(crate) async fn measure(
         }
         io::Result::Ok(())
     };
-    let receiving = receive(&mut subscriber, total, timeline, &latencies);
+    let receiving = heard.receive(&mut subscriber, total, timeline);
     let (published, received) = tokio::join!(publishing, receiving);
     published.context("publishing failed")?;
-    let latencies = latencies.borrow().clone();
-    Ok(Hop { latencies, lost: total - received? })
+    received?;
+    Ok(Hop { findings: heard.stream.findings(total), latencies: heard.latencies })
 }
 
-/// Receives until all came or nothing comes any more; answers how many.
-async fn receive(
-    subscriber: &mut RedisConnection,
-    total: u64,
-    timeline: Timeline,
-    latencies: &RefCell<Latencies>,
-) -> anyhow::Result<u64> {
-    let mut received = 0;
-    while received < total {
-        let quiet = timeline.began + timeline.end() + QUIET;
-        let limit = quiet.saturating_duration_since(tokio::time::Instant::now()).max(QUIET);
-        let Ok(message) = timeout(limit, subscriber.receive()).await else { break };
-        let due = due(&message?).context("what was published did not come back as it was")?;
-        received += 1;
-        if timeline.measures(due) {
-            latencies.borrow_mut().record(timeline.began.elapsed().saturating_sub(due));
+/// What the subscriber heard.
+struct Heard {
+    plant: Plant,
+    stream: Stream,
+    latencies: Latencies,
+}
+
+impl Heard {
+    /// Receives until all came or nothing comes any more.
+    async fn receive(
+        &mut self,
+        subscriber: &mut RedisConnection,
+        total: u64,
+        timeline: Timeline,
+    ) -> anyhow::Result<()> {
+        for _ in 0..total {
+            let quiet = timeline.began + timeline.end() + QUIET;
+            let limit = quiet.saturating_duration_since(tokio::time::Instant::now()).max(QUIET);
+            let Ok(message) = timeout(limit, subscriber.receive()).await else { break };
+            let tick = tick(&message?).context("what was published did not come back as it was")?;
+            for number in self.plant.pass(0, tick.number).into_iter().flatten() {
+                self.stream.note(number);
+            }
+            if timeline.measures(tick.due()) {
+                self.latencies.record(timeline.began.elapsed().saturating_sub(tick.due()));
+            }
         }
+        Ok(())
     }
-    Ok(received)
 }
 
 fn data(number: u64, due: Duration, bytes: usize) -> Box<RawValue> {
     Tick { from: 0, number, due_ns: due.as_nanos() as u64 }.data(bytes)
 }
 
-/// When the message in `["message", channel, data]` was due.
-fn due(message: &Reply) -> Option<Duration> {
+/// What the message in `["message", channel, data]` tells.
+fn tick(message: &Reply) -> Option<Tick> {
     let Reply::Array(Some(parts)) = message else { return None };
     let [Reply::Bulk(Some(_)), Reply::Bulk(Some(_)), Reply::Bulk(Some(data))] = parts.as_slice() else {
         return None;
     };
-    serde_json::from_slice::<Tick>(data).ok().map(|tick| tick.due())
+    serde_json::from_slice(data).ok()
 }
 
 #[cfg(test)]
@@ -124,8 +142,8 @@ mod tests {
         let data = data(5, Duration::from_millis(7), 200);
         let bulk = |bytes: &[u8]| Reply::Bulk(Some(bytes.to_vec()));
         let message = Reply::Array(Some(vec![bulk(b"message"), bulk(CHANNEL), bulk(data.get().as_bytes())]));
-        assert_eq!(due(&message), Some(Duration::from_millis(7)));
-        assert_eq!(due(&Reply::Integer(1)), None);
-        assert_eq!(due(&Reply::Array(Some(vec![bulk(b"message"), bulk(CHANNEL), bulk(b"{}")]))), None);
+        assert_eq!(tick(&message), Some(Tick { from: 0, number: 5, due_ns: 7_000_000 }));
+        assert_eq!(tick(&Reply::Integer(1)), None);
+        assert_eq!(tick(&Reply::Array(Some(vec![bulk(b"message"), bulk(CHANNEL), bulk(b"{}")]))), None);
     }
 }

@@ -38,21 +38,19 @@ pub(crate) async fn run(options: &Storm, cluster: &Cluster) -> anyhow::Result<Re
         let roads = (0..cluster.nodes.len())
             .map(|turn| cluster.connect_as(number + turn, "passenger", &format!("{run}-{number}")))
             .collect();
-        let client = Client::new(number, roads, Rc::clone(&crowd));
+        let mut client = Client::new(number, roads, Rc::clone(&crowd));
+        client.leaves_once = options.planted.plant_loss && number == 0;
         tasks.spawn_local(stop.clone().run_until_cancelled_owned(client.stay()));
     }
     wave("arrival", clients, options, &crowd, &mut report).await;
+    note_left(crowd.borrow().left_others, "arrival_left", &mut report);
     let of_first = crowd.borrow().on(0);
     if cluster.nodes.len() > 1 && !options.no_kill {
         let pid = *cluster.node_pids().first().context("a node is killed only if it was started here")?;
         crowd.borrow_mut().begin_anew();
         kill(pid)?;
         wave("return", of_first, options, &crowd, &mut report).await;
-        let left = crowd.borrow().left_others;
-        report.result("left_other_nodes", left);
-        if left > 0 {
-            report.failure(format!("{left} connections to nodes that live ended as well"));
-        }
+        note_left(crowd.borrow().left_others, "left_other_nodes", &mut report);
     }
     note_memory(cluster, &mut report);
     stop.cancel();
@@ -83,6 +81,14 @@ async fn wave(name: &str, clients: usize, options: &Storm, crowd: &RefCell<Crowd
             "{name}: {missing} of {clients} clients were not in after {:?}",
             options.within_seconds
         ));
+    }
+}
+
+/// Notes how many connections ended although their nodes live.
+fn note_left(left: u64, name: &'static str, report: &mut Report) {
+    report.result(name, left);
+    if left > 0 {
+        report.failure(format!("{left} connections to nodes that live ended: {name}"));
     }
 }
 

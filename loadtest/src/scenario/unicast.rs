@@ -56,6 +56,7 @@ async fn exchange(options: &Unicast, cluster: &Cluster, report: &mut Report) -> 
 
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
     let observed = Observed::new(timeline, pairs, pairs);
+    observed.borrow_mut().plant(options.planted.plant);
     let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
     let paced = pairs::start(&mut traffic, connected, options.window());
     let pacing =

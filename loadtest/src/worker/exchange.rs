@@ -39,6 +39,7 @@ impl Pairs {
         let timeline = Timeline::starting_now(load.warm_up, load.measured);
         let count = self.pairs.len();
         let observed = Observed::new(timeline, count, count);
+        observed.borrow_mut().plant(load.plant);
         let mut traffic = Traffic::new(Rc::clone(&observed), timeline, load.payload_bytes);
         let due = pairs::start(&mut traffic, self.pairs, self.window);
         let schedule = Schedule::try_new(load.per_second).context("a rate is positive")?;

@@ -49,6 +49,7 @@ impl Plan<'_> {
             first,
             count,
             at_once: at_once.div_ceil(self.processes),
+            loses_one: false,
         };
         parts.map(share).collect()
     }
@@ -176,6 +177,7 @@ mod tests {
             first: 0,
             count: 1,
             at_once: 1,
+            loses_one: false,
         };
         let loopback = "ws://127.0.0.1:8080/ws";
         let address = |process, number| share(process, loopback).source_address(number);

@@ -26,7 +26,8 @@ impl Workers {
         load: Load,
     ) -> anyhow::Result<(Tally, Spent)> {
         let (generators, within) = (self.pids(), load.warm_up + load.measured + ENDS_WITHIN);
-        let orders = generators.iter().map(|_| order(load)).collect();
+        let plant = |process| if process == 0 { load.plant } else { None };
+        let orders = (0..generators.len()).map(|process| order(Load { plant: plant(process), ..load }));
         let timeline = Timeline::starting_now(load.warm_up, load.measured);
         let measuring = async {
             sleep_until(timeline.measured_from()).await;
@@ -34,7 +35,7 @@ impl Workers {
             sleep_until(timeline.began + timeline.end()).await;
             anyhow::Ok(meter.stop(0).await?)
         };
-        let (told, spent) = tokio::join!(self.ask(orders, within, |_| {}), measuring);
+        let (told, spent) = tokio::join!(self.ask(orders.collect(), within, |_| {}), measuring);
         let mut tally = Tally::default();
         for told in told? {
             let Told::Messaged(share) = told else { bail!("a process told something else than what came") };

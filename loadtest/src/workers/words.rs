@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::latency::Latencies;
+use crate::plant::Flaw;
 use crate::tally::Tally;
 
 /// What a process is told to do. It answers each with one [`Told`] that is no progress.
@@ -37,6 +38,8 @@ pub(crate) struct Share {
     pub(crate) count: usize,
     /// Handshakes under way at once.
     pub(crate) at_once: usize,
+    /// Its first client is thrown out, to see that this is found.
+    pub(crate) loses_one: bool,
 }
 
 /// How messages are sent.
@@ -47,6 +50,8 @@ pub(crate) struct Load {
     pub(crate) warm_up: Duration,
     pub(crate) measured: Duration,
     pub(crate) payload_bytes: usize,
+    /// Planted by one of the processes.
+    pub(crate) plant: Option<Flaw>,
 }
 
 /// What a process answers.

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use signalbox_testkit::{RedisServer, eventually};
 use tokio::time::{sleep, timeout};
 
 use crate::load::{Load, RUN_WITHIN, number};
 
 mod chaos;
 mod load;
+mod oracles;
 mod report;
 mod wide;
 
@@ -124,23 +124,6 @@ async fn answers_that_are_lost_are_asked_for_again_and_no_lock_is_granted_twice(
 }
 
 #[tokio::test]
-async fn a_redis_that_forgets_a_lock_is_found_out() {
-    let (redis, load) = (RedisServer::start().await, Load::new());
-    let line = "locks --closed --hot --hold-ms 1000 --contenders 4 --seconds 5 --warm-up-seconds 0";
-    let child = load.spawn(&format!("{line} --redis 127.0.0.1:{}", redis.port()), &Load::binary());
-    for _ in 0..3 {
-        eventually("somebody holds the lock, who is forgotten", RUN_WITHIN, || {
-            let lock = redis.cli(&["keys", "*:lock"]);
-            std::future::ready(!lock.is_empty() && redis.cli(&["del", &lock]) == "1")
-        })
-        .await;
-    }
-    let outcome = load.end(child).await;
-    assert!(!outcome.success, "{}", outcome.output);
-    assert!(outcome.output.contains("FAILED: two holders at once: resource 0: client"), "{}", outcome.output);
-}
-
-#[tokio::test]
 async fn vehicles_board_every_passenger_once() {
     let line = "boarding --vehicles 6 --passengers 60 --rivals 4 --capacity 3 --nodes 3 --double-percent 30";
     let results = Load::new().results(line).await;
@@ -163,6 +146,17 @@ async fn fifty_vehicles_race_for_five_hundred_passengers_of_two_pools_and_the_hi
 #[tokio::test]
 async fn nobody_boards_twice_when_answers_are_lost() {
     Load::new().bears_lost_answers("boarding --vehicles 6 --passengers 1000 --rivals 2", "*:on").await;
+}
+
+#[tokio::test]
+async fn who_waits_near_is_answered_rightly_either_way() {
+    for over in ["", " --http"] {
+        let line =
+            "queries --vehicles 8 --rate 200 --passengers 1000 --pools 2 --seconds 1 --warm-up-seconds 0";
+        let results = Load::new().results(&format!("{line}{over}")).await;
+        assert_eq!((number(&results, "answers"), number(&results, "wrong_answers")), (200.0, 0.0));
+        assert!(number(&results, "passengers_per_answer") > 1.0, "{results:#}");
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ pub(super) async fn send(
         warm_up: Duration::ZERO,
         measured: Duration::from_secs_f64(most as f64 / per_second),
         payload_bytes: options.payload.bytes,
+        plant: None,
     };
     report.setting("messages_to_each", options.messages);
     report.setting("rate_per_second", options.rate.per_second());

@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::judge::{Near, Wrong};
 use crate::latency::Latencies;
 use crate::meter::Watched;
 use crate::observed::Timeline;
+use crate::plant::Plant;
 use crate::report::Report;
 
 pub(super) type Shared = Rc<RefCell<Asked>>;
 
 /// What came of a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Found {
-    /// An answer with so many passengers, from the cache or not.
-    Passengers { count: u32, cached: bool },
+    /// An answer with these passengers, from the cache or not.
+    Passengers { near: Vec<Near>, cached: bool },
     /// No answer, or an error.
     Failed,
 }
@@ -33,12 +35,15 @@ pub(super) struct Asked {
     passengers: u64,
     cached: u64,
     failed: u64,
+    wrong: u64,
+    first_wrong: Option<Wrong>,
+    plant: Plant,
     /// Questions that were due while too many of the same vehicle waited.
     pub(super) not_asked: u64,
 }
 
 impl Asked {
-    pub(super) fn new(timeline: Timeline) -> Self {
+    pub(super) fn new(timeline: Timeline, plant: Plant) -> Self {
         Self {
             timeline,
             latencies: Latencies::default(),
@@ -48,22 +53,36 @@ impl Asked {
             passengers: 0,
             cached: 0,
             failed: 0,
+            wrong: 0,
+            first_wrong: None,
+            plant,
             not_asked: 0,
         }
     }
 
-    /// A question that was due then and sent later was answered now.
-    pub(super) fn answered(&mut self, due: Instant, sent: Instant, found: Found) {
-        let Found::Passengers { count, cached } = found else {
+    /// A question that was due then and sent later was answered now; `judge` says what is wrong with that.
+    pub(super) fn answered(
+        &mut self,
+        due: Instant,
+        sent: Instant,
+        found: Found,
+        judge: impl FnOnce(&[Near]) -> Option<Wrong>,
+    ) {
+        let Found::Passengers { mut near, cached } = found else {
             self.failed += 1;
             return;
         };
         self.answers += 1;
+        self.plant.spoil(&mut near);
+        if let Some(wrong) = judge(&near) {
+            self.wrong += 1;
+            self.first_wrong.get_or_insert(wrong);
+        }
         self.recent.record(due.elapsed());
         if self.timeline.measures(due - self.timeline.began) {
             self.latencies.record(due.elapsed());
             self.lags.record(sent - due);
-            self.passengers += u64::from(count);
+            self.passengers += near.len() as u64;
             self.cached += u64::from(cached);
         }
     }
@@ -80,6 +99,10 @@ impl Asked {
         report.figure("passengers_per_answer", self.passengers as f64 / measured);
         report.figure("cached_percent", 100.0 * self.cached as f64 / measured);
         report.result("answers", self.answers);
+        report.result("wrong_answers", self.wrong);
+        if let Some(first) = self.first_wrong {
+            report.failure(format!("{} wrong answers, the first: {first}", self.wrong));
+        }
         if self.failed + self.not_asked > 0 {
             let Self { failed, not_asked, .. } = self;
             report.failure(format!("{failed} questions without an answer, {not_asked} not asked in time"));

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use signalbox_client::protocol::ErrorCode;
 
 use super::asked::Found;
+use super::judge::Near;
 use super::kept::Kept;
 use crate::asking::{Asker, Heard, answer};
 
@@ -37,14 +37,31 @@ impl Route {
         })
     }
 
-    /// Where a vehicle is at its question of this number: it drives on, and starts anew at the end.
-    fn vehicle_lat(&self, vehicle: u32, question: u64) -> f64 {
-        let place = f64::from(vehicle) * 0.618_034 + question as f64 * 1e-5;
-        self.lat(place.fract())
+    /// Who that is.
+    fn number(&self, passenger_id: &str) -> Option<u32> {
+        passenger_id.strip_prefix(&self.id)?.strip_prefix('-')?.parse().ok()
     }
 
     fn lat(&self, share: f64) -> f64 {
         START.0 + share * self.length_km / KM_PER_DEGREE
+    }
+}
+
+/// At which share of its route a vehicle is at its question of this number: it drives on, and starts anew at the end.
+pub(super) fn vehicle_share(vehicle: u32, question: u64) -> f64 {
+    (f64::from(vehicle) * 0.618_034 + question as f64 * 1e-5).fract()
+}
+
+/// A passenger as an answer names it.
+#[derive(Deserialize)]
+struct Named<'a> {
+    passenger_id: &'a str,
+    distance_m: f64,
+}
+
+impl Named<'_> {
+    fn on(&self, route: &Route) -> Near {
+        Near { number: route.number(self.passenger_id), distance_m: self.distance_m }
     }
 }
 
@@ -56,33 +73,34 @@ pub(super) async fn ask(
     number: u64,
 ) -> anyhow::Result<Found> {
     let Route { id, radius_km, max_results, .. } = route;
-    let (lat, lon) = (route.vehicle_lat(vehicle, number), START.1);
+    let (lat, lon) = (route.lat(vehicle_share(vehicle, number)), START.1);
     let question = format!(
         r#"{{"type":"vehicle:query_commuters","correlationId":"{number}","data":{{"route_id":"{id}","position":{{"lat":{lat},"lon":{lon}}},"radius_km":{radius_km},"max_results":{max_results}}}}}"#
     );
     asker.ready().await?;
     let name = number.to_string();
-    let heard = asker.ask(question, ANSWER_WITHIN, |text| read(text, &name)).await?;
+    let heard = asker.ask(question, ANSWER_WITHIN, |text| read(text, &name, route)).await?;
     Ok(match heard {
         Heard::Answer(found) => found,
         Heard::NotNow | Heard::Nothing => Found::Failed,
     })
 }
 
-fn read(text: &str, id: &str) -> Option<Result<Found, ErrorCode>> {
+fn read(text: &str, id: &str, route: &Route) -> Option<Result<Found, ErrorCode>> {
     #[derive(Deserialize)]
-    struct Data {
-        #[serde(default)]
-        commuters: Vec<IgnoredAny>,
+    struct Data<'a> {
+        #[serde(borrow, default)]
+        commuters: Vec<Named<'a>>,
         #[serde(default)]
         cached: bool,
         #[serde(default)]
         code: Option<ErrorCode>,
     }
-    let (message_type, data) = answer::<Data>(text, id)?;
+    let (message_type, data) = answer::<Data<'_>>(text, id)?;
     match message_type {
         "vehicle:commuters_found" => {
-            Some(Ok(Found::Passengers { count: data.commuters.len() as u32, cached: data.cached }))
+            let near = data.commuters.iter().map(|named| named.on(route)).collect();
+            Some(Ok(Found::Passengers { near, cached: data.cached }))
         }
         "system:error" => data.code.map(Err),
         _ => None,
@@ -92,11 +110,12 @@ fn read(text: &str, id: &str) -> Option<Result<Found, ErrorCode>> {
 /// Asks over HTTP.
 pub(super) async fn get(kept: &mut Kept, route: &Route, vehicle: u32, number: u64) -> anyhow::Result<Found> {
     #[derive(Deserialize)]
-    struct List {
-        items: Vec<IgnoredAny>,
+    struct List<'a> {
+        #[serde(borrow)]
+        items: Vec<Named<'a>>,
     }
     let Route { id, radius_km, max_results, .. } = route;
-    let (lat, lon) = (route.vehicle_lat(vehicle, number), START.1);
+    let (lat, lon) = (route.lat(vehicle_share(vehicle, number)), START.1);
     let path = format!(
         "/api/reservoirs/route/{id}/query?tenant=load&lat={lat}&lon={lon}&radius_km={radius_km}&max_results={max_results}"
     );
@@ -105,28 +124,33 @@ pub(super) async fn get(kept: &mut Kept, route: &Route, vehicle: u32, number: u6
         return Ok(Found::Failed);
     }
     let List { items } = serde_json::from_str(&answer.body)?;
-    Ok(Found::Passengers { count: items.len() as u32, cached: answer.cache == "hit" })
+    let near = items.iter().map(|named| named.on(route)).collect();
+    Ok(Found::Passengers { near, cached: answer.cache == "hit" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn route() -> Route {
+        Route { id: "r".to_owned(), length_km: 10.0, radius_km: 0.2, max_results: 4 }
+    }
+
     #[test]
-    fn an_answer_tells_how_many_were_found_and_where_they_came_from() {
-        let text = r#"{"type":"vehicle:commuters_found","correlationId":"7","data":{"commuters":[{"x":1},{}],"cached":true}}"#;
-        let Some(Ok(found)) = read(text, "7") else { panic!("{text}") };
-        assert_eq!(found, Found::Passengers { count: 2, cached: true });
-        assert!(read(text, "8").is_none());
+    fn an_answer_tells_who_was_found_and_where_they_came_from() {
+        let text = r#"{"type":"vehicle:commuters_found","correlationId":"7","data":{"commuters":[{"passenger_id":"r-12","x":1,"distance_m":3.5},{"passenger_id":"s-1","distance_m":9}],"cached":true}}"#;
+        let Some(Ok(found)) = read(text, "7", &route()) else { panic!("{text}") };
+        let near = [(Some(12), 3.5), (None, 9.0)].map(|(number, distance_m)| Near { number, distance_m });
+        assert_eq!(found, Found::Passengers { near: near.into(), cached: true });
+        assert!(read(text, "8", &route()).is_none());
         let error = r#"{"type":"system:error","correlationId":"7","data":{"code":"unavailable"}}"#;
-        assert!(matches!(read(error, "7"), Some(Err(ErrorCode::Unavailable))));
+        assert!(matches!(read(error, "7", &route()), Some(Err(ErrorCode::Unavailable))));
     }
 
     #[test]
     fn vehicles_stay_on_their_route() {
-        let route = Route { id: "r".to_owned(), length_km: 10.0, radius_km: 0.2, max_results: 4 };
         for (vehicle, question) in [(0, 0), (7, 1), (1_199, 720_000), (u32::MAX, u64::from(u32::MAX))] {
-            let lat = route.vehicle_lat(vehicle, question);
+            let lat = route().lat(vehicle_share(vehicle, question));
             assert!((13.0..13.09).contains(&lat), "{vehicle} {question}: {lat}");
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct Crowd {
     pub(super) refused: u64,
     /// Attempts that ended without an answer.
     pub(super) failed: u64,
-    /// Connections to other nodes that ended.
+    /// Connections that ended although their nodes live.
     pub(super) left_others: u64,
 }
 
@@ -50,9 +50,9 @@ impl Crowd {
         *self = Self { cut_off: true, here: std::mem::take(&mut self.here), ..Self::starting_now() };
     }
 
-    /// How many came in this wave.
+    /// How many came in this wave and are in. Who left a node that lives comes once more: that is nobody new.
     pub(super) fn came(&self) -> usize {
-        usize::try_from(self.took.count()).unwrap_or(usize::MAX)
+        usize::try_from(self.took.count().saturating_sub(self.left_others)).unwrap_or(usize::MAX)
     }
 
     /// How long each of them took from the beginning of the wave.
@@ -99,12 +99,14 @@ pub(super) struct Client {
     own_node: usize,
     crowd: Rc<RefCell<Crowd>>,
     dice: Dice,
+    /// Cuts its first connection on purpose.
+    pub(super) leaves_once: bool,
 }
 
 impl Client {
     pub(super) fn new(number: usize, roads: Vec<WireConfig>, crowd: Rc<RefCell<Crowd>>) -> Self {
         let own_node = number % roads.len().max(1);
-        Self { roads, own_node, crowd, dice: Dice::new(number as u64) }
+        Self { roads, own_node, crowd, dice: Dice::new(number as u64), leaves_once: false }
     }
 
     /// Until it is dropped.
@@ -114,7 +116,9 @@ impl Client {
             let (mut wire, turn_taken) = self.come(turn).await;
             let node = (self.own_node + turn_taken) % self.roads.len();
             self.crowd.borrow_mut().arrive(node);
-            while wire.next().await.is_ok() {}
+            if !std::mem::take(&mut self.leaves_once) {
+                while wire.next().await.is_ok() {}
+            }
             self.crowd.borrow_mut().leave(node);
             turn = turn_taken + 1;
         }

@@ -32,6 +32,7 @@ pub(super) async fn exchange(
         warm_up: options.run.warm_up_seconds,
         measured: options.run.seconds,
         payload_bytes: options.payload.bytes,
+        plant: options.planted.plant,
     };
     let (tally, spent) = workers.talk(cluster, Order::Exchange, load).await?;
     workers.stop().await;
