@@ -62,7 +62,8 @@ pub(crate) enum Scenario {
     Locks(Locks),
     /// Vehicles that race for passengers: rate, latency, conflicts and correctness
     Boarding(Boarding),
-    /// Latency and cost of asking who waits near a vehicle
+    /// Latency and cost of asking who waits near a vehicle, and whether the answers are right
+    #[command(visible_alias = "reservoir")]
     Queries(Queries),
     /// Durable traffic under a fault: what was lost, doubled, overtaken or late
     Chaos(Chaos),

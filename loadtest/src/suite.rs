@@ -212,6 +212,18 @@ mod tests {
     }
 
     #[test]
+    fn a_scenario_has_the_same_options_under_either_of_its_names() {
+        for name in ["queries", "reservoir"] {
+            let text =
+                format!("[defaults]\npools = 3\n[[scenario]]\nname = \"a\"\nrun = \"{name}\"\nhttp = true\n");
+            let scenarios = read(&text, &suite(&[], &["max-results=7"])).unwrap();
+            let [(_, Scenario::Queries(queries))] = scenarios.as_slice() else { panic!("{scenarios:?}") };
+            assert!(queries.http);
+            assert_eq!((queries.pools, queries.max_results), (3, 7));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_the_scenario_s_name() {
         let one = |line: &str| format!("[[scenario]]\nname = \"a\"\nrun = \"unicast\"\n{line}\n");
         for (line, word) in [

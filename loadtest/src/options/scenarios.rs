@@ -75,6 +75,9 @@ pub(crate) struct Mixed {
     /// Routes that each dashboard follows
     #[arg(long, default_value_t = 25)]
     pub(crate) routes_followed: u32,
+    /// Passengers who board per second; two of eight further vehicles try for each. 0 for none
+    #[arg(long, default_value_t = 10)]
+    pub(crate) boardings: u32,
     #[command(flatten)]
     pub(crate) payload: Payload,
     #[command(flatten)]

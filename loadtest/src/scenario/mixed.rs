@@ -1,5 +1,5 @@
 //! A fleet as it is: passengers who wait and say nothing, vehicles that tell where they are once a second on their
-//! routes, and dashboards that follow many routes each.
+//! routes, dashboards that follow many routes each, and now and then somebody who boards.
 
 use std::rc::Rc;
 
@@ -7,6 +7,7 @@ use anyhow::Context;
 use signalbox_client::Wire;
 use signalbox_client::protocol::{Target, Topic};
 
+use super::boarding::Stream;
 use super::subscribing::subscribe;
 use super::{new_report, note_run, note_traffic, run_name};
 use crate::cluster::Cluster;
@@ -39,6 +40,9 @@ pub(crate) async fn run(options: &Mixed, cluster: &Cluster) -> anyhow::Result<Re
     }
     let vehicles = fleet.connect(cluster, &run, "vehicle", fleet.vehicles).await?;
 
+    let time = options.run.warm_up_seconds + options.run.seconds;
+    let boardings = Stream::try_new(cluster, options.boardings, time).await?;
+
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
     let observed = Observed::by_sender(timeline, fleet.vehicles, fleet.dashboards);
     observed.borrow_mut().plant(options.planted.plant);
@@ -52,8 +56,16 @@ pub(crate) async fn run(options: &Mixed, cluster: &Cluster) -> anyhow::Result<Re
     let due = due.collect();
     let each_second = Schedule::try_new(fleet.vehicles as f64).context("there is a vehicle")?;
     let pacing = Traffic::pace(timeline, each_second, due);
-    let (paced, spent) = tokio::join!(pacing, meter::measure(cluster, timeline, &*observed));
-    let expected = observed_by_all(&fleet, options.run.warm_up_seconds + options.run.seconds, each_second);
+    let boarding = async {
+        match boardings {
+            Some(boardings) => boardings.run(timeline, &mut report).await,
+            None => Ok(()),
+        }
+    };
+    let (paced, boarded, spent) =
+        tokio::join!(pacing, boarding, meter::measure(cluster, timeline, &*observed));
+    boarded?;
+    let expected = observed_by_all(&fleet, time, each_second);
     traffic.finish(|_| expected).await;
     if let Err(error) = paced {
         report.failure(error.to_string());
@@ -78,6 +90,7 @@ fn note_settings(report: &mut Report, options: &Mixed) {
     report.setting("dashboards", options.dashboards);
     report.setting("routes", options.routes);
     report.setting("routes_followed", options.routes_followed);
+    report.setting("boardings_per_second", options.boardings);
 }
 
 fn topic(run: &str, route: usize) -> Topic {

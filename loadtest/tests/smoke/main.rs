@@ -60,10 +60,18 @@ async fn fanout_at_full_speed_waits_for_every_subscriber() {
 async fn a_mixed_fleet_hears_what_it_follows_and_nothing_else() {
     let line = "mixed --passengers 20 --vehicles 12 --dashboards 4 --routes 6 --routes-followed 2 --seconds 2 \
                 --warm-up-seconds 0";
-    let results = Load::new().results(line).await;
-    // Each route has two vehicles; each dashboard follows two.
-    assert_eq!((number(&results, "sent"), number(&results, "delivered")), (24.0, 32.0));
-    assert_eq!((number(&results, "lost"), number(&results, "lost_connections")), (0.0, 0.0));
+    for boardings in [0, 20] {
+        let results = Load::new().results(&format!("{line} --boardings {boardings}")).await;
+        // Each route has two vehicles; each dashboard follows two.
+        assert_eq!((number(&results, "sent"), number(&results, "delivered")), (24.0, 32.0));
+        assert_eq!((number(&results, "lost"), number(&results, "lost_connections")), (0.0, 0.0));
+        if boardings == 0 {
+            assert!(results["boardings"].is_null(), "{results:#}");
+        } else {
+            assert_eq!((number(&results, "boardings"), number(&results, "violations")), (40.0, 0.0));
+            assert!(number(&results, "conflicts") > 0.0, "{results:#}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -147,3 +147,21 @@ async fn a_redis_that_forgets_who_is_on_board_is_found_out() {
     let results = &outcome.report.expect("there is a report")["results"];
     assert!(number(results, "violations") > 0.0, "{results:#}");
 }
+
+#[tokio::test]
+async fn a_redis_that_puts_a_passenger_into_two_vehicles_of_a_mixed_fleet_is_found_out() {
+    let (redis, load) = (RedisServer::start().await, Load::new());
+    let line = "mixed --passengers 4 --vehicles 6 --dashboards 2 --routes 3 --boardings 40 --seconds 4 \
+                --warm-up-seconds 0";
+    let child = load.spawn(&format!("{line} --redis 127.0.0.1:{}", redis.port()), &Load::binary());
+    eventually("somebody boards", RUN_WITHIN, || {
+        let on_board = redis.cli(&["--raw", "keys", "*:on"]);
+        let [one, other] = on_board.lines().take(2).collect::<Vec<_>>()[..] else { return ready(false) };
+        let passenger = redis.cli(&["--raw", "zrange", one, "0", "0"]);
+        ready(!passenger.is_empty() && redis.cli(&["zadd", other, "0", &passenger]) == "1")
+    })
+    .await;
+    let outcome = load.end(child).await;
+    assert!(!outcome.success, "{}", outcome.output);
+    assert!(outcome.output.contains("FAILED: the end is not what was told: vehicle"), "{}", outcome.output);
+}

@@ -65,6 +65,11 @@ impl Line {
         Ok(None)
     }
 
+    /// Waits for something else; meanwhile the node's pings are answered.
+    pub(super) async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
+        self.asker.meanwhile(other).await
+    }
+
     /// Ends the connection.
     pub(super) async fn close(self) {
         self.record.borrow_mut().broken += self.asker.broken();

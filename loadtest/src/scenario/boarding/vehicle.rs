@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use tokio::sync::mpsc;
+
 use super::line::{Line, Question};
 use super::record::Shared;
 use super::terms::Terms;
@@ -48,6 +50,21 @@ impl Vehicle {
                 1 => self.visit(passenger, passengers.next()).await,
                 _ => self.visit(passenger, None).await,
             };
+        }
+        self.line.close().await;
+        self.second.close().await;
+        result
+    }
+
+    /// Tries for each passenger that it is told of, until it will be told of no more.
+    pub(super) async fn run_when_told(mut self, mut told: mpsc::Receiver<u32>) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        while result.is_ok()
+            && !self.terms.stop.is_cancelled()
+            && let Some(passenger) = self.line.meanwhile(self.second.meanwhile(told.recv())).await
+        {
+            let twice = self.dice.percent(self.terms.double_percent).then_some(passenger);
+            result = self.visit(passenger, twice).await;
         }
         self.line.close().await;
         self.second.close().await;
