@@ -264,6 +264,7 @@ pub(crate) fn redis_config(config: &Config) -> Result<Option<RedisConfig>, Start
         row_ttl: config.redis.row_ttl,
         bus_destination_bytes_max: config.bus.destination_bytes_max,
         bus_bytes_max: config.bus.total_bytes_max,
+        bus_gather: config.bus.gather,
         log: config.log_settings().unwrap_or_default(),
         log_strict: config.log_strict(),
     }))

@@ -109,8 +109,8 @@ impl Keys {
         let keys = self.list(scope);
         // A key without a tag is one.
         let guard = |key: &String| match key.contains('{') {
-            true => format!("{key}:never"),
-            false => format!("{}:never:{{{key}}}", self.prefix),
+            true => name!("{key}:never"),
+            false => name!("{}:never:{{{key}}}", self.prefix),
         };
         let guard = keys.first().filter(|_| self.is_sharded).map(guard);
         KeySet { keys, guard }
@@ -119,75 +119,75 @@ impl Keys {
     fn list(&self, scope: Scope<'_>) -> Vec<String> {
         match scope {
             Scope::Nodes => vec![self.nodes()],
-            Scope::Sweeper => vec![format!("{}:nodes:sweeper", self.prefix)],
+            Scope::Sweeper => vec![name!("{}:nodes:sweeper", self.prefix)],
             Scope::Agent(tenant, agent) => vec![self.agent(tenant, agent)],
             Scope::Session(tenant, session) => {
-                let session = format!("{}:{{{tenant}:session:{session}}}", self.prefix);
-                vec![format!("{session}:conns"), format!("{session}:owner")]
+                let session = name!("{}:{{{tenant}:session:{session}}}", self.prefix);
+                vec![name!("{session}:conns"), name!("{session}:owner")]
             }
             Scope::Lock(tenant, resource) => {
-                vec![format!("{}:{{{tenant}:{resource}}}:lock", self.prefix)]
+                vec![name!("{}:{{{tenant}:{resource}}}:lock", self.prefix)]
             }
             Scope::Order(tenant, order_id) => {
-                let order = format!("{}:{{{tenant}:order:{order_id}}}", self.prefix);
+                let order = name!("{}:{{{tenant}:order:{order_id}}}", self.prefix);
                 let mut keys: Vec<_> =
-                    ["accepted", "viewers", "lock"].map(|name| format!("{order}:{name}")).into();
+                    ["accepted", "viewers", "lock"].map(|name| name!("{order}:{name}")).into();
                 keys.push(order);
                 keys
             }
             Scope::Fleet(tenant) => vec![self.fleet(tenant)],
-            Scope::Fleets => vec![format!("{}:fleets", self.prefix)],
+            Scope::Fleets => vec![name!("{}:fleets", self.prefix)],
             Scope::Topic(tenant, topic) => vec![self.channel(tenant, topic)],
-            Scope::Revocations(tenant) => vec![format!("{}revocations}}", self.channel_prefix(tenant))],
-            Scope::RevokedTenants => vec![format!("{}:revocations", self.prefix)],
-            Scope::Life => vec![format!("{}:life", self.prefix)],
+            Scope::Revocations(tenant) => vec![name!("{}revocations}}", self.channel_prefix(tenant))],
+            Scope::RevokedTenants => vec![name!("{}:revocations", self.prefix)],
+            Scope::Life => vec![name!("{}:life", self.prefix)],
         }
     }
 
     /// The leases of all nodes.
     pub(crate) fn nodes(&self) -> String {
-        format!("{}:nodes", self.prefix)
+        name!("{}:nodes", self.prefix)
     }
 
     /// The key and channel on which it is tried what a user of Redis may do.
     pub(crate) fn trial(&self) -> String {
-        format!("{}:{{trial}}", self.prefix)
+        name!("{}:{{trial}}", self.prefix)
     }
 
     /// A node's card; the channel to a node has the same name.
     pub(crate) fn node(&self, node: &NodeId) -> String {
-        format!("{}:node:{{{node}}}", self.prefix)
+        name!("{}:node:{{{node}}}", self.prefix)
     }
 
     /// A channel by which a node hears itself, by one server of several: the number decides which.
     pub(crate) fn probe(&self, node: &NodeId, number: usize) -> String {
-        format!("{}:probe:{{{node}:{number}}}", self.prefix)
+        name!("{}:probe:{{{node}:{number}}}", self.prefix)
     }
 
     /// What the names of the channels to nodes begin with; a node's id and a closing brace follow.
     pub(crate) fn node_channel_prefix(&self) -> String {
-        format!("{}:node:{{", self.prefix)
+        name!("{}:node:{{", self.prefix)
     }
 
     /// What the keys of a tenant's locks look like, as a pattern of Redis, and what stands around a resource.
     pub(crate) fn locks(&self, tenant: &Tenant) -> (String, [String; 2]) {
-        let around = [format!("{}:{{{tenant}:", self.prefix), "}:lock".to_owned()];
+        let around = [name!("{}:{{{tenant}:", self.prefix), "}:lock".to_owned()];
         (around.join("*"), around)
     }
 
     /// A node's connections: the reverse index.
     pub(crate) fn node_conns(&self, node: &NodeId, generation: Generation) -> String {
-        format!("{}:node:{{{node}}}:conns:{generation}", self.prefix)
+        name!("{}:node:{{{node}}}:conns:{generation}", self.prefix)
     }
 
     /// An agent's record.
     pub(crate) fn agent(&self, tenant: &Tenant, agent: &Agent) -> String {
-        format!("{}:{{{tenant}:{agent}}}:conns", self.prefix)
+        name!("{}:{{{tenant}:{agent}}}:conns", self.prefix)
     }
 
     /// A named session's rows.
     pub(crate) fn session(&self, tenant: &Tenant, session: &SessionId) -> String {
-        format!("{}:{{{tenant}:session:{session}}}:conns", self.prefix)
+        name!("{}:{{{tenant}:session:{session}}}:conns", self.prefix)
     }
 
     /// A group's members on one node.
@@ -198,25 +198,25 @@ impl Keys {
         node: &NodeId,
         generation: Generation,
     ) -> String {
-        format!("{}:{{{tenant}:{group}}}:conns:{node}.{generation}", self.prefix)
+        name!("{}:{{{tenant}:{group}}}:conns:{node}.{generation}", self.prefix)
     }
 
     /// What the keys of a tenant's fleet begin with; a colon follows.
     pub(crate) fn fleet(&self, tenant: &Tenant) -> String {
-        format!("{}:{{{tenant}:fleet}}", self.prefix)
+        name!("{}:{{{tenant}:fleet}}", self.prefix)
     }
 
     /// The channel of a group topic. The names of a topic's keys begin with the same; a colon follows.
     pub(crate) fn channel(&self, tenant: &Tenant, topic: &Topic) -> String {
         match is_of_fleet(topic) {
-            true => format!("{}:{topic}", self.fleet(tenant)),
-            false => format!("{}{topic}}}", self.channel_prefix(tenant)),
+            true => name!("{}:{topic}", self.fleet(tenant)),
+            false => name!("{}{topic}}}", self.channel_prefix(tenant)),
         }
     }
 
     /// Epoch and offset of a topic.
     pub(crate) fn meta(&self, tenant: &Tenant, topic: &Topic) -> String {
-        format!("{}:meta", self.channel(tenant, topic))
+        name!("{}:meta", self.channel(tenant, topic))
     }
 
     /// The group topic that a channel of the tenant is of.
@@ -232,7 +232,7 @@ impl Keys {
 
     /// What all channels of a tenant begin with; the topic and a closing brace follow.
     pub(crate) fn channel_prefix(&self, tenant: &Tenant) -> String {
-        format!("{}:{{{tenant}:", self.prefix)
+        name!("{}:{{{tenant}:", self.prefix)
     }
 }
 
@@ -247,7 +247,7 @@ fn is_of_fleet(topic: &Topic) -> bool {
 
 /// How a lease is named in `sb:nodes`.
 pub(crate) fn lease_member(node: &NodeId, generation: Generation) -> String {
-    format!("{node}.{generation}")
+    name!("{node}.{generation}")
 }
 
 /// Reads a lease's name back.

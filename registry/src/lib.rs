@@ -10,6 +10,9 @@
 //! This crate must never know a WebSocket, an HTTP request, or what a frame's bytes mean:
 //! it carries them.
 
+#[macro_use]
+mod name;
+
 pub mod bus;
 mod changes;
 pub mod cluster;

@@ -20,6 +20,7 @@ mod examine;
 mod fault;
 mod feed;
 mod follow;
+mod gather;
 mod identity;
 mod inlet;
 mod lanes;

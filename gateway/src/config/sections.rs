@@ -370,11 +370,14 @@ pub struct Bus {
     /// Bytes that may wait in all.
     #[serde(with = "bytes")]
     pub total_bytes_max: usize,
+    /// So long at most a busy destination's messages gather before they are published.
+    #[serde(with = "period")]
+    pub gather: Duration,
 }
 
 impl Default for Bus {
     fn default() -> Self {
-        Self { destination_bytes_max: 4 * MIB, total_bytes_max: 64 * MIB }
+        Self { destination_bytes_max: 4 * MIB, total_bytes_max: 64 * MIB, gather: Duration::from_millis(1) }
     }
 }
 

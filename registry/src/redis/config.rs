@@ -59,6 +59,8 @@ pub struct RedisConfig {
     pub bus_destination_bytes_max: usize,
     /// Most bytes that wait for all of them.
     pub bus_bytes_max: usize,
+    /// So long at most a batch is held back where much goes the same way; zero: never.
+    pub bus_gather: Duration,
     /// What durable topics keep.
     pub log: LogSettings,
     /// Whether appends wait for replicas. What scripts announce by themselves does not.
@@ -80,6 +82,7 @@ impl RedisConfig {
             row_ttl: Duration::from_secs(120),
             bus_destination_bytes_max: 4 * 1024 * 1024,
             bus_bytes_max: 64 * 1024 * 1024,
+            bus_gather: Duration::from_millis(1),
             log: LogSettings::default(),
             log_strict: None,
         }

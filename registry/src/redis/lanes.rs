@@ -1,7 +1,8 @@
 //! What goes out: one lane per destination, in which parcels gather while a PUBLISH is under way.
 //!
 //! A lane with something in it has one flush task, which publishes batch after batch and ends when the lane
-//! is empty; so batches to one destination never overtake each other, and those to others don't wait.
+//! is empty; so batches to one destination never overtake each other, and those to others don't wait. A busy lane
+//! holds each batch back for a moment, see `gather`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::RedisConfig;
 use super::bus::Tally;
 use super::call::read;
 use super::follow::Followed;
+use super::gather::Gather;
 use super::road::Road;
 use super::store::Store;
 use crate::bus::batch::{Address, Batch, Header, encoded_bytes_max};
@@ -54,6 +56,7 @@ struct Lane {
     /// Bytes in the queue and under way.
     bytes: usize,
     flushing: bool,
+    gather: Gather,
     idle_since: Instant,
 }
 
@@ -70,6 +73,8 @@ pub(super) struct Lanes {
     bytes: AtomicUsize,
     bytes_max: usize,
     lane_bytes_max: usize,
+    /// So long at most a batch is held back.
+    gather: Duration,
 }
 
 impl Lanes {
@@ -91,6 +96,7 @@ impl Lanes {
             bytes: AtomicUsize::new(0),
             bytes_max: config.bus_bytes_max,
             lane_bytes_max: config.bus_destination_bytes_max,
+            gather: config.bus_gather,
         })
     }
 
@@ -155,13 +161,15 @@ impl Lanes {
     }
 
     fn new_lane(&self) -> Lane {
+        let now = Instant::now();
         Lane {
             stream: self.next_stream.fetch_add(1, Ordering::Relaxed),
             sequence: 0,
             queue: VecDeque::new(),
             bytes: 0,
             flushing: false,
-            idle_since: Instant::now(),
+            gather: Gather::new(now),
+            idle_since: now,
         }
     }
 
@@ -176,7 +184,11 @@ impl Lanes {
 
     /// Publishes batch after batch until the lane is empty.
     async fn flush(self: Arc<Self>, to: Destination) {
-        while let Some(pending) = self.next(&to) {
+        loop {
+            if let Some(until) = self.gathers_until(&to) {
+                sleep_until(until).await;
+            }
+            let Some(pending) = self.next(&to) else { break };
             let outcome = self.publish(&to, &pending.batch).await;
             self.settle(&to, pending, outcome);
             if outcome == Outcome::NotSent {
@@ -188,13 +200,19 @@ impl Lanes {
         }
     }
 
+    /// Until when the next batch of a busy lane gathers. A full one goes at once; an empty lane need not wait to end.
+    fn gathers_until(&self, to: &Destination) -> Option<Instant> {
+        let lane = self.lanes.get(to)?;
+        if lane.queue.len() == 1 { lane.gather.until(self.gather) } else { None }
+    }
+
     /// Takes the next batch; with none left the flush is over, under the same lock.
     fn next(&self, to: &Destination) -> Option<Pending> {
         let mut lane = self.lanes.get_mut(to)?;
-        let next = lane.queue.pop_front();
-        if next.is_none() {
-            lane.flushing = false;
-            lane.idle_since = Instant::now();
+        let (next, now) = (lane.queue.pop_front(), Instant::now());
+        match &next {
+            Some(next) => lane.gather.sent(next.batch.parcels(), now),
+            None => (lane.flushing, lane.idle_since) = (false, now),
         }
         next
     }

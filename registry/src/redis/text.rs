@@ -26,26 +26,26 @@ pub(super) fn generation_prefix(generation: Generation) -> String {
 /// The row for its agent's record.
 pub(super) fn for_agent(row: &Row) -> String {
     let generation = base36(u64::from(row.generation));
-    trimmed(format!("{generation}|{}|{}|{}", times(row), session(row), labels(row)))
+    trimmed(name!("{generation}|{}|{}|{}", times(row), session(row), labels(row)))
 }
 
 /// The row for its named session's record.
 pub(super) fn for_session(row: &Row) -> String {
     let generation = base36(u64::from(row.generation));
-    trimmed(format!("{generation}|{}|{}|{}", times(row), row.agent, labels(row)))
+    trimmed(name!("{generation}|{}|{}|{}", times(row), row.agent, labels(row)))
 }
 
 /// The row for its node's reverse index.
 pub(super) fn for_node(row: &Row) -> String {
-    trimmed(format!("{}|{}|{}|{}|{}", row.tenant, row.agent, times(row), session(row), labels(row)))
+    trimmed(name!("{}|{}|{}|{}|{}", row.tenant, row.agent, times(row), session(row), labels(row)))
 }
 
 /// The row for a group's index.
 pub(super) fn for_group(row: &Row, group: &Topic) -> String {
     let number = number_of(&row.connection_id);
     match group.kind() {
-        "agent_type" => format!("{number}|{}", row.agent.agent_id()),
-        _ => format!("{number}|{}", row.agent),
+        "agent_type" => name!("{number}|{}", row.agent.agent_id()),
+        _ => name!("{number}|{}", row.agent),
     }
 }
 
