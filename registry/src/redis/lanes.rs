@@ -22,7 +22,6 @@ use super::gather::Gather;
 use super::road::Road;
 use super::store::Store;
 use crate::bus::batch::{Address, Batch, Header, encoded_bytes_max};
-use crate::slot::slot_of;
 use crate::{Destination, Error, Parcel, ThisNode};
 
 /// A lane that had nothing to do for so long is forgotten; the next one is another stream.
@@ -112,7 +111,7 @@ impl Lanes {
             waiting.map(|waiting| waiting.send(Outcome::Taken(0)));
             return Ok(());
         }
-        if !self.link(to).is_up(slot_of(self.channel(to).as_bytes())) {
+        if !self.link(to).is_up(self.store.slot_of(|| self.channel(to))) {
             self.tally.dropped(1);
             return Err(Error::Unavailable(None));
         }

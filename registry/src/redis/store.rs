@@ -54,9 +54,14 @@ impl Store {
         Call::new(if self.keys.is_sharded() { "SPUBLISH" } else { "PUBLISH" }).arg(channel).arg(message)
     }
 
-    /// The slot of a topic's channel, and of whatever else belongs to it.
+    /// The slot of a topic's channel, and of whatever else belongs to it; 0 where one server has all.
     pub(super) fn slot_of_topic(&self, tenant: &Tenant, topic: &Topic) -> u16 {
-        slot_of(self.keys.channel(tenant, topic).as_bytes())
+        self.slot_of(|| self.keys.channel(tenant, topic))
+    }
+
+    /// The slot of a name, which is not made where one server has all.
+    pub(super) fn slot_of(&self, name: impl FnOnce() -> String) -> u16 {
+        if self.keys.is_sharded() { slot_of(name().as_bytes()) } else { 0 }
     }
 
     /// Until when a script that is sent now may take effect: milliseconds of Redis' clock. Whoever asked has
