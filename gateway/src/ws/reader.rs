@@ -20,8 +20,11 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 const HEADER_BYTES_MAX: usize = 14;
 /// A fragment with fewer bytes of payload than this is small: many of them are a flood, not a message.
 const SMALL_FRAME_BYTES: u64 = 32;
-/// What tungstenite copies at a time while it reads one large frame.
-const READ_BUFFER_BYTES: usize = 4_096;
+/// What tungstenite copies at a time. It zeroes as much before each of the three reads of a short message: more would
+/// only empty the cache.
+const READ_BUFFER_BYTES: usize = 512;
+/// Room for the answers that tungstenite writes by itself, and that are dropped.
+const WRITE_BUFFER_BYTES: usize = 4_096;
 
 /// What the peer did.
 #[derive(Debug, PartialEq, Eq)]
@@ -174,7 +177,7 @@ fn context(limits: ReadLimits) -> WebSocketContext {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
-        .max_write_buffer_size(READ_BUFFER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(Some(limits.message_bytes_max))
         .max_frame_size(Some(limits.message_bytes_max))
         .accept_unmasked_frames(false);
