@@ -377,7 +377,7 @@ pub struct Bus {
 
 impl Default for Bus {
     fn default() -> Self {
-        Self { destination_bytes_max: 4 * MIB, total_bytes_max: 64 * MIB, gather: Duration::from_millis(1) }
+        Self { destination_bytes_max: 4 * MIB, total_bytes_max: 64 * MIB, gather: Duration::from_millis(2) }
     }
 }
 

@@ -484,8 +484,8 @@ const MOST: &[Setting] = &[
     setting(
         "bus.gather",
         Unit::Period(ms(0), ms(20)),
-        "Where more than four messages in this time go to one node or topic, they are published together that often. It \
-         adds up to this and half a millisecond to their latency, and saves more than half of their CPU. 0s: never.",
+        "Where more than 4,000 messages a second go to one node or topic, they are published together that often. It \
+         adds less than this to their latency, and saves more than half of their CPU. 0s: never.",
     ),
     setting(
         "stop.balancer_wait",

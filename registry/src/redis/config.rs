@@ -82,7 +82,7 @@ impl RedisConfig {
             row_ttl: Duration::from_secs(120),
             bus_destination_bytes_max: 4 * 1024 * 1024,
             bus_bytes_max: 64 * 1024 * 1024,
-            bus_gather: Duration::from_millis(1),
+            bus_gather: Duration::from_millis(2),
             log: LogSettings::default(),
             log_strict: None,
         }

@@ -1,14 +1,14 @@
 //! When a batch is sent: at once, unless so much goes that way that waiting a moment saves most of the work.
 //!
 //! Messages that come one by one each cost a PUBLISH, and with it a wake-up of Redis, of the receiving node, and of the
-//! sending one for the answer. Where they come faster than [`GATHERED_MIN`] in the time allowed, batches leave that far apart.
+//! sending one for the answer. Where they are [`DENSE`], batches leave as far apart as is allowed.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Waiting pays if so many parcels come meanwhile. Two who answer each other a hop apart stay below that.
-const GATHERED_MIN: u32 = 4;
+/// Parcels so close together gather. Two who answer each other are further apart, and wait for nothing.
+const DENSE: Duration = Duration::from_micros(250);
 
 /// The runtime's timers go by the millisecond and round up: half of that is their mean delay.
 const TIMER_DELAY: Duration = Duration::from_micros(500);
@@ -43,7 +43,7 @@ impl Gather {
 
     /// Until when the next batch gathers, if batches may be held back for `time`; `None`: it goes at once.
     pub(super) fn until(&self, time: Duration) -> Option<Instant> {
-        (self.gap * GATHERED_MIN <= time).then(|| self.sent_at + time.saturating_sub(TIMER_DELAY))
+        (self.gap <= DENSE && !time.is_zero()).then(|| self.sent_at + time.saturating_sub(TIMER_DELAY))
     }
 }
 
@@ -51,7 +51,7 @@ impl Gather {
 mod tests {
     use super::*;
 
-    const TIME: Duration = Duration::from_millis(1);
+    const TIME: Duration = Duration::from_millis(2);
 
     /// After many batches of so many parcels, so far apart.
     fn after(parcels: u64, apart: Duration) -> Gather {
