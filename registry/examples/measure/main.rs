@@ -3,10 +3,13 @@
 //!
 //! ```text
 //! cargo run --release -p signalbox-registry --example measure [redis://host:port] [links]
+//! cargo run --release -p signalbox-registry --example measure growth [redis://host:port] [rows ..]
 //! ```
 //! Without a URL it starts a Redis of its own. Whoever publishes the figures pins Redis to a core.
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
 #![expect(clippy::unwrap_used, reason = "a measurement that meets an error is none")]
+
+mod growth;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,14 +55,19 @@ impl BusListener for Heard {
 
 #[tokio::main]
 async fn main() {
-    let mut args = std::env::args().skip(1);
-    let (url, _server) = match args.next() {
+    let mut args = std::env::args().skip(1).peekable();
+    let grows = args.next_if(|word| word == "growth").is_some();
+    let (url, _server) = match args.next_if(|word| word.contains("://")) {
         Some(url) => (url, None),
         None => {
             let server = RedisServer::start().await;
             (server.url(), Some(server))
         }
     };
+    if grows {
+        let sizes = args.map(|rows| rows.parse().unwrap()).collect();
+        return growth::run(&url, sizes).await;
+    }
     let links = args.next().map_or(1, |links| links.parse().unwrap());
     let config = RedisConfig { links, ..RedisConfig::new(&url) };
     let (a, _) = node("a", &config).await;
