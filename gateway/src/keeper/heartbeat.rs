@@ -6,12 +6,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use signalbox_protocol::close::CloseCode;
+use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::shedding::shed;
 use crate::hub::Connection;
 use crate::node::Node;
 use crate::stop;
+
+/// So many are pinged before whoever has something to send or to get has a turn.
+const PINGS_IN_A_ROW: usize = 32;
 
 pub(super) async fn run(node: Arc<Node>) {
     let mut tick = interval(Duration::from_secs(1));
@@ -23,11 +27,24 @@ pub(super) async fn run(node: Arc<Node>) {
             interval: seconds(node.settings.heartbeat_interval),
             timeout: seconds(node.settings.heartbeat_timeout),
         };
-        node.hub.for_each(|connection| pulse.feel(connection));
+        let mut silent = Vec::new();
+        node.hub.for_each(|connection| {
+            if pulse.feel(connection) {
+                silent.push(Arc::clone(connection));
+            }
+        });
+        ping(silent).await;
         shed(&node);
         stop::tell_old(&node);
         balance.look(&node);
         node.router.routes().sweep();
+    }
+}
+
+async fn ping(silent: Vec<Arc<Connection>>) {
+    for some in silent.chunks(PINGS_IN_A_ROW) {
+        some.iter().for_each(|connection| connection.outbox().ping());
+        yield_now().await;
     }
 }
 
@@ -51,17 +68,19 @@ struct Pulse {
 }
 
 impl Pulse {
-    fn feel(self, connection: &Connection) {
+    /// Closes the dead; whether it is to be pinged.
+    fn feel(self, connection: &Connection) -> bool {
         let heard_at = connection.traffic.heard_at.load(Relaxed);
         let silent = self.now.saturating_sub(heard_at);
         if silent >= self.timeout {
             connection.outbox().close(CloseCode::HeartbeatMissed);
-        } else if silent >= self.interval {
-            let last_sign = connection.traffic.pinged_at.load(Relaxed).max(heard_at);
-            if self.now.saturating_sub(last_sign) >= self.interval {
-                connection.traffic.pinged_at.store(self.now, Relaxed);
-                connection.outbox().ping();
-            }
+            return false;
         }
+        let last_sign = connection.traffic.pinged_at.load(Relaxed).max(heard_at);
+        let is_due = self.now.saturating_sub(last_sign) >= self.interval;
+        if is_due {
+            connection.traffic.pinged_at.store(self.now, Relaxed);
+        }
+        is_due
     }
 }
