@@ -225,4 +225,4 @@ fn connection_topic(connection: &Connection) -> Topic {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

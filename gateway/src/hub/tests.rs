@@ -14,7 +14,7 @@ use crate::ws::outbox::Bounds;
 
 const BOUNDS: Bounds = Bounds { messages_max: 100, bytes_max: 1 << 20 };
 
-fn connection(number: u64, of: &str) -> Arc<Connection> {
+pub(crate) fn connection(number: u64, of: &str) -> Arc<Connection> {
     let profile = Profile {
         tenant: tenant(of),
         agent: Agent::of("vehicle", &format!("V{number}")).unwrap(),

@@ -6,16 +6,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use signalbox_protocol::close::CloseCode;
-use tokio::task::yield_now;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::shedding::shed;
 use crate::hub::Connection;
 use crate::node::Node;
 use crate::stop;
 
-/// So many are pinged before whoever has something to send or to get has a turn.
+/// So many are pinged in a row: whoever has a message meanwhile does not wait behind all of them.
 const PINGS_IN_A_ROW: usize = 32;
+/// Those of one look are pinged within this time.
+const PINGED_WITHIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(node: Arc<Node>) {
     let mut tick = interval(Duration::from_secs(1));
@@ -33,7 +34,9 @@ pub(super) async fn run(node: Arc<Node>) {
                 silent.push(Arc::clone(connection));
             }
         });
-        ping(silent).await;
+        if !silent.is_empty() {
+            node.tasks.spawn(node.halt.clone().run_until_cancelled_owned(ping(silent)));
+        }
         shed(&node);
         stop::tell_old(&node);
         balance.look(&node);
@@ -42,9 +45,11 @@ pub(super) async fn run(node: Arc<Node>) {
 }
 
 async fn ping(silent: Vec<Arc<Connection>>) {
-    for some in silent.chunks(PINGS_IN_A_ROW) {
-        some.iter().for_each(|connection| connection.outbox().ping());
-        yield_now().await;
+    let rows = silent.chunks(PINGS_IN_A_ROW);
+    let pause = PINGED_WITHIN / u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1);
+    for row in rows {
+        row.iter().for_each(|connection| connection.outbox().ping());
+        sleep(pause).await;
     }
 }
 
@@ -82,5 +87,35 @@ impl Pulse {
             connection.traffic.pinged_at.store(self.now, Relaxed);
         }
         is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::hub::tests::connection;
+
+    fn pinged(connections: &[Arc<Connection>]) -> usize {
+        let has_ping = |connection: &&Arc<Connection>| {
+            let mut batch = Vec::new();
+            connection.outbox().take(&mut batch, 1, 1_024);
+            !batch.is_empty()
+        };
+        connections.iter().filter(has_ping).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_silent_at_the_same_look_is_pinged_row_by_row() {
+        let silent: Vec<_> = (0..100).map(|number| connection(number, "acme")).collect();
+        let began = Instant::now();
+        let mut pinging = std::pin::pin!(ping(silent.clone()));
+        assert!(poll!(pinging.as_mut()).is_pending());
+        assert_eq!(pinged(&silent), PINGS_IN_A_ROW);
+        pinging.await;
+        assert_eq!(pinged(&silent), 100 - PINGS_IN_A_ROW);
+        assert_eq!(began.elapsed(), PINGED_WITHIN);
     }
 }
