@@ -4,6 +4,7 @@
 //! directory until before it is unregistered. Removal is by the very connection, never by its name alone.
 
 mod connection;
+mod flusher;
 mod followers;
 mod hold;
 mod members;
@@ -14,6 +15,7 @@ use dashmap::DashMap;
 use signalbox_protocol::{ConnectionId, Tenant, Topic};
 
 pub use self::connection::{Connection, Profile};
+pub use self::flusher::Flusher;
 pub use self::followers::Followers;
 pub use self::hold::{Caught, Hold};
 pub use self::tail::Question;
@@ -161,13 +163,13 @@ impl Hub {
         }
     }
 
-    fn queue(&self, connection: &Connection, delivery: &Delivery<'_>) {
+    fn queue(&self, connection: &Shared, delivery: &Delivery<'_>) {
         let is_spared = || delivery.spared.is_some_and(|topic| connection.follows(topic));
         if delivery.except == Some(connection.number()) || is_spared() {
             return;
         }
         let keep = Keep::Ephemeral { conflation: delivery.conflation };
-        self.metrics.count_push(connection.outbox().push(delivery.frame.clone(), keep));
+        self.metrics.count_push(connection.deliver(delivery.frame.clone(), keep));
     }
 
     /// The connection of that id.

@@ -1,8 +1,8 @@
 //! The node's background tasks: its lease, its rows and their audit, the rows of the dead, its clients' heartbeats, its fleet's
-//! clock, the keys that it believes, how long tokens live, whether its clients have everything that was stored, and its
-//! spans.
+//! clock, the keys that it believes, how long tokens live, whether its clients have everything that was stored, its spans,
+//! and the writing of what is delivered.
 //!
-//! Eleven long-lived tasks, each a loop that ends with the node's `halt` token. None of them holds up another:
+//! Eleven long-lived tasks and a flusher for each thread, each a loop that ends with the node's `halt` token. None of them holds up another:
 //! a Redis that is away delays the lease and the rows, never the heartbeats.
 
 mod audit;
@@ -36,6 +36,11 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         node.tasks.spawn(check_logs(Arc::clone(node))),
         node.tasks.spawn(trace::run(Arc::clone(node))),
     ];
+    tasks.extend(
+        node.flushers().iter().map(|flusher| {
+            node.tasks.spawn(Arc::clone(flusher).run(node.metrics.clone(), node.halt.clone()))
+        }),
+    );
     let fresh = node.settings.tls.clone().map(|tls| tls::keep_fresh(Arc::clone(node), tls));
     tasks.extend(fresh.map(|fresh| node.tasks.spawn(fresh)));
     let keys = node.settings.key_files.clone().map(|files| trust::keep_key_files(Arc::clone(node), files));

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::admission::{Admission, AdmissionBounds, HttpBounds, Lobby, Visitors};
 use crate::fleet;
 use crate::http::bodies::Bodies;
-use crate::hub::Hub;
+use crate::hub::{Flusher, Hub};
 use crate::limits::{LimitBounds, Limits};
 use crate::metrics::{Metrics, Queues, Readings};
 use crate::origins::Origins;
@@ -209,6 +209,8 @@ pub struct Node {
     /// Cancelled when the background tasks shall end.
     pub halt: CancellationToken,
     numbers: AtomicU64,
+    /// One for each thread of the runtime.
+    flushers: Box<[Arc<Flusher>]>,
 }
 
 impl Node {
@@ -264,12 +266,24 @@ impl Node {
             tasks,
             halt,
             numbers: AtomicU64::new(0),
+            flushers: (0..threads()).map(|_| Arc::default()).collect(),
         })
     }
 
     /// The number of the next connection.
     pub fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Who writes what is delivered to the connection of that number.
+    pub fn flusher_of(&self, number: u64) -> Arc<Flusher> {
+        let place = number % self.flushers.len() as u64;
+        Arc::clone(&self.flushers[place as usize])
+    }
+
+    /// Who writes what is delivered.
+    pub fn flushers(&self) -> &[Arc<Flusher>] {
+        &self.flushers
     }
 
     /// Runs a connection's task.
@@ -339,4 +353,9 @@ impl Node {
             strapi: self.strapi.as_ref().map(Strapi::counters).unwrap_or_default(),
         }
     }
+}
+
+/// Threads of the runtime; outside of one there is one.
+fn threads() -> usize {
+    Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers())
 }

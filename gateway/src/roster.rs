@@ -76,7 +76,8 @@ fn new_connection(node: &Node, identity: Identity, namespace: Option<&str>) -> C
         namespace: namespace.map(Into::into),
         connected_at_ms: now_ms(),
     };
-    let connection = Connection::new(node_id, number, profile, node.settings.outbox);
+    let connection =
+        Connection::new((node_id, number), profile, node.settings.outbox, node.flusher_of(number));
     connection.traffic.opened(node.uptime.seconds());
     if let Some(grant) = grant {
         connection.set_grant(grant);

@@ -34,7 +34,7 @@ use crate::ws::socket::Socket;
 use crate::ws::upgrade::{Newcomer, enter};
 
 /// Longer than anything here may take, by the paused clock of most tests.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn tenant(name: &str) -> Tenant {
     Tenant::try_new(name).unwrap()
@@ -156,7 +156,7 @@ impl Client {
         headers.insert("authorization", format!("Bearer {token}").try_into().unwrap());
         let newcomer = Newcomer::try_new(node, None, &headers, query).expect("the query is good");
         let (near, far) = tokio::io::duplex(64 * 1_024);
-        enter(node, near, &[], newcomer).await;
+        enter(node, (near, None), &[], newcomer).await;
         let mut ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         match timeout(PATIENCE, ws.next()).await.unwrap().unwrap().unwrap() {
             Message::Text(welcome) => {

@@ -14,6 +14,10 @@ pub mod outbox;
 pub mod prepare;
 pub mod reader;
 pub mod socket;
+mod stream;
 pub mod upgrade;
 mod waits;
 mod writing;
+
+#[cfg(test)]
+mod shared_tests;

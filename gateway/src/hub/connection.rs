@@ -1,16 +1,18 @@
-//! One connection as the rest of the node sees it: who it is, its outbox, what it did. The socket itself
-//! belongs to the connection's task alone.
+//! One connection as the rest of the node sees it: who it is, its outbox, what it did. Only its own task reads the
+//! socket and waits for it.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 use signalbox_registry::Row;
 use signalbox_registry::row::Generation;
 
+use super::Flusher;
 use crate::rights::{Grant, Rights};
-use crate::ws::outbox::{Bounds, Outbox};
+use crate::ws::outbox::{Bounds, Keep, Outbox, Pushed};
 
 /// Who a connection is; fixed at its handshake.
 #[derive(Debug)]
@@ -52,11 +54,12 @@ pub struct Connection {
     number: u64,
     profile: Profile,
     outbox: Outbox,
+    flusher: Arc<Flusher>,
     /// What its token grants; empty without one. Replaced when it shows another.
     grant: ArcSwapOption<Grant>,
     /// Every topic it follows but `connection:`; joined and parted by its own task only.
     topics: Mutex<Vec<Topic>>,
-    /// What it sent and got, written by its own task.
+    /// What it sent and got, written by its own task and its flusher.
     pub traffic: Traffic,
 }
 
@@ -74,13 +77,19 @@ pub struct Traffic {
 }
 
 impl Connection {
-    /// A connection of `node` with nothing queued and no topics.
-    pub fn new(node: &NodeId, number: u64, profile: Profile, bounds: Bounds) -> Self {
+    /// A connection of `node` with nothing queued and no topics. `flusher` writes what is delivered to it.
+    pub fn new(
+        (node, number): (&NodeId, u64),
+        profile: Profile,
+        bounds: Bounds,
+        flusher: Arc<Flusher>,
+    ) -> Self {
         Self {
             id: ConnectionId::of_node(node, number),
             number,
             profile,
             outbox: Outbox::new(bounds),
+            flusher,
             grant: ArcSwapOption::empty(),
             topics: Mutex::default(),
             traffic: Traffic::default(),
@@ -117,7 +126,28 @@ impl Connection {
         Rights::of(self.grant())
     }
 
-    /// Where frames for it go.
+    /// Queues a frame that others sent; it leaves with the next flush.
+    pub fn deliver(self: &Arc<Self>, frame: Bytes, keep: Keep) -> Pushed {
+        let (pushed, is_to_be_told) = self.outbox.push_for_flush(frame, keep);
+        if is_to_be_told {
+            self.flusher.tell(self);
+        }
+        pushed
+    }
+
+    /// Who writes what is delivered to it.
+    pub fn flusher(&self) -> &Arc<Flusher> {
+        &self.flusher
+    }
+
+    /// Pings the client with the next flush.
+    pub fn ping(self: &Arc<Self>) {
+        if self.outbox.ping_for_flush() {
+            self.flusher.tell(self);
+        }
+    }
+
+    /// Where answers to it go, and what closes it.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
     }

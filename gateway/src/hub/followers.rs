@@ -306,6 +306,6 @@ impl Followers {
 }
 
 /// Queues what may not be dropped. Who has no room for it is closed, and resumes.
-fn push(member: &Connection, frame: &Bytes, metrics: &Metrics) {
-    metrics.count_push(member.outbox().push(frame.clone(), Keep::Stored));
+fn push(member: &Arc<Connection>, frame: &Bytes, metrics: &Metrics) {
+    metrics.count_push(member.deliver(frame.clone(), Keep::Stored));
 }

@@ -25,7 +25,7 @@ pub(crate) fn connection(number: u64, of: &str) -> Arc<Connection> {
         namespace: None,
         connected_at_ms: 0,
     };
-    Arc::new(Connection::new(&NodeId::try_new("n").unwrap(), number, profile, BOUNDS))
+    Arc::new(Connection::new((&NodeId::try_new("n").unwrap(), number), profile, BOUNDS, Arc::default()))
 }
 
 fn hub_with(connections: &[&Arc<Connection>]) -> Hub {

@@ -48,7 +48,7 @@ async fn ping(silent: Vec<Arc<Connection>>) {
     let rows = silent.chunks(PINGS_IN_A_ROW);
     let pause = PINGED_WITHIN / u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1);
     for row in rows {
-        row.iter().for_each(|connection| connection.outbox().ping());
+        row.iter().for_each(|connection| connection.ping());
         sleep(pause).await;
     }
 }

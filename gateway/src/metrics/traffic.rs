@@ -54,6 +54,13 @@ impl Volumes {
         *sum += bytes;
     }
 
+    /// Adds all of `other`.
+    pub fn add_all(&mut self, other: &Self) {
+        for (sum, one) in self.0.iter_mut().zip(other.0) {
+            *sum = (sum.0 + one.0, sum.1 + one.1);
+        }
+    }
+
     /// All messages.
     pub fn messages(&self) -> usize {
         self.0.iter().map(|(messages, _)| messages).sum()

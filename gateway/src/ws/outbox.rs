@@ -1,20 +1,26 @@
 //! What waits to be written to one socket.
 //!
-//! Anybody may put a frame in; only the connection's own task takes frames out. Bounded in messages and
-//! in bytes. Memory is allocated only while something is queued. Order is kept; under pressure the newest
-//! ephemeral message per conflation key survives, then the oldest ephemeral messages go.
+//! Anybody may put a frame in. The connection's own task takes frames out; where it shares its socket, a flusher
+//! does so as well, whoever holds the line. Bounded in messages and in bytes. Memory is allocated only while something
+//! is queued. Order is kept; under pressure the newest ephemeral message per conflation key survives, then the oldest
+//! ephemeral messages go.
 
+mod line;
 mod queue;
 
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use signalbox_protocol::close::CloseCode;
+use tokio::net::TcpStream;
 
+pub(super) use self::line::Line;
+pub use self::line::Wrote;
 use self::queue::Queue;
+use super::writing::{BYTES_MAX, FRAMES_MAX};
 use crate::metrics::Volumes;
 
 /// How much an outbox holds. An empty one always takes one message, however large.
@@ -61,7 +67,10 @@ pub enum Pushed {
 #[derive(Debug)]
 pub struct Outbox {
     queue: Mutex<Queue>,
+    line: Mutex<Line>,
     writer: AtomicWaker,
+    /// A flusher has been told, and has not come yet.
+    awaits_flusher: AtomicBool,
     /// The close code once somebody asked for a close; 0 before.
     closing: AtomicU16,
     bounds: Bounds,
@@ -79,21 +88,81 @@ pub struct Taken {
 impl Outbox {
     /// An empty outbox.
     pub fn new(bounds: Bounds) -> Self {
-        let queue = Queue::new();
-        Self { queue: Mutex::new(queue), writer: AtomicWaker::new(), closing: AtomicU16::new(0), bounds }
+        Self {
+            queue: Mutex::new(Queue::new()),
+            line: Mutex::default(),
+            writer: AtomicWaker::new(),
+            awaits_flusher: AtomicBool::new(false),
+            closing: AtomicU16::new(0),
+            bounds,
+        }
     }
 
-    /// Queues a frame and wakes the writer.
+    /// Queues a frame and wakes the connection's task.
     pub fn push(&self, frame: Bytes, keep: Keep) -> Pushed {
+        let pushed = self.queue(frame, keep);
+        self.writer.wake();
+        pushed
+    }
+
+    /// Queues a frame that somebody else sees to.
+    fn queue(&self, frame: Bytes, keep: Keep) -> Pushed {
         if self.closing().is_some() {
             return Pushed::Closing;
         }
         let pushed = self.lock().push(frame, keep, self.bounds);
-        if pushed == Pushed::Overflow && !self.begin_closing(CloseCode::SlowConsumer) {
-            return Pushed::Closing;
+        if pushed == Pushed::Overflow {
+            let is_first = self.begin_closing(CloseCode::SlowConsumer);
+            self.writer.wake();
+            return if is_first { Pushed::Overflow } else { Pushed::Closing };
         }
-        self.writer.wake();
         pushed
+    }
+
+    /// Queues a frame for the next flush. True: a flusher is to be told of it.
+    pub fn push_for_flush(&self, frame: Bytes, keep: Keep) -> (Pushed, bool) {
+        let pushed = self.queue(frame, keep);
+        (pushed, !self.awaits_flusher.swap(true, Ordering::AcqRel))
+    }
+
+    /// No flusher will come: the connection's task writes what is queued.
+    pub fn leave_to_task(&self) {
+        self.awaits_flusher.swap(false, Ordering::AcqRel);
+        self.writer.wake();
+    }
+
+    /// Writes what is queued, as far as the socket takes it at once; the rest is the task's. `scratch`: for the frames.
+    pub fn flush(&self, scratch: &mut Vec<Bytes>) -> Wrote {
+        // Before anything is taken: what is queued from here on tells a flusher again.
+        self.awaits_flusher.swap(false, Ordering::AcqRel);
+        let line = match self.line.try_lock() {
+            Ok(line) => Some(line),
+            Err(TryLockError::Poisoned(line)) => Some(line.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let flushed =
+            line.and_then(|mut line| line.flush(|batch| self.take(batch, FRAMES_MAX, BYTES_MAX), scratch));
+        match flushed {
+            Some((wrote, true)) => wrote,
+            Some((wrote, false)) => {
+                self.writer.wake();
+                wrote
+            }
+            None => {
+                self.writer.wake();
+                Wrote::default()
+            }
+        }
+    }
+
+    /// Lets flushers write to the socket of the connection's task.
+    pub fn share(&self, stream: Arc<TcpStream>) {
+        self.line().share(stream);
+    }
+
+    /// What is being written. The task waits for a flusher here, for the time of one write.
+    pub(super) fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues a stored message if there is room for it, and the connection is not closing; else it is given
@@ -115,10 +184,11 @@ impl Outbox {
         self.writer.wake();
     }
 
-    /// Asks for a ping to be sent. Control frames have a place of their own beside the queue.
-    pub fn ping(&self) {
+    /// Asks for a ping to be sent with the next flush. Control frames have a place of their own beside the queue. True: a
+    /// flusher is to be told of it.
+    pub fn ping_for_flush(&self) -> bool {
         self.lock().ping = true;
-        self.writer.wake();
+        !self.awaits_flusher.swap(true, Ordering::AcqRel)
     }
 
     /// Asks for a pong to be sent; a newer one replaces one not yet sent (RFC 6455, 5.5.3).

@@ -104,7 +104,7 @@ fn an_empty_outbox_takes_one_message_however_large() {
 fn control_frames_have_a_place_beside_a_full_queue() {
     let outbox = Outbox::new(Bounds { messages_max: 1, bytes_max: 1 });
     outbox.push(frame("full"), Keep::Always);
-    outbox.ping();
+    outbox.ping_for_flush();
     outbox.pong(frame("first"));
     outbox.pong(frame("second"));
     let mut batch = Vec::new();

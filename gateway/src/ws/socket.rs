@@ -1,4 +1,4 @@
-//! The one task of a connection. It alone touches the socket.
+//! The one task of a connection. It alone reads the socket and waits for it; flushers write to it as well, until it ends.
 //!
 //! Its loop: wait for the next event, act on it. Waiting also writes: what others queued in the outbox leaves
 //! whenever the socket takes it. While an answer is awaited the client's next message is not read: that is
@@ -40,7 +40,6 @@ pub struct Socket<S> {
     reader: FrameReader,
     /// Bytes read and not yet handled.
     backlog: Backlog,
-    writing: Writing,
     /// An answer that is awaited.
     pending: Option<BoxFuture<'static, Outcome>>,
     /// Answers that are awaited beside the traffic.
@@ -83,7 +82,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             connection,
             reader: FrameReader::new(),
             backlog,
-            writing: Writing::default(),
             pending: None,
             waits: Waits::default(),
             catch_up: None,
@@ -114,6 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
         self.node.metrics.count_close(code);
         tracing::debug!(connection = %self.connection.id(), ?code, "connection over");
         let Self { io, node, connection, pending, waits, .. } = self;
+        connection.outbox().line().keep();
         drop((io, waits));
         Box::pin(async move {
             if let Some(pending) = pending {
@@ -160,15 +159,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
 
     /// Writes until the socket takes no more or nothing is left.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
+        let mut line = self.connection.outbox().line();
         loop {
-            if self.writing.is_empty() && !self.take_batch() {
+            if line.writing.is_empty()
+                && !take_batch(&self.node, &self.connection, &mut self.ending, &mut line.writing)
+            {
                 // TLS takes more than the socket does: what it keeps has to be asked for.
                 return match Pin::new(&mut self.io).poll_flush(cx) {
                     Poll::Ready(flushed) => flushed,
                     Poll::Pending => Ok(()),
                 };
             }
-            match self.writing.poll_write(&mut self.io, cx) {
+            match line.writing.poll_write(&mut self.io, cx) {
                 Poll::Ready(written) => {
                     let written = written?;
                     self.connection.traffic.wrote(0, written);
@@ -179,22 +181,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             }
         }
     }
+}
 
-    /// Takes the next frames from the outbox; false if there are none.
-    fn take_batch(&mut self) -> bool {
-        if self.ending.as_ref().is_some_and(|ending| ending.step != Farewell::Flushing) {
-            return false;
-        }
-        let taken = self.connection.outbox().take(self.writing.batch(), FRAMES_MAX, BYTES_MAX);
-        self.connection.traffic.wrote(taken.messages.messages(), 0);
-        self.node.metrics.messages_sent.count(&taken.messages);
-        if let Some(ending) = self.ending.as_deref_mut().filter(|_| taken.is_last) {
-            ending.step = Farewell::Writing;
-            let code = ending.code.and_then(CloseCode::from_u16).unwrap_or(CloseCode::Normal);
-            self.writing.push(frame::close(code));
-        }
-        !self.writing.is_empty()
+/// Takes the next frames from the outbox, and the close frame behind the last; false if there are none.
+fn take_batch(
+    node: &Node,
+    connection: &Connection,
+    ending: &mut Option<Box<Ending>>,
+    writing: &mut Writing,
+) -> bool {
+    if ending.as_ref().is_some_and(|ending| ending.step != Farewell::Flushing) {
+        return false;
     }
+    let taken = connection.outbox().take(writing.batch(), FRAMES_MAX, BYTES_MAX);
+    connection.traffic.wrote(taken.messages.messages(), 0);
+    node.metrics.messages_sent.count(&taken.messages);
+    if let Some(ending) = ending.as_deref_mut().filter(|_| taken.is_last) {
+        ending.step = Farewell::Writing;
+        let code = ending.code.and_then(CloseCode::from_u16).unwrap_or(CloseCode::Normal);
+        writing.push(frame::close(code));
+    }
+    !writing.is_empty()
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::handshake::{HandshakeResult, count};
 pub use super::newcomer::Newcomer;
 use super::newcomer::{SentAway, full};
 use super::socket::Socket;
+use super::stream::SharedStream;
 use super::{answer, frame};
 use crate::http::problem::Problem;
 use crate::hub::Connection;
@@ -127,11 +128,19 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
         return count(&node, HandshakeResult::Aborted);
     };
     let upgraded = match upgraded.downcast::<TokioIo<Unread<TcpStream>>>() {
-        Ok(parts) => return take_over(&node, parts, newcomer).await,
+        Ok(parts) => {
+            let (io, leftover) = opened(parts);
+            let io = SharedStream::new(io);
+            let shared = Some(io.share());
+            return enter(&node, (io, shared), &leftover, newcomer).await;
+        }
         Err(upgraded) => upgraded,
     };
     match upgraded.downcast::<TokioIo<Unread<Box<TlsStream<TcpStream>>>>>() {
-        Ok(parts) => Box::pin(take_over(&node, parts, newcomer)).await,
+        Ok(parts) => {
+            let (io, leftover) = opened(parts);
+            Box::pin(enter(&node, (io, None), &leftover, newcomer)).await;
+        }
         Err(_other) => {
             tracing::error!("an upgraded connection is not the stream that was accepted");
             count(&node, HandshakeResult::Aborted);
@@ -139,20 +148,20 @@ async fn admit(node: Arc<Node>, on_upgrade: OnUpgrade, newcomer: Newcomer) {
     }
 }
 
-async fn take_over<S>(node: &Arc<Node>, parts: Parts<TokioIo<Unread<S>>>, newcomer: Newcomer)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    // What hyper read beyond the handshake is a slice of its read buffer: copied, so that this is freed now.
-    let (io, leftover) = (parts.io.into_inner().into_inner(), parts.read_buf.to_vec());
-    drop(parts.read_buf);
-    enter(node, io, &leftover, newcomer).await;
+/// The stream, and what hyper read beyond the handshake: a slice of its read buffer, copied so that this is freed now.
+fn opened<S>(parts: Parts<TokioIo<Unread<S>>>) -> (S, Vec<u8>) {
+    (parts.io.into_inner().into_inner(), parts.read_buf.to_vec())
 }
 
 /// Registers a connection over an open socket, whose `leftover` bytes came behind the handshake; welcomes it, and
-/// hands it to a task of its own: this one's future is far larger than an idle connection should be.
-pub async fn enter<S>(node: &Arc<Node>, mut io: S, leftover: &[u8], newcomer: Newcomer)
-where
+/// hands it to a task of its own: this one's future is far larger than an idle connection should be. `shared`: the socket, if
+/// it is one that others than that task may write to.
+pub async fn enter<S>(
+    node: &Arc<Node>,
+    (mut io, shared): (S, Option<Arc<TcpStream>>),
+    leftover: &[u8],
+    newcomer: Newcomer,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Newcomer { identity, namespace, permit, place, span } = newcomer;
@@ -170,6 +179,9 @@ where
             let positions = roster::own_positions(node, &connection);
             if node.settings.manner.welcomes {
                 connection.outbox().push_front(welcome(node, &connection, positions.clone()));
+            }
+            if let Some(stream) = shared {
+                connection.outbox().share(stream);
             }
             stop::tell_newcomer(node, &connection);
             trust::begin(node, &connection);

@@ -55,6 +55,20 @@ impl Writing {
         Poll::Ready(Ok(written))
     }
 
+    /// Takes over what is left of a batch of which somebody wrote so many bytes; `batch` is empty then.
+    pub(super) fn keep_rest(&mut self, batch: &mut Vec<Bytes>, mut written: usize) {
+        debug_assert!(self.is_empty(), "a batch is written before the next is taken");
+        for mut frame in batch.drain(..) {
+            if written >= frame.len() {
+                written -= frame.len();
+            } else {
+                drop(frame.split_to(written));
+                written = 0;
+                self.frames.push(frame);
+            }
+        }
+    }
+
     fn advance(&mut self, mut written: usize) {
         while let Some(frame) = self.frames.get_mut(self.next) {
             if written < frame.len() {

@@ -40,7 +40,7 @@ impl Connection {
         let newcomer = Newcomer::try_new(&node.node, None, &HeaderMap::new(), query).ok()?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let host = Arc::clone(&node.node);
-        node.node.tasks.spawn(async move { enter(&host, near, &[], newcomer).await });
+        node.node.tasks.spawn(async move { enter(&host, (near, None), &[], newcomer).await });
         let ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         let mut connection = Self { ws, died, welcome: Value::Null };
         let welcome = timeout(WELCOME_WITHIN, connection.next()).await.ok()??;

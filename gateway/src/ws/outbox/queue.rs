@@ -108,6 +108,10 @@ impl Queue {
             newest.insert(conflation, self.front + self.items.len() as u64);
         }
         self.bytes += frame.len();
+        if self.items.capacity() == 0 {
+            // Most wait alone, and so small a piece is the allocator's cheapest.
+            self.items.reserve_exact(1);
+        }
         self.items.push_back(Item { frame, keep });
     }
 

@@ -9,7 +9,7 @@ use signalbox_protocol::limits::WAITS_MAX;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::farewell::Farewell;
-use super::{Event, Socket};
+use super::{Event, Socket, take_batch};
 use crate::limits::Limit;
 use crate::metrics::Class;
 use crate::ws::dispatch::{Later, Outcome, Step};
@@ -28,18 +28,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
                 self.end_turn();
             }
             Event::Peer(FromPeer::Pong) => {}
-            Event::Peer(FromPeer::Close(code)) => {
-                if self.writing.is_empty() {
-                    // Answers to what came together with it.
-                    self.take_batch();
-                }
-                self.writing.push(frame::close_echo(code));
-                self.begin_ending(code, Farewell::Writing);
-            }
+            Event::Peer(FromPeer::Close(code)) => self.on_close(code),
             Event::Peer(FromPeer::Broken(code)) => self.on_broken(code),
             Event::Answered(outcome) => self.on_outcome(outcome),
             Event::Over => {}
         }
+    }
+
+    fn on_close(&mut self, code: Option<u16>) {
+        let mut line = self.connection.outbox().line();
+        if line.writing.is_empty() {
+            // Answers to what came together with it.
+            take_batch(&self.node, &self.connection, &mut self.ending, &mut line.writing);
+        }
+        line.writing.push(frame::close_echo(code));
+        line.keep();
+        drop(line);
+        self.begin_ending(code, Farewell::Writing);
     }
 
     fn on_text(&mut self, text: &str) {

@@ -40,6 +40,7 @@ pub(super) enum Farewell {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
     pub(super) fn begin_ending(&mut self, code: Option<u16>, step: Farewell) {
+        self.connection.outbox().line().keep();
         let deadline = Box::pin(sleep(self.node.settings.close_timeout));
         self.ending = Some(Box::new(Ending { code, deadline, drained: 0, step }));
     }
@@ -52,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
             return Poll::Ready(Event::Over);
         }
         if matches!(ending.step, Farewell::Flushing | Farewell::Writing) {
-            if !self.writing.is_empty() {
+            if !self.connection.outbox().line().writing.is_empty() {
                 return Poll::Pending;
             }
             ending.step = Farewell::Shutting;
