@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::hub::tests::connection;
@@ -26,7 +27,7 @@ async fn tcp() -> (Arc<TcpStream>, TcpStream) {
 fn running(of: &Arc<Connection>, metrics: &Metrics) -> (CancellationToken, JoinHandle<()>) {
     let halt = CancellationToken::new();
     let running = Arc::clone(of.flusher()).run(metrics.clone(), halt.clone());
-    (halt, tokio::spawn(running))
+    (halt, TaskTracker::new().spawn(running))
 }
 
 async fn read(far: &mut TcpStream, bytes: usize) -> Vec<u8> {
