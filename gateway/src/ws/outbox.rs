@@ -160,6 +160,12 @@ impl Outbox {
         self.line().share(stream);
     }
 
+    /// Whether flushers may write to the socket.
+    #[cfg(test)]
+    pub(super) fn may_be_flushed(&self) -> bool {
+        self.line().is_shared()
+    }
+
     /// What is being written. The task waits for a flusher here, for the time of one write.
     pub(super) fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::newcomer::Newcomer;
-use super::outbox::{Bounds, Keep};
+use super::outbox::{Bounds, Keep, Pushed};
 use super::stream::SharedStream;
 use super::upgrade::enter;
 use crate::hub::Connection;
@@ -131,21 +131,45 @@ async fn nothing_comes_behind_the_close_frame() {
 }
 
 #[tokio::test]
-async fn nothing_comes_behind_the_answer_to_a_close() {
-    const CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+async fn a_client_that_is_gone_gets_its_socket_closed_while_its_connection_is_still_held() {
     let node = node_with_flushers().await;
     let (mut far, connection) = client(&node).await;
     let raw = far.get_mut();
-    raw.write_all(&CLOSE).await.unwrap();
+    raw.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    timeout(PATIENCE, raw.read_to_end(&mut rest)).await.expect("our end is closed").unwrap();
+    assert_eq!(connection.deliver(frame("late"), Keep::Stored), Pushed::Closing);
+}
+
+/// A close frame of a client: masked, 1000.
+const CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+
+/// Its socket is full when the farewell begins: so the close frame waits, and a flusher could come before it.
+#[tokio::test]
+async fn a_farewell_that_waits_for_the_socket_is_the_last_that_comes() {
+    let node = node_with_flushers().await;
+    let (mut far, connection) = client(&node).await;
+    let mut delivered = 0;
+    while connection.outbox().queued().0 < 100 {
+        connection.deliver(frame(&numbered(delivered)), Keep::Stored);
+        delivered += 1;
+        tokio::task::yield_now().await;
+    }
+    far.get_mut().write_all(&CLOSE).await.unwrap();
+    let begins = async {
+        while connection.outbox().may_be_flushed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, begins).await.expect("the farewell is the task's alone");
     let mut got = Vec::new();
-    let reads = raw.read_to_end(&mut got);
+    let reads = far.get_mut().read_to_end(&mut got);
     let delivers = async {
         loop {
             connection.deliver(frame("late"), Keep::Ephemeral { conflation: 0 });
             tokio::task::yield_now().await;
         }
     };
-    // The end of the stream comes although the connection is still held here.
     tokio::select! {
         read = timeout(PATIENCE, reads) => drop(read.expect("the socket is closed").unwrap()),
         () = delivers => {}

@@ -37,6 +37,11 @@ impl Line {
         self.stream = Some(stream);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_shared(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// From now on only the task writes.
     pub(in crate::ws) fn keep(&mut self) {
         self.stream = None;
