@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use signalbox_client::Wire;
 use signalbox_client::protocol::{Target, Topic};
-use signalbox_client::{Closed, Frame, Wire};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::listener::{Listener, ReadBuffer};
 use crate::observed::Shared;
 use crate::workers::Share;
 
@@ -31,6 +32,7 @@ pub(crate) struct Crowd {
     tasks: JoinSet<bool>,
     stop: CancellationToken,
     hearing: Rc<Hearing>,
+    read_buffer: ReadBuffer,
 }
 
 /// What they hear.
@@ -43,12 +45,13 @@ struct Hearing {
 }
 
 impl Hearing {
-    fn heard(&self, client: usize, text: &str) {
+    fn heard(&self, client: usize, text: &[u8], at: Instant) {
         match &*self.observed.borrow() {
             Some(observed) => {
-                observed.borrow_mut().heard(client, text);
+                observed.borrow_mut().heard(client, text, at);
             }
             None => {
+                let text = String::from_utf8_lossy(text);
                 self.unasked.borrow_mut().get_or_insert_with(|| text.chars().take(300).collect());
             }
         }
@@ -56,13 +59,18 @@ impl Hearing {
 }
 
 impl Crowd {
+    /// Nobody of them is there yet.
+    fn of(share: Share) -> Self {
+        let (tasks, stop, hearing) = (JoinSet::new(), CancellationToken::new(), Rc::default());
+        Self { share, tasks, stop, hearing, read_buffer: ReadBuffer::default() }
+    }
+
     /// Connects them, each to the next node; tells how long each took. Those who are in answer pings at once.
     ///
     /// # Errors
     /// When one can't connect.
     pub(crate) async fn connect(share: Share, mut took: impl AsyncFnMut(Duration)) -> anyhow::Result<Self> {
-        let (tasks, stop, hearing) = (JoinSet::new(), CancellationToken::new(), Rc::new(Hearing::default()));
-        let mut crowd = Self { share: share.clone(), tasks, stop, hearing };
+        let mut crowd = Self::of(share.clone());
         let connecting = stream::iter(0..share.count).map(async |client| {
             let config = share.config(client, share.first + client, AGENT_TYPE, &share.name(client));
             let start = Instant::now();
@@ -82,19 +90,13 @@ impl Crowd {
         Ok(crowd)
     }
 
-    fn keep(&mut self, client: usize, mut wire: Wire) {
+    fn keep(&mut self, client: usize, wire: Wire) {
         let (stop, hearing) = (self.stop.clone(), Rc::clone(&self.hearing));
+        let mut listener = Listener::new(wire, &self.read_buffer);
         self.tasks.spawn_local(async move {
-            let reading = async {
-                loop {
-                    match wire.next().await? {
-                        Frame::Text(text) => hearing.heard(client, &text),
-                        Frame::Heartbeat | Frame::Binary(_) => {}
-                    }
-                }
-            };
-            let ended: Option<Result<(), Closed>> = stop.run_until_cancelled(reading).await;
-            wire.close().await;
+            let listening = listener.listen(|text, at| hearing.heard(client, text, at));
+            let ended = stop.run_until_cancelled(listening).await;
+            listener.close().await;
             ended.is_some()
         });
     }
@@ -154,8 +156,7 @@ mod tests {
             let urls = (0..nodes).map(|node| format!("ws://127.0.0.1:{node}/ws")).collect();
             let share =
                 Share { process: 0, urls, run: "x".to_owned(), first, count, at_once: 1, loses_one: false };
-            let (tasks, stop, hearing) = (JoinSet::new(), CancellationToken::new(), Rc::default());
-            let crowd = Crowd { share, tasks, stop, hearing };
+            let crowd = Crowd::of(share);
             let mut reached = Vec::new();
             for node in 0..nodes {
                 let beyond = crowd.beyond(node);

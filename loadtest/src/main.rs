@@ -30,6 +30,7 @@ mod holdings;
 mod hostile;
 mod http;
 mod latency;
+mod listener;
 mod measuring;
 mod meter;
 mod observed;

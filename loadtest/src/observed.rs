@@ -11,7 +11,7 @@ use crate::latency::Latencies;
 use crate::meter::Watched;
 use crate::plant::{Flaw, Plant};
 use crate::sequence::{Findings, Stream};
-use crate::tick::{Delivery, TICK, Tick};
+use crate::tick::Tick;
 
 /// Shared by the tasks of a run.
 pub(crate) type Shared = Rc<RefCell<Observed>>;
@@ -96,21 +96,15 @@ impl Observed {
         self.plant = Plant::new(flaw);
     }
 
-    /// A receiver got a text; answers whether it was a delivery.
-    pub(crate) fn heard(&mut self, receiver: usize, text: &str) -> bool {
-        let tick = match serde_json::from_str::<Delivery<'_>>(text) {
-            Ok(delivery) if delivery.message_type == TICK => {
-                serde_json::from_str::<Tick>(delivery.data.get()).ok()
-            }
-            Ok(_) | Err(_) => None,
-        };
-        let Some(tick) = tick else {
-            self.error(text);
+    /// A receiver got a text at that moment; answers whether it was a delivery.
+    pub(crate) fn heard(&mut self, receiver: usize, text: &[u8], at: Instant) -> bool {
+        let Some(tick) = Tick::of(text) else {
+            self.error(&String::from_utf8_lossy(text));
             return false;
         };
         let place = if self.by_sender { receiver * self.sent.len() + tick.from as usize } else { receiver };
         let Some(stream) = self.streams.get_mut(place) else {
-            self.error(text);
+            self.error(&String::from_utf8_lossy(text));
             return false;
         };
         for number in self.plant.pass(place, tick.number).into_iter().flatten() {
@@ -118,9 +112,8 @@ impl Observed {
             self.delivered += 1;
         }
         let due = tick.due();
-        let latency = self.timeline.began.elapsed().saturating_sub(due);
         if self.timeline.measures(due) {
-            self.recent.record(latency);
+            self.recent.record((at - self.timeline.began).saturating_sub(due));
         }
         true
     }
@@ -227,6 +220,10 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn hear(observed: &mut Observed, receiver: usize, text: &str) -> bool {
+        observed.heard(receiver, text.as_bytes(), Instant::now())
+    }
+
     fn message(number: u64, due: Duration) -> String {
         let tick = Tick { from: 0, number, due_ns: due.as_nanos() as u64 };
         tick.message(&Target::Default, 100)
@@ -240,7 +237,7 @@ mod tests {
             tokio::time::advance(seconds(1)).await;
             let mut observed = observed.borrow_mut();
             observed.sent(0, seconds(number));
-            assert!(observed.heard(0, &message(number, seconds(number))));
+            assert!(hear(&mut observed, 0, &message(number, seconds(number))));
         }
         let mut observed = observed.borrow_mut();
         assert_eq!((observed.delivered(), observed.sent_in_all()), (15, 15));
@@ -261,12 +258,12 @@ mod tests {
             observed.sent(sender, seconds(0));
         }
         for (receiver, from, number) in [(0, 0, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 1, 1)] {
-            assert!(observed.heard(receiver, &said(from, number)));
+            assert!(hear(&mut observed, receiver, &said(from, number)));
         }
         assert!(observed.findings_by_sender(|receiver, _| receiver == 0).duplicated == 1);
         let findings = observed.findings_by_sender(|receiver, sender| receiver == 0 || sender == 1);
         assert_eq!((findings.lost, findings.duplicated, findings.reordered), (1, 0, 0));
-        assert!(!observed.heard(0, &said(7, 0)), "there is no such sender");
+        assert!(!hear(&mut observed, 0, &said(7, 0)), "there is no such sender");
     }
 
     #[tokio::test(start_paused = true)]
@@ -276,14 +273,14 @@ mod tests {
         let mut observed = observed.borrow_mut();
         for number in 0..4 {
             observed.sent(0, seconds(number));
-            observed.heard(0, &message(number, seconds(0)));
+            hear(&mut observed, 0, &message(number, seconds(0)));
         }
-        observed.heard(1, &message(2, seconds(0)));
+        hear(&mut observed, 1, &message(2, seconds(0)));
         let findings = observed.findings(|_| 0);
         assert_eq!((findings.lost, findings.duplicated), (3 + 4, 0));
         assert!(observed.errors().is_none());
-        assert!(!observed.heard(1, r#"{"type":"system:error","data":{"code":"not_found"}}"#));
-        assert!(!observed.heard(1, "garbage"));
+        assert!(!hear(&mut observed, 1, r#"{"type":"system:error","data":{"code":"not_found"}}"#));
+        assert!(!hear(&mut observed, 1, "garbage"));
         assert_eq!(
             observed.errors().map(|(count, first)| (count, first.contains("not_found"))),
             Some((2, true))

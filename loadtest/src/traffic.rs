@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::listener::{Listener, ReadBuffer};
 use crate::observed::{Shared, Timeline};
 use crate::pace::{Pacer, Schedule};
 use crate::report::progress;
@@ -58,6 +59,7 @@ pub(crate) struct Traffic {
     observed: Shared,
     timeline: Timeline,
     payload_bytes: usize,
+    read_buffer: ReadBuffer,
 }
 
 /// What ties a sender to its receivers in a closed loop: so many messages may be under way.
@@ -102,27 +104,23 @@ impl Window {
 impl Traffic {
     pub(crate) fn new(observed: Shared, timeline: Timeline, payload_bytes: usize) -> Self {
         let stop = CancellationToken::new();
-        Self { tasks: JoinSet::new(), stop, observed, timeline, payload_bytes }
+        let (tasks, read_buffer) = (JoinSet::new(), ReadBuffer::default());
+        Self { tasks, stop, observed, timeline, payload_bytes, read_buffer }
     }
 
     /// Receives on `wire`; each delivery makes room in `window`.
-    pub(crate) fn receive(&mut self, receiver: usize, mut wire: Wire, window: Option<Rc<Window>>) {
+    pub(crate) fn receive(&mut self, receiver: usize, wire: Wire, window: Option<Rc<Window>>) {
         let (stop, observed) = (self.stop.clone(), Rc::clone(&self.observed));
+        let mut listener = Listener::new(wire, &self.read_buffer);
         self.tasks.spawn_local(async move {
-            let receiving = async {
-                loop {
-                    let text = match wire.next().await? {
-                        Frame::Text(text) => text,
-                        Frame::Heartbeat | Frame::Binary(_) => continue,
-                    };
-                    let delivered = observed.borrow_mut().heard(receiver, &text);
-                    if let (true, Some(window)) = (delivered, &window) {
-                        window.give_back();
-                    }
+            let hear = |text: &[u8], at| {
+                let delivered = observed.borrow_mut().heard(receiver, text, at);
+                if let (true, Some(window)) = (delivered, &window) {
+                    window.give_back();
                 }
             };
-            end_of(stop.run_until_cancelled(receiving).await, &observed);
-            wire.close().await;
+            end_of(stop.run_until_cancelled(listener.listen(hear)).await, &observed);
+            listener.close().await;
         });
     }
 
@@ -279,7 +277,7 @@ impl Sender {
 }
 
 /// A task that was not stopped lost its connection.
-fn end_of(result: Option<Result<(), Closed>>, observed: &Shared) {
+fn end_of<T>(result: Option<Result<T, Closed>>, observed: &Shared) {
     if let Some(Err(closed)) = result {
         observed.borrow_mut().broke(&closed);
     }

@@ -249,6 +249,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let _ = timeout(CLOSING_TIMEOUT, closing).await;
     }
 
+    /// Gives up the WebSocket for the stream under it, for programs that go on reading by themselves. Do it where nothing
+    /// is under way: what was read of further frames, and what is queued, is gone.
+    pub fn into_stream(self) -> S {
+        self.socket.into_inner()
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
         if self.unwritten_bytes == 0 {
             return Ok(());
