@@ -8,6 +8,7 @@ mod flusher;
 mod followers;
 mod hold;
 mod members;
+mod roll;
 mod tail;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ pub use self::connection::{Connection, Profile};
 pub use self::flusher::Flusher;
 pub use self::followers::Followers;
 pub use self::hold::{Caught, Hold};
+use self::roll::Roll;
 pub use self::tail::Question;
 use crate::metrics::Metrics;
 use crate::ws::outbox::Keep;
@@ -60,6 +62,7 @@ pub struct Delivery<'a> {
 pub struct Hub {
     connections: DashMap<ConnectionId, std::sync::Arc<Connection>>,
     topics: DashMap<TopicKey, Followers>,
+    roll: Roll,
     metrics: Metrics,
 }
 
@@ -74,11 +77,13 @@ impl Hub {
     /// Takes a connection in; it follows no topic yet but its own `connection:`.
     pub fn insert(&self, connection: &Shared) {
         self.connections.insert(connection.id().clone(), Shared::clone(connection));
+        self.roll.add(connection);
     }
 
     /// Takes the connection out, with all its topics. Returns the topics it followed.
     pub fn remove(&self, connection: &Shared) -> Vec<Topic> {
         self.connections.remove_if(connection.id(), |_, held| Shared::ptr_eq(held, connection));
+        self.roll.strike(connection);
         let topics = connection.take_topics();
         for topic in topics.iter().chain([&connection_topic(connection)]) {
             self.drop_member(connection, topic);
@@ -195,6 +200,12 @@ impl Hub {
     /// Calls `visit` with each connection. No lock is held on the topics; short work only.
     pub fn for_each(&self, mut visit: impl FnMut(&Shared)) {
         self.connections.iter().for_each(|held| visit(&held));
+    }
+
+    /// Calls `visit` with each connection whose number `choose` picks, in steps, within half a second: whoever has a message
+    /// does not wait behind all of them, as with [`for_each`](Self::for_each).
+    pub async fn walk(&self, choose: impl Fn(u64) -> bool, visit: impl FnMut(&Shared)) {
+        self.roll.walk(choose, visit).await;
     }
 
     /// All connections, as they are now.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use signalbox_protocol::close::CloseCode;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::shedding::shed;
 use crate::hub::Connection;
@@ -22,26 +22,38 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut balance = stop::Balance::new(node.settings.share);
-    while node.halt.run_until_cancelled(next_look(&node, &mut tick)).await.is_some() {
-        let pulse = Pulse {
-            now: node.uptime.seconds(),
-            interval: seconds(node.settings.heartbeat_interval),
-            timeout: seconds(node.settings.heartbeat_timeout),
-        };
-        let mut silent = Vec::new();
-        node.hub.for_each(|connection| {
-            if pulse.feel(connection) {
-                silent.push(Arc::clone(connection));
+    let looks = async {
+        loop {
+            serving(&node, tick.tick()).await;
+            let (silent, waiting) = serving(&node, look(&node)).await;
+            if !silent.is_empty() {
+                node.tasks.spawn(node.halt.clone().run_until_cancelled_owned(ping(silent)));
             }
-        });
-        if !silent.is_empty() {
-            node.tasks.spawn(node.halt.clone().run_until_cancelled_owned(ping(silent)));
+            shed(&node, waiting);
+            stop::tell_old(&node);
+            balance.look(&node);
+            node.router.routes().sweep();
         }
-        shed(&node);
-        stop::tell_old(&node);
-        balance.look(&node);
-        node.router.routes().sweep();
-    }
+    };
+    node.halt.run_until_cancelled(looks).await;
+}
+
+/// Closes the dead. Who is to be pinged, and how many bytes wait for all.
+async fn look(node: &Node) -> (Vec<Arc<Connection>>, usize) {
+    let pulse = Pulse {
+        now: node.uptime.seconds(),
+        interval: seconds(node.settings.heartbeat_interval),
+        timeout: seconds(node.settings.heartbeat_timeout),
+    };
+    let (mut silent, mut waiting) = (Vec::new(), 0);
+    let visit = |connection: &Arc<Connection>| {
+        waiting += connection.outbox().bytes();
+        if pulse.feel(connection) {
+            silent.push(Arc::clone(connection));
+        }
+    };
+    node.hub.walk(|_| true, visit).await;
+    (silent, waiting)
 }
 
 async fn ping(silent: Vec<Arc<Connection>>) {
@@ -53,9 +65,10 @@ async fn ping(silent: Vec<Arc<Connection>>) {
     }
 }
 
-async fn next_look(node: &Node, tick: &mut Interval) {
+/// Does `work`, and meanwhile closes who leaves, each in its turn.
+async fn serving<T>(node: &Node, work: impl Future<Output = T>) -> T {
     tokio::select! {
-        _ = tick.tick() => {}
+        done = work => done,
         never = stop::serve(node) => match never {},
     }
 }

@@ -29,11 +29,7 @@ pub(super) async fn run(node: Arc<Node>) {
         }
         turn = (turn + 1) % turns;
         let mut due = Vec::new();
-        node.hub.for_each(|connection| {
-            if connection.number() % turns == turn {
-                due.push(Arc::clone(connection));
-            }
-        });
+        node.hub.walk(|number| number % turns == turn, |connection| due.push(Arc::clone(connection))).await;
         write(&node, &due).await;
         remove_late(&node).await;
     }

@@ -11,10 +11,10 @@ use signalbox_protocol::close::CloseCode;
 use crate::hub::Connection;
 use crate::node::Node;
 
-/// Closes the worst until the bound is kept.
-pub(super) fn shed(node: &Node) {
+/// Closes the worst until the bound is kept. `seen`: about how many bytes wait; if they are few enough nobody is looked at again.
+pub(super) fn shed(node: &Node, seen: usize) {
     let most = node.settings.outboxes_bytes_max;
-    if most == 0 {
+    if most == 0 || seen <= most {
         return;
     }
     let mut waiting = 0;

@@ -37,11 +37,11 @@ fn left(connections: &[Arc<Connection>]) -> Vec<(Option<CloseCode>, usize)> {
 async fn the_worst_go_until_the_bound_is_kept_and_the_others_stay() {
     let node = node(1_000).await;
     let connections = waiting(&node, &[100, 700, 300, 500, 200]).await;
-    shed(&node);
+    shed(&node, usize::MAX);
     let gone = (Some(CloseCode::SlowConsumer), 0);
     assert_eq!(left(&connections), [(None, 100), gone, (None, 300), gone, (None, 200)]);
     assert_eq!((node.metrics.sheds.get(), node.metrics.dropped_closing.get()), (2, 2));
-    shed(&node);
+    shed(&node, usize::MAX);
     assert_eq!(node.metrics.sheds.get(), 2, "it is kept now");
 }
 
@@ -50,7 +50,7 @@ async fn within_the_bound_and_without_one_nobody_goes() {
     for most in [0, 1_800] {
         let node = node(most).await;
         let connections = waiting(&node, &[100, 700, 1_000]).await;
-        shed(&node);
+        shed(&node, usize::MAX);
         assert_eq!(left(&connections), [(None, 100), (None, 700), (None, 1_000)]);
         assert_eq!(node.metrics.sheds.get(), 0);
     }
@@ -61,7 +61,7 @@ async fn who_is_closed_already_gives_its_memory_first_and_keeps_its_code() {
     let node = node(1_000).await;
     let connections = waiting(&node, &[900, 800]).await;
     connections[0].outbox().close(CloseCode::ServiceRestart);
-    shed(&node);
+    shed(&node, usize::MAX);
     assert_eq!(left(&connections), [(Some(CloseCode::ServiceRestart), 0), (None, 800)]);
     assert_eq!(node.metrics.sheds.get(), 0, "nobody was closed for it");
 }
