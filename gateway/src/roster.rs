@@ -130,7 +130,7 @@ async fn settle(node: &Arc<Node>, connection: &Arc<Connection>, registered: Regi
         close_anywhere(node, &evicted, CloseCode::Replaced);
     }
     let profile = connection.profile();
-    if registered.first_of_agent && is_announced(&profile.agent) {
+    if registered.first_service {
         announce::service(node, &profile.tenant, &profile.agent, true).await;
     }
 }

@@ -19,8 +19,9 @@ pub const SESSION_KEPT: Duration = Duration::from_secs(600);
 /// What came of a registration.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Registered {
-    /// No other live connection of this agent existed.
-    pub first_of_agent: bool,
+    /// It is a service, and no other live connection of it existed. Of other agents nobody is told that, and finding it
+    /// out is a good part of what a registration costs.
+    pub first_service: bool,
     /// The session's oldest connections beyond [`SESSION_CONNECTIONS_MAX`]: whoever registered closes them.
     /// Their rows stand until their own nodes unregister them.
     pub evicted: Vec<Row>,

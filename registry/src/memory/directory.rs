@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use signalbox_protocol::{Agent, ConnectionId, SessionId, Tenant, Topic};
 
 use super::MemoryCluster;
-use crate::directory::{Filter, NodeSet, OwnPage, PageAfter, PointTopic, Registered, Unregistered, evicted};
+use crate::directory::{
+    Filter, NodeSet, OwnPage, PageAfter, PointTopic, Registered, Unregistered, evicted, is_service,
+};
 use crate::{Directory, Error, Row, ThisNode};
 
 #[async_trait]
@@ -16,14 +18,15 @@ impl Directory for MemoryCluster {
             return Err(Error::SessionTaken);
         }
         let others = shared.of_agent(&row.tenant, &row.agent);
-        let first_of_agent = others.iter().all(|other| other.connection_id == row.connection_id);
+        let first_service =
+            is_service(&row.agent) && others.iter().all(|other| other.connection_id == row.connection_id);
         shared.put(row.clone());
         let evicted = if row.session_named {
             evicted(shared.of_session(&row.tenant, &row.session_id), &row.connection_id)
         } else {
             Vec::new()
         };
-        Ok(Registered { first_of_agent, evicted })
+        Ok(Registered { first_service, evicted })
     }
 
     async fn unregister(&self, row: &Row) -> Result<Unregistered, Error> {

@@ -11,7 +11,9 @@ use crate::keys::KeySet;
 use crate::measured::{Failure, Measured, Way};
 use crate::slot::slot_of;
 
-/// Arguments and bytes that most calls of a script have room in.
+/// Arguments and bytes that most calls have room in.
+const PLAIN_CALL: (usize, usize) = (4, 160);
+/// The same of a script.
 const SCRIPT_CALL: (usize, usize) = (16, 448);
 
 /// A command that touches one slot. A script goes by its hash, and whole where Redis does not know it.
@@ -35,7 +37,9 @@ impl fmt::Debug for Call {
 impl Call {
     /// A plain command. Its keys have to come from [`Scripts`](super::Scripts).
     pub fn new(command: &str) -> Self {
-        Self { cmd: redis::cmd(command), script: None, place: None }
+        let mut cmd = Cmd::with_capacity(PLAIN_CALL.0, PLAIN_CALL.1);
+        cmd.arg(command);
+        Self { cmd, script: None, place: None }
     }
 
     pub(super) fn script(script: &'static Script, keys: &KeySet) -> Self {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use redis::Value;
 use signalbox_protocol::{NodeId, Topic};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::call::{Call, read};
@@ -15,7 +16,7 @@ use super::directory::RedisDirectory;
 use super::road::Road;
 use super::script::{ROW_ADD, ROW_REMOVE, ROWS_FORGET, SESSION_JOIN, SESSION_LEAVE};
 use super::text;
-use crate::directory::{Registered, Unregistered, evicted};
+use crate::directory::{Registered, Unregistered, evicted, is_service};
 use crate::keys::Scope;
 use crate::mutex::lock;
 use crate::presence::groups_of;
@@ -24,6 +25,9 @@ use crate::{Error, Row};
 
 /// The scripts answer at most so many other rows of an agent.
 const OTHERS_MAX: usize = 64;
+
+/// Most calls about a connection beside those of its groups.
+const CALLS: usize = 5;
 
 /// The rows of a record, by connection.
 type Pairs = Vec<(String, String)>;
@@ -37,7 +41,9 @@ impl RedisDirectory {
         self.changes.begun(&row.connection_id);
         let link = self.link_of(row);
         let mut registered = Registered::default();
-        let mut calls = vec![self.reverse_write(row)];
+        let shared = SharedKeys::of(self, row);
+        let mut calls = Vec::with_capacity(shared.groups.len() + CALLS);
+        calls.push(reverse_write(&shared.reverse, row));
         if row.session_named {
             calls.push(self.session_join(row, subject));
             let answers = link.write(&calls).await?;
@@ -49,16 +55,24 @@ impl RedisDirectory {
             registered.evicted = self.evicted(row, members).await.map_err(half_done)?;
             calls.clear();
         }
-        let record = calls.len();
-        calls.push(self.record_write(row));
-        calls.extend(groups_of(row).map(|group| self.group_call("SADD", row, &group)));
-        let due = self.expiries_due(row);
+        let (record, is_service) = (calls.len(), is_service(&row.agent));
+        if is_service {
+            calls.push(self.record_add(row));
+        } else {
+            calls.extend(self.record_write(row));
+        }
+        let member =
+            |(group, key): &(Topic, String)| Call::new("SADD").arg(key).arg(text::for_group(row, group));
+        calls.extend(shared.groups.iter().map(member));
+        let due = self.expiries_due(shared);
         calls.extend(due.iter().map(|key| self.expire(key)));
         let answers = link.write(&calls).await;
         let answers = if row.session_named { answers.map_err(half_done)? } else { answers? };
         self.note_expiries(due);
-        let others = answers.into_iter().nth(record).unwrap_or_default();
-        registered.first_of_agent = !self.others_live(row, others).await.map_err(half_done)?;
+        if is_service {
+            let others = answers.into_iter().nth(record).unwrap_or_default();
+            registered.first_service = !self.others_live(row, others).await.map_err(half_done)?;
+        }
         Ok(registered)
     }
 
@@ -96,8 +110,7 @@ impl RedisDirectory {
     }
 
     pub(super) fn reverse_write(&self, row: &Row) -> Call {
-        let key = self.store.keys.node_conns(&row.node_id, row.generation);
-        Call::new("HSET").arg(key).arg(text::number_of(&row.connection_id)).arg(text::for_node(row))
+        reverse_write(&self.store.keys.node_conns(&row.node_id, row.generation), row)
     }
 
     pub(super) fn group_call(&self, command: &str, row: &Row, group: &Topic) -> Call {
@@ -114,8 +127,7 @@ impl RedisDirectory {
 
     /// The keys that this row shares with others.
     pub(super) fn shared_keys(&self, row: &Row) -> impl Iterator<Item = String> {
-        let reverse = self.store.keys.node_conns(&row.node_id, row.generation);
-        std::iter::once(reverse).chain(groups_of(row).map(|group| self.group_key(row, &group)))
+        SharedKeys::of(self, row).into_keys()
     }
 
     fn reverse_remove(&self, row: &Row) -> Call {
@@ -123,7 +135,15 @@ impl RedisDirectory {
         Call::new("HDEL").arg(key).arg(text::number_of(&row.connection_id))
     }
 
-    fn record_write(&self, row: &Row) -> Call {
+    /// Without a script, which would be a third of what a registration costs Redis.
+    pub(super) fn record_write(&self, row: &Row) -> [Call; 2] {
+        let key = self.store.keys.agent(&row.tenant, &row.agent);
+        let expire = self.expire(&key);
+        [Call::new("HSET").arg(key).arg(row.connection_id.as_str()).arg(text::for_agent(row)), expire]
+    }
+
+    /// The same; the answer tells the rows that stood there before.
+    fn record_add(&self, row: &Row) -> Call {
         let keys = self.store.keys.of(Scope::Agent(&row.tenant, &row.agent));
         let call = Call::script(&ROW_ADD, &keys).arg(row.connection_id.as_str());
         call.arg(text::for_agent(row)).arg(self.store.row_seconds())
@@ -183,10 +203,10 @@ impl RedisDirectory {
     }
 
     /// The shared keys whose time to live this row has to see to: new ones, and those due.
-    fn expiries_due(&self, row: &Row) -> Vec<String> {
+    fn expiries_due(&self, keys: SharedKeys) -> Vec<String> {
         let (third, expiries) = (self.store.row_ttl / 3, lock(&self.expiries));
         let due = |key: &String| expiries.get(key).is_none_or(|set| set.elapsed() >= third);
-        self.shared_keys(row).filter(due).collect()
+        keys.into_keys().filter(due).collect()
     }
 
     pub(super) fn note_expiries(&self, keys: Vec<String>) {
@@ -195,6 +215,32 @@ impl RedisDirectory {
             expiries.put(key, now);
         }
     }
+}
+
+/// The names of what a row shares with others.
+struct SharedKeys {
+    /// The reverse index of its node.
+    reverse: String,
+    groups: SmallVec<[(Topic, String); 2]>,
+}
+
+impl SharedKeys {
+    fn of(directory: &RedisDirectory, row: &Row) -> Self {
+        let reverse = directory.store.keys.node_conns(&row.node_id, row.generation);
+        let groups = groups_of(row).map(|group| {
+            let key = directory.group_key(row, &group);
+            (group, key)
+        });
+        Self { reverse, groups: groups.collect() }
+    }
+
+    fn into_keys(self) -> impl Iterator<Item = String> {
+        std::iter::once(self.reverse).chain(self.groups.into_iter().map(|(_, key)| key))
+    }
+}
+
+fn reverse_write(key: &str, row: &Row) -> Call {
+    Call::new("HSET").arg(key).arg(text::number_of(&row.connection_id)).arg(text::for_node(row))
 }
 
 /// What was written before stands, whatever came of the rest.

@@ -76,7 +76,6 @@ impl RedisDirectory {
 
     fn upsert(&self, row: &Row) -> Vec<Call> {
         let (id, seconds) = (row.connection_id.as_str(), self.store.row_seconds());
-        let record = self.store.keys.agent(&row.tenant, &row.agent);
         let mut calls = vec![self.reverse_write(row)];
         if row.session_named {
             let keys = self.store.keys.of(Scope::Session(&row.tenant, &row.session_id));
@@ -85,8 +84,7 @@ impl RedisDirectory {
             let keep = keep.arg(seconds).arg(self.store.owner_seconds());
             calls.push(keep.arg(subject.as_deref().unwrap_or_default()));
         }
-        calls.push(Call::new("HSET").arg(&record).arg(id).arg(text::for_agent(row)));
-        calls.push(self.expire(&record));
+        calls.extend(self.record_write(row));
         calls.extend(groups_of(row).map(|group| self.group_call("SADD", row, &group)));
         calls
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use signalbox_registry::directory::{Filter, PageAfter, SESSION_CONNECTIONS_MAX, SESSION_KEPT, Unregistered};
+use signalbox_registry::directory::{
+    Filter, PageAfter, Registered, SESSION_CONNECTIONS_MAX, SESSION_KEPT, Unregistered,
+};
 use signalbox_registry::{Error, Row};
 use signalbox_testkit::eventually;
 use tokio::task::JoinSet;
@@ -62,7 +64,7 @@ async fn a_registered_connection_is_found_from_every_node(world: World) {
     };
     for row in [&plain, &full] {
         let registered = a.cluster.directory.register(row, "somebody").await.unwrap();
-        assert!(registered.first_of_agent && registered.evicted.is_empty());
+        assert_eq!(registered, Registered::default());
         for node in [&a, &b] {
             assert_eq!(get(node, row).await.as_ref(), Some(row));
             assert_eq!(by_agent(node, row).await, [row.clone()]);
@@ -153,7 +155,7 @@ async fn exactly_one_registration_is_the_first_and_one_removal_the_last(world: W
         for (number, node) in (0..40).zip(nodes.iter().cycle()) {
             let (row, node) = (node.row(number, "service:commuter"), Arc::clone(node));
             registering.spawn(async move {
-                node.cluster.directory.register(&row, "s").await.unwrap().first_of_agent
+                node.cluster.directory.register(&row, "s").await.unwrap().first_service
             });
         }
         assert_eq!(registering.join_all().await.iter().filter(|first| **first).count(), 1);
@@ -170,7 +172,7 @@ async fn an_agent_with_many_connections_is_told_apart_too(world: World) {
     let a = world.node("a").await;
     for number in 0..150 {
         let registered = a.cluster.directory.register(&a.row(number, "service:x"), "s").await.unwrap();
-        assert_eq!(registered.first_of_agent, number == 0);
+        assert_eq!(registered.first_service, number == 0);
     }
     assert_eq!(by_agent(&a, &a.row(0, "service:x")).await.len(), 150);
     for number in 0..150 {
@@ -241,9 +243,9 @@ async fn two_tenants_see_nothing_of_each_other(world: World) {
     let labels = |row| Row { pillar: Some("p".into()), namespaces: vec!["n".into()], ..named(row, "S") };
     let ours = labels(a.row(1, "service:x"));
     let theirs = Row { tenant: tenant("other"), ..labels(b.row(1, "service:x")) };
-    assert!(a.cluster.directory.register(&ours, "ann").await.unwrap().first_of_agent);
+    assert!(a.cluster.directory.register(&ours, "ann").await.unwrap().first_service);
     let registered = b.cluster.directory.register(&theirs, "bob").await.unwrap();
-    assert!(registered.first_of_agent && registered.evicted.is_empty(), "its own agent and its own session");
+    assert!(registered.first_service && registered.evicted.is_empty(), "its own agent and its own session");
     for (mine, foreign) in [(&ours, &theirs), (&theirs, &ours)] {
         let directory = &a.cluster.directory;
         assert_eq!(directory.get(&mine.tenant, &foreign.connection_id).await.unwrap(), None);
