@@ -11,6 +11,7 @@ mod members;
 mod roll;
 mod tail;
 
+use ahash::RandomState;
 use bytes::Bytes;
 use dashmap::DashMap;
 use signalbox_protocol::{ConnectionId, Tenant, Topic};
@@ -60,8 +61,8 @@ pub struct Delivery<'a> {
 /// All connections of this node.
 #[derive(Debug, Default)]
 pub struct Hub {
-    connections: DashMap<ConnectionId, std::sync::Arc<Connection>>,
-    topics: DashMap<TopicKey, Followers>,
+    connections: DashMap<ConnectionId, std::sync::Arc<Connection>, RandomState>,
+    topics: DashMap<TopicKey, Followers, RandomState>,
     roll: Roll,
     metrics: Metrics,
 }

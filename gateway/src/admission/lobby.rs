@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ahash::RandomState;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,7 @@ struct Guests {
     silent: BTreeMap<u64, Guest>,
     next: u64,
     /// How many seats each network holds.
-    held: HashMap<IpAddr, usize>,
+    held: HashMap<IpAddr, usize, RandomState>,
     /// Somebody found no seat, and wants to be told of one.
     is_awaited: bool,
 }

@@ -4,10 +4,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
+use ahash::RandomState;
+
 /// Those who wait; bounded.
 #[derive(Debug)]
 pub struct Queue<T> {
-    waiting: HashMap<IpAddr, VecDeque<T>>,
+    waiting: HashMap<IpAddr, VecDeque<T>, RandomState>,
     /// Each network that waits, once.
     turns: VecDeque<IpAddr>,
     len: usize,
@@ -17,7 +19,7 @@ pub struct Queue<T> {
 impl<T> Queue<T> {
     /// Nobody yet, and at most so many.
     pub fn new(max: usize) -> Self {
-        Self { waiting: HashMap::new(), turns: VecDeque::new(), len: 0, max }
+        Self { waiting: HashMap::default(), turns: VecDeque::new(), len: 0, max }
     }
 
     /// Lets one more wait. If they are too many then, this is who can't: the last of the network with the most.

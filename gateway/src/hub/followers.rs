@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::RandomState;
 use bytes::Bytes;
 use signalbox_protocol::control::{Discontinuity, Position};
 use signalbox_registry::Logged;
@@ -20,13 +21,16 @@ use crate::ws::answer;
 use crate::ws::frame::placed;
 use crate::ws::outbox::Keep;
 
+/// What followers wait for, by their numbers.
+type Holds = HashMap<u64, Hold, RandomState>;
+
 /// See the module. A topic of which nobody has heard a stored message has no tail: its followers stand where
 /// nothing had been said when the node last looked.
 #[derive(Debug, Default)]
 pub struct Followers {
     pub(super) members: Members,
     #[expect(clippy::box_collection, reason = "forty bytes less for every topic of an idle connection")]
-    holds: Option<Box<HashMap<u64, Hold>>>,
+    holds: Option<Box<Holds>>,
     tail: Option<Box<Tail>>,
 }
 
@@ -50,8 +54,7 @@ impl Followers {
 
     /// Whether somebody gets what comes.
     fn has_live(&self) -> bool {
-        let waiting =
-            |holds: &HashMap<u64, Hold>| holds.values().filter(|hold| !matches!(hold, Hold::From(_))).count();
+        let waiting = |holds: &Holds| holds.values().filter(|hold| !matches!(hold, Hold::From(_))).count();
         self.members.len() > self.holds.as_deref().map_or(0, waiting)
     }
 
