@@ -11,7 +11,7 @@ const PARCELS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// The commands that are told apart, those that are asked most first; `pipeline` is several at once, and
 /// `other` whatever else.
-const COMMANDS: [&str; 32] = [
+const COMMANDS: [&str; 33] = [
     "evalsha",
     "publish",
     "pipeline",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 32] = [
     "hget",
     "hmget",
     "hset",
+    "sadd",
     "get",
     "mget",
     "zrange",
