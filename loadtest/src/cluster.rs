@@ -1,5 +1,7 @@
 //! The nodes and the Redis under test: started for the run, or running already.
 
+mod peer;
+
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -20,6 +22,8 @@ pub(crate) struct Cluster {
     /// `host:port`, if it is known.
     pub(crate) redis: Option<String>,
     redis_process: Option<Process>,
+    /// Whether its servers are nodes, which tell metrics.
+    pub(crate) of_nodes: bool,
     /// Holds the logs of what was started.
     logs: TempDir,
 }
@@ -43,13 +47,13 @@ impl Cluster {
         let servers = scenario.servers();
         let nodes = servers.urls.iter().map(|url| Node::at(url)).collect::<anyhow::Result<_>>()?;
         let logs = TempDir::new().context("no temporary folder")?;
-        Ok(Self { nodes, redis: servers.redis.clone(), redis_process: None, logs })
+        Ok(Self { nodes, redis: servers.redis.clone(), redis_process: None, of_nodes: true, logs })
     }
 
     /// A bare server in place of nodes, without Redis.
     pub(crate) async fn bare(servers: &Servers, manner: Manner) -> anyhow::Result<Self> {
         let logs = TempDir::new().context("no temporary folder")?;
-        let mut cluster = Self { nodes: Vec::new(), redis: None, redis_process: None, logs };
+        let mut cluster = Self { nodes: Vec::new(), redis: None, redis_process: None, of_nodes: false, logs };
         let address = format!("127.0.0.1:{}", free_port()?);
         let args = ["bare-server", manner.name(), "--listen", &address].map(str::to_owned);
         let program = std::env::current_exe().context("this program is nowhere")?;
@@ -65,8 +69,8 @@ impl Cluster {
     /// What was started so far belongs to the cluster: stop it.
     pub(crate) async fn open(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
         let servers = scenario.servers();
-        if matches!(scenario, Scenario::Chaos(_)) {
-            // It starts what it is going to break itself.
+        if matches!(scenario, Scenario::Chaos(_) | Scenario::Peers(_)) {
+            // They start what they are going to break, or to compare, themselves.
             return Ok(());
         }
         let needs_nodes = !matches!(scenario, Scenario::Redis(_));

@@ -36,6 +36,7 @@ mod meter;
 mod observed;
 mod options;
 mod pace;
+mod peers;
 mod plant;
 mod processes;
 mod procfs;

@@ -11,12 +11,14 @@ use crate::report::Bound;
 mod bare;
 mod faults;
 mod files;
+mod peers;
 mod planted;
 mod scenarios;
 
 pub(crate) use bare::{Bare, BareServer};
 pub(crate) use faults::{CLOSES_PER_SECOND, Chaos, FAREWELL, Fault, HEARTBEAT, InFront, Soak, word};
 pub(crate) use files::{Compare, Suite};
+pub(crate) use peers::{Measure, Peers};
 pub(crate) use planted::{Planted, PlantedLoss};
 pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Mixed, Queries, Redis, Storm, Unicast};
 
@@ -73,6 +75,8 @@ pub(crate) enum Scenario {
     Soak(Soak),
     /// Latency of a bare publish/subscribe hop through Redis, for comparison
     Redis(Redis),
+    /// The same of Signalbox and of other products: NATS, nchan, Socket.IO
+    Peers(Peers),
 }
 
 /// Which servers to measure.
@@ -160,6 +164,7 @@ impl Scenario {
             Self::Storm(options) => &options.servers,
             Self::Hostile(options) => &options.servers,
             Self::Redis(options) => &options.servers,
+            Self::Peers(options) => &options.servers,
         }
     }
 
@@ -177,6 +182,7 @@ impl Scenario {
             Self::Storm(options) => &options.output,
             Self::Hostile(options) => &options.run.output,
             Self::Redis(options) => &options.run.output,
+            Self::Peers(options) => &options.run.output,
         }
     }
 }

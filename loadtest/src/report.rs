@@ -124,6 +124,20 @@ impl Report {
         self.failures.push(text.into());
     }
 
+    /// Adds what another report found, its names with `name` in front of them. Its broken promises are reasons to doubt
+    /// unless they are `ours`.
+    pub(crate) fn absorb(&mut self, name: &str, other: Self, ours: bool) {
+        let named = |text: String| format!("{name}_{text}");
+        self.results.extend(other.results.into_iter().map(|(result, value)| (named(result), value)));
+        self.histograms.extend(other.histograms.into_iter().map(|(of, latencies)| (named(of), latencies)));
+        let series = other.series.into_iter().map(|series| Series { name: named(series.name), ..series });
+        self.series.extend(series);
+        let told = |text: String| format!("{name}: {text}");
+        self.warnings.extend(other.warnings.into_iter().map(told));
+        let broken = if ours { &mut self.failures } else { &mut self.warnings };
+        broken.extend(other.failures.into_iter().map(told));
+    }
+
     /// The result of that name, if there is one and it is a number.
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
         self.results.iter().find(|(noted, _)| noted == name)?.1.as_f64()
@@ -168,6 +182,24 @@ fn significant(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_report_found_keeps_its_name_and_only_our_promises_count() {
+        let found = || {
+            let mut found = Report::new("peers", String::new());
+            found.figure("rate", 2.0);
+            found.warning("busy");
+            found.failure("lost");
+            found
+        };
+        let mut report = Report::new("peers", String::new());
+        report.absorb("other", found(), false);
+        assert!(report.failures().is_empty());
+        assert_eq!(report.warnings, ["other: busy", "other: lost"]);
+        report.absorb("this", found(), true);
+        assert_eq!(report.failures(), ["this: lost"]);
+        assert_eq!((report.number("other_rate"), report.number("this_rate")), (Some(2.0), Some(2.0)));
+    }
 
     #[test]
     fn figures_have_four_digits() {

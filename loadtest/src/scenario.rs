@@ -8,6 +8,7 @@ mod idle;
 mod locks;
 mod mixed;
 pub(crate) mod pairs;
+mod peers;
 mod queries;
 mod redis;
 mod soak;
@@ -39,6 +40,7 @@ pub(crate) async fn run(scenario: &Scenario, cluster: &Cluster) -> anyhow::Resul
         Scenario::Mixed(options) => mixed::run(options, cluster).await,
         Scenario::Hostile(options) => hostile::run(options, cluster).await,
         Scenario::Redis(options) => redis::run(options, cluster).await,
+        Scenario::Peers(options) => peers::run(options).await,
     }
 }
 

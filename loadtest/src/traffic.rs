@@ -1,5 +1,7 @@
 //! The tasks of a run: connecting, sending what is due, receiving, and waiting for the last message.
 
+mod callers;
+
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
@@ -89,6 +91,10 @@ impl Window {
         let room = self.room.get();
         self.room.set(room.saturating_sub(1));
         room > 0
+    }
+
+    fn has_room(&self) -> bool {
+        self.room.get() > 0
     }
 
     fn give_back(&self) {

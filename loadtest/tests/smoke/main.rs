@@ -11,6 +11,7 @@ use crate::load::{Load, RUN_WITHIN, number};
 mod chaos;
 mod load;
 mod oracles;
+mod peers;
 mod report;
 mod wide;
 
