@@ -1,5 +1,5 @@
 //! The followers of one topic on this node. Most topics have one: it is held without a table. Many stand in the order in
-//! which they came, as they mostly do in memory: a fan-out that walks them so misses the cache less.
+//! which they came.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
