@@ -11,7 +11,7 @@ mod locks;
 mod nodes;
 pub mod openapi;
 mod orders;
-mod origin;
+pub(crate) mod origin;
 mod output;
 mod passengers;
 pub mod problem;
@@ -133,22 +133,27 @@ async fn count(State(node): State<Arc<Node>>, request: Request, next: Next) -> R
         Ok(response) => response,
         Err(_late) => too_late().into_response(),
     };
-    let class = match response.status().as_u16() {
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        node.metrics.count_limit(Limit::MessageBytes);
+    }
+    count_answer(&node, response.status());
+    if let Some(mut span) = span {
+        span.tell_number("http.response.status_code", response.status().as_u16().into());
+        span.end();
+    }
+    response
+}
+
+/// Counts a request by its answer.
+pub(crate) fn count_answer(node: &Node, status: StatusCode) {
+    let class = match status.as_u16() {
         100..200 => "1xx",
         200..300 => "2xx",
         300..400 => "3xx",
         400..500 => "4xx",
         _ => "5xx",
     };
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        node.metrics.count_limit(Limit::MessageBytes);
-    }
     node.metrics.http_requests.with_label_values(&[class]).inc();
-    if let Some(mut span) = span {
-        span.tell_number("http.response.status_code", response.status().as_u16().into());
-        span.end();
-    }
-    response
 }
 
 /// The span of a request that is traced. The handshake of a WebSocket has one of its own.

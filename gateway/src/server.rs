@@ -1,6 +1,8 @@
 //! Accepts connections and speaks HTTP/1.1 on them, until they become WebSockets or end.
 
 mod door;
+mod first;
+mod meeting;
 mod unread;
 mod visitor;
 
@@ -9,6 +11,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::door::run;
 use self::door::{Newcomer, may_come};
+use self::meeting::meet;
 pub(crate) use self::unread::Unread;
 use self::visitor::Visitor;
 use crate::admission::Seat;
@@ -29,13 +33,15 @@ use crate::peer::Peer;
 
 /// Connections that the kernel holds for us while we are busy: a reconnect storm comes at once.
 const BACKLOG: u32 = 4_096;
-/// Binds the address; port 0 picks a free one.
+
+/// Binds the address; port 0 picks a free one. What is accepted inherits that nothing waits to fill a segment.
 ///
 /// # Errors
 /// What the kernel says, e.g. that the address is in use.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -54,11 +60,12 @@ async fn serve(
         () = refuse.cancelled() => return,
     };
     match greeted {
-        Ok(Ok((Spoken::Plain(stream), peer))) => {
-            speak_http(&node, stream, (peer, seat), router, refuse).await
+        Ok(Ok((Spoken::Plain(stream, first), peer))) => {
+            meet(&node, (stream, first), (peer, seat), router, refuse).await;
         }
         Ok(Ok((Spoken::Secret(stream), peer))) => {
-            Box::pin(speak_http(&node, stream, (peer, seat), router, refuse)).await;
+            let io = unread(&node, stream, Bytes::new());
+            Box::pin(speak_http(&node, io, (peer, seat), router, refuse)).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "peer gone or not understood before it asked for anything"),
         Err(_late) => node.metrics.count_limit(Limit::HandshakeTime),
@@ -67,26 +74,33 @@ async fn serve(
 
 /// What HTTP is spoken over.
 enum Spoken {
-    Plain(TcpStream),
+    /// With the first that was said.
+    Plain(TcpStream, Bytes),
     Secret(Box<TlsStream<TcpStream>>),
 }
 
-/// What comes before HTTP: who is there, and TLS where the node has a certificate.
+/// What comes before HTTP: who is there, and TLS where the node has a certificate. Without one, what is said first.
 async fn greet(node: &Node, mut stream: TcpStream, address: IpAddr) -> io::Result<(Spoken, Peer)> {
-    stream.set_nodelay(true)?;
     let peer = node.settings.proxies.greet(&mut stream, address).await?;
     if peer.0 != address && !may_come(node, &stream, peer.0) {
         return Err(io::Error::other("too many come from its address"));
     }
-    let Some(tls) = &node.settings.tls else { return Ok((Spoken::Plain(stream), peer)) };
+    let Some(tls) = &node.settings.tls else {
+        let first = first::read(&stream).await?;
+        return Ok((Spoken::Plain(stream, first), peer));
+    };
     let secret =
         Box::pin(tls.acceptor().accept(stream)).await.inspect_err(|_| node.metrics.tls_failures.inc())?;
     Ok((Spoken::Secret(Box::new(secret)), peer))
 }
 
+fn unread<S>(node: &Node, io: S, first: Bytes) -> TokioIo<Unread<S>> {
+    TokioIo::new(Unread::new(io, first, node.settings.http.answer_timeout))
+}
+
 async fn speak_http(
     node: &Arc<Node>,
-    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    io: TokioIo<Unread<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>>,
     (peer, seat): (Peer, Seat),
     router: axum::Router,
     refuse: CancellationToken,
@@ -100,10 +114,7 @@ async fn speak_http(
         .header_read_timeout(settings.handshake_timeout)
         .max_headers(settings.headers_max)
         .max_buf_size(settings.header_bytes_max)
-        .serve_connection(
-            TokioIo::new(Unread::new(io, settings.http.answer_timeout)),
-            service_fn(move |request| Arc::clone(&asked).answer(request)),
-        )
+        .serve_connection(io, service_fn(move |request| Arc::clone(&asked).answer(request)))
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ending = async {

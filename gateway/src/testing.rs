@@ -30,8 +30,9 @@ use crate::node::{Node, Settings};
 use crate::roster;
 use crate::stamps::now_ms;
 use crate::trust::Trust;
+use crate::ws::entrance::{Opened, enter};
+use crate::ws::newcomer::Newcomer;
 use crate::ws::socket::Socket;
-use crate::ws::upgrade::{Newcomer, enter};
 
 /// Longer than anything here may take, by the paused clock of most tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -156,7 +157,7 @@ impl Client {
         headers.insert("authorization", format!("Bearer {token}").try_into().unwrap());
         let newcomer = Newcomer::try_new(node, None, &headers, query).expect("the query is good");
         let (near, far) = tokio::io::duplex(64 * 1_024);
-        enter(node, (near, None), &[], newcomer).await;
+        enter(node, Opened::new(near, &[][..]), newcomer).await;
         let mut ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         match timeout(PATIENCE, ws.next()).await.unwrap().unwrap().unwrap() {
             Message::Text(welcome) => {

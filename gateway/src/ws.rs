@@ -1,4 +1,4 @@
-//! WebSockets: the way in (`upgrade`), the one task per connection (`socket`), what it makes of a message
+//! WebSockets: the way in (`upgrade`, `entrance`), the one task per connection (`socket`), what it makes of a message
 //! (`dispatch`, `commands`), and the queue through which everybody else reaches it (`outbox`).
 
 pub mod answer;
@@ -6,15 +6,17 @@ mod asker;
 mod catch_up;
 pub mod commands;
 pub mod dispatch;
+pub mod entrance;
 pub mod frame;
 pub mod handshake;
 pub mod manner;
-mod newcomer;
+pub mod newcomer;
 pub mod outbox;
 pub mod prepare;
 pub mod reader;
 pub mod socket;
-mod stream;
+pub(crate) mod stream;
+mod switching;
 pub mod upgrade;
 mod waits;
 mod writing;

@@ -36,18 +36,36 @@ pub(super) async fn guard(State(node): State<Arc<Node>>, request: Request, next:
     if !is_socket && !path.starts_with("/api/") {
         return next.run(request).await;
     }
-    if !is_asked_by_name(&node, &request) {
-        return refuse(&node, is_socket, STRANGE_HOST);
-    }
-    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
-        return next.run(request).await;
+    let named = request.uri().authority().map(|named| named.as_str());
+    let origin = match judge(&node, named, request.headers()) {
+        Ok(Some(origin)) => origin,
+        Ok(None) => return next.run(request).await,
+        Err(strange) => return refuse(&node, is_socket, strange),
     };
-    if !may(&node, &origin, request.headers()) {
-        return refuse(&node, is_socket, STRANGE_PAGE);
-    }
     let mut response = if is_preflight(&request) { preflight() } else { next.run(request).await };
-    allow(response.headers_mut(), origin);
+    // No page reads the answer that makes a WebSocket.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        allow(response.headers_mut(), origin);
+    }
     response
+}
+
+/// The Origin of the page that asks, if it is one: it may. `named`: the name in the request's target.
+///
+/// # Errors
+/// It may not: what to tell it.
+pub(crate) fn judge(
+    node: &Node,
+    named: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Option<HeaderValue>, &'static str> {
+    if !is_asked_by_name(node, named, headers) {
+        return Err(STRANGE_HOST);
+    }
+    match headers.get(header::ORIGIN) {
+        Some(origin) if !may(node, origin, headers) => Err(STRANGE_PAGE),
+        origin => Ok(origin.cloned()),
+    }
 }
 
 fn refuse(node: &Node, is_socket: bool, text: &'static str) -> Response<Body> {
@@ -60,10 +78,10 @@ fn refuse(node: &Node, is_socket: bool, text: &'static str) -> Response<Body> {
 }
 
 /// Whether the node answers to every name that the request has for it. Without one it is of no browser.
-fn is_asked_by_name(node: &Node, request: &Request) -> bool {
+fn is_asked_by_name(node: &Node, named: Option<&str>, headers: &HeaderMap) -> bool {
     let origins = &node.settings.origins;
-    let hosts = request.headers().get_all(header::HOST);
-    let in_path = request.uri().authority().is_none_or(|named| origins.answer_to(named.as_str()));
+    let hosts = headers.get_all(header::HOST);
+    let in_path = named.is_none_or(|named| origins.answer_to(named));
     in_path && hosts.iter().all(|host| host.to_str().is_ok_and(|host| origins.answer_to(host)))
 }
 
@@ -89,7 +107,7 @@ fn preflight() -> Response<Body> {
 }
 
 /// The page's own name, never `*`: what is answered depends on who asks, and caches have to know.
-fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+pub(crate) fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     headers.append(header::VARY, HeaderValue::from_static("origin"));

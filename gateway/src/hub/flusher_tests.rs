@@ -41,7 +41,7 @@ async fn read(far: &mut TcpStream, bytes: usize) -> Vec<u8> {
 async fn what_comes_together_leaves_in_one_write_and_no_task_is_needed() {
     let (near, mut far) = tcp().await;
     let (alone, metrics) = (connection(1, "t"), Metrics::new());
-    alone.outbox().share(near);
+    alone.outbox().open(near, Bytes::new());
     let (halt, flusher) = running(&alone, &metrics);
     // The flusher looks after it from its first turn on.
     tokio::task::yield_now().await;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
@@ -13,20 +14,22 @@ use tokio::time::{Sleep, sleep};
 #[derive(Debug)]
 pub(crate) struct Unread<S> {
     io: S,
+    /// What was read of it already, and is to be read again.
+    first: Bytes,
     within: Duration,
     /// Runs while something is left.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Unread<S> {
-    /// Nothing is left yet.
-    pub(crate) fn new(io: S, within: Duration) -> Self {
-        Self { io, within, deadline: None }
+    /// Nothing is left yet. `first`: what was read of the socket, which comes again.
+    pub(crate) fn new(io: S, first: Bytes, within: Duration) -> Self {
+        Self { io, first, within, deadline: None }
     }
 
-    /// The socket.
-    pub(crate) fn into_inner(self) -> S {
-        self.io
+    /// The socket, and what is still to be read before it.
+    pub(crate) fn into_parts(self) -> (S, Bytes) {
+        (self.io, self.first)
     }
 
     /// What the socket said, unless it is late.
@@ -48,6 +51,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Unread<S> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let fits = self.first.len().min(into.remaining());
+            into.put_slice(&self.first.split_to(fits));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_read(cx, into)
     }
 }
@@ -97,7 +105,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_reads_a_byte_now_and_then_does_not_stop_the_clock() {
         let (ours, mut theirs) = duplex(8);
-        let mut ours = Unread::new(ours, WITHIN);
+        let mut ours = Unread::new(ours, Bytes::new(), WITHIN);
         let began = Instant::now();
         let trickling = async {
             loop {
@@ -116,9 +124,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_was_read_already_comes_again_and_first() {
+        let (ours, mut theirs) = duplex(8);
+        theirs.write_all(b"behind").await.unwrap();
+        drop(theirs);
+        let mut ours = Unread::new(ours, Bytes::from_static(b"first "), WITHIN);
+        let mut text = String::new();
+        assert_eq!(ours.read(&mut [0; 2]).await.unwrap(), 2);
+        ours.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "rst behind");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_read_in_time_gives_the_next_one_as_much() {
         let (ours, mut theirs) = duplex(8);
-        let mut ours = Unread::new(ours, WITHIN);
+        let mut ours = Unread::new(ours, Bytes::new(), WITHIN);
         for _ in 0..3 {
             let writing = async {
                 ours.write_all(&[0; 16]).await?;

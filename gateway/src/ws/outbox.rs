@@ -155,9 +155,10 @@ impl Outbox {
         }
     }
 
-    /// Lets flushers write to the socket of the connection's task.
-    pub fn share(&self, stream: Arc<TcpStream>) {
-        self.line().share(stream);
+    /// Lets flushers write to the socket of the connection's task, from `answer` on: this and what is queued are written as
+    /// far as the socket takes them at once. In what was written the answer is not counted.
+    pub fn open(&self, stream: Arc<TcpStream>, answer: Bytes) -> Wrote {
+        self.line().open(stream, answer, |batch| self.take(batch, FRAMES_MAX, BYTES_MAX))
     }
 
     /// Whether flushers may write to the socket.

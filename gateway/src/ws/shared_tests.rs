@@ -17,10 +17,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::entrance::{Opened, enter};
 use super::newcomer::Newcomer;
 use super::outbox::{Bounds, Keep, Pushed};
-use super::stream::SharedStream;
-use super::upgrade::enter;
 use crate::hub::Connection;
 use crate::node::{Node, Settings};
 use crate::testing::{PATIENCE, default_settings, node_in};
@@ -44,10 +43,8 @@ async fn client(node: &Arc<Node>) -> (Far, Arc<Connection>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (far, near) = tokio::join!(TcpStream::connect(address), listener.accept());
-    let io = SharedStream::new(near.unwrap().0);
-    let shared = Some(io.share());
     let newcomer = Newcomer::try_new(node, None, &HeaderMap::new(), "agent_type=dashboard").unwrap();
-    enter(node, (io, shared), &[], newcomer).await;
+    enter(node, Opened::shared(near.unwrap().0, Bytes::new()), newcomer).await;
     let mut far = WebSocketStream::from_raw_socket(far.unwrap(), Role::Client, None).await;
     let Message::Text(welcome) = next(&mut far).await else { panic!("the welcome is text") };
     let welcome: serde_json::Value = serde_json::from_str(&welcome).unwrap();

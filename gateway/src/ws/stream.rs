@@ -39,7 +39,7 @@ pub(super) fn try_write(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Resul
 
 /// One read. Fewer bytes than asked for are all there are: readiness ends with them, which saves the read that
 /// would find nothing. It comes again with whatever arrives behind them, the end of the stream included.
-fn try_read(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn try_read(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
     let room = into.len();
     let mut got = 0;
     let read = stream.try_io(Interest::READABLE, || {

@@ -23,6 +23,7 @@ mod fixture;
 mod fleet_counts;
 mod fleet_refusals;
 mod handshake_tokens;
+mod handshakes;
 mod hostile;
 mod http;
 mod isolation;

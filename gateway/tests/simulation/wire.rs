@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
-use signalbox_gateway::ws::upgrade::{Newcomer, enter};
+use signalbox_gateway::ws::entrance::{Opened, enter};
+use signalbox_gateway::ws::newcomer::Newcomer;
 use tokio::io::DuplexStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -40,7 +41,7 @@ impl Connection {
         let newcomer = Newcomer::try_new(&node.node, None, &HeaderMap::new(), query).ok()?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let host = Arc::clone(&node.node);
-        node.node.tasks.spawn(async move { enter(&host, (near, None), &[], newcomer).await });
+        node.node.tasks.spawn(async move { enter(&host, Opened::new(near, &[][..]), newcomer).await });
         let ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         let mut connection = Self { ws, died, welcome: Value::Null };
         let welcome = timeout(WELCOME_WITHIN, connection.next()).await.ok()??;

@@ -33,8 +33,23 @@ pub(in crate::ws) struct Line {
 }
 
 impl Line {
-    pub(super) fn share(&mut self, stream: Arc<TcpStream>) {
+    /// Writes `answer` and one batch that `take` puts behind it. The rest of both, and an error, are the task's.
+    pub(super) fn open(
+        &mut self,
+        stream: Arc<TcpStream>,
+        answer: Bytes,
+        take: impl FnOnce(&mut Vec<Bytes>) -> Taken,
+    ) -> Wrote {
+        let (head, mut batch) = (answer.len(), Vec::with_capacity(2));
+        if head > 0 {
+            batch.push(answer);
+        }
+        let taken = take(&mut batch);
+        let written = (!batch.is_empty()).then(|| write_batch(&stream, &batch).ok()).flatten();
+        let (bytes, writes) = written.map_or((0, 0), |bytes| (bytes, 1));
+        self.writing.keep_rest(&mut batch, bytes);
         self.stream = Some(stream);
+        Wrote { messages: taken.messages, bytes: bytes.saturating_sub(head), writes }
     }
 
     #[cfg(test)]
