@@ -3,6 +3,7 @@
 //! Shared by every task; no call here waits. A connection is in the hub from before it is registered in the
 //! directory until before it is unregistered. Removal is by the very connection, never by its name alone.
 
+mod census;
 mod connection;
 mod flusher;
 mod followers;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use signalbox_protocol::{ConnectionId, Tenant, Topic};
 
+pub use self::census::Census;
 pub use self::connection::{Connection, Profile};
 pub use self::flusher::Flusher;
 pub use self::followers::Followers;
@@ -64,6 +66,7 @@ pub struct Hub {
     connections: DashMap<ConnectionId, std::sync::Arc<Connection>, RandomState>,
     topics: DashMap<TopicKey, Followers, RandomState>,
     roll: Roll,
+    census: Census,
     metrics: Metrics,
 }
 
@@ -77,13 +80,20 @@ impl Hub {
 
     /// Takes a connection in; it follows no topic yet but its own `connection:`.
     pub fn insert(&self, connection: &Shared) {
-        self.connections.insert(connection.id().clone(), Shared::clone(connection));
+        let before = self.connections.insert(connection.id().clone(), Shared::clone(connection));
+        if let Some(before) = before {
+            self.census.strike(before.profile());
+        }
+        self.census.add(connection.profile());
         self.roll.add(connection);
     }
 
     /// Takes the connection out, with all its topics. Returns the topics it followed.
     pub fn remove(&self, connection: &Shared) -> Vec<Topic> {
-        self.connections.remove_if(connection.id(), |_, held| Shared::ptr_eq(held, connection));
+        let held = self.connections.remove_if(connection.id(), |_, held| Shared::ptr_eq(held, connection));
+        if held.is_some() {
+            self.census.strike(connection.profile());
+        }
         self.roll.strike(connection);
         let topics = connection.take_topics();
         for topic in topics.iter().chain([&connection_topic(connection)]) {
@@ -186,6 +196,11 @@ impl Hub {
     /// Whether this very connection is still here.
     pub fn holds(&self, connection: &Shared) -> bool {
         self.connections.get(connection.id()).is_some_and(|held| Shared::ptr_eq(&held, connection))
+    }
+
+    /// How many connections there are of which kind.
+    pub fn census(&self) -> &Census {
+        &self.census
     }
 
     /// How many connections there are.

@@ -35,34 +35,31 @@ pub struct CardStats {
 }
 
 impl CardStats {
-    /// Counts the node's connections. Walks all of them: for the card and for people, not for each message.
+    /// The node's numbers, now.
     pub fn of(node: &Node) -> Self {
-        let mut stats = Self {
+        let census = node.hub.census();
+        let by_agent_type = census.by_agent_type().into_iter().map(|(name, count)| (name.into(), count));
+        Self {
+            connections: node.hub.len() as u64,
+            by_agent_type: by_agent_type.collect(),
+            by_pillar: largest(census.by_pillar(), PILLARS_MAX),
             messages_in: node.metrics.messages_received.messages(),
             messages_out: node.metrics.messages_sent.messages(),
             phase: node.phase.borrow().as_str().to_owned(),
-            ..Self::default()
-        };
-        node.hub.for_each(|connection| {
-            stats.connections += 1;
-            let profile = connection.profile();
-            add(&mut stats.by_agent_type, profile.agent.agent_type(), usize::MAX);
-            if let Some(pillar) = profile.pillar.as_deref() {
-                add(&mut stats.by_pillar, pillar, PILLARS_MAX);
-            }
-        });
-        stats
+        }
     }
 }
 
-fn add(counts: &mut BTreeMap<String, u64>, label: &str, labels_max: usize) {
-    if let Some(count) = counts.get_mut(label) {
-        *count += 1;
-    } else if counts.len() < labels_max {
-        counts.insert(label.to_owned(), 1);
-    } else {
-        *counts.entry("other".to_owned()).or_default() += 1;
+/// The labels with most connections one by one, the rest as `other`.
+fn largest(mut counts: Vec<(Box<str>, u64)>, labels_max: usize) -> BTreeMap<String, u64> {
+    counts.sort_unstable_by(|(one, few), (other, many)| many.cmp(few).then_with(|| one.cmp(other)));
+    let rest = counts.split_off(labels_max.min(counts.len()));
+    let mut told: BTreeMap<String, u64> =
+        counts.into_iter().map(|(label, count)| (label.into(), count)).collect();
+    if !rest.is_empty() {
+        *told.entry("other".to_owned()).or_default() += rest.iter().map(|(_, count)| count).sum::<u64>();
     }
+    told
 }
 
 /// Messages per second between the last two renewals of the lease.
@@ -160,6 +157,8 @@ mod tests {
     use signalbox_protocol::NodeId;
 
     use super::*;
+    use crate::roster;
+    use crate::testing::{join, lone_node};
 
     fn card(stats: &str) -> NodeCard {
         NodeCard {
@@ -183,11 +182,37 @@ mod tests {
     }
 
     #[test]
-    fn free_labels_are_bounded() {
-        let mut counts = BTreeMap::new();
-        (0..150).for_each(|number| add(&mut counts, &format!("p{number}"), PILLARS_MAX));
-        assert_eq!(counts.len(), PILLARS_MAX + 1);
-        assert_eq!(counts["other"], 50);
+    fn of_too_many_labels_the_largest_are_told() {
+        let counts = |numbers: std::ops::Range<u64>| -> Vec<(Box<str>, u64)> {
+            numbers.map(|number| (format!("p{number}").into(), number)).collect()
+        };
+        let told = largest(counts(1..151), PILLARS_MAX);
+        assert_eq!(told.len(), PILLARS_MAX + 1);
+        assert_eq!((told["p150"], told["p51"], told.get("p50")), (150, 51, None));
+        assert_eq!(told["other"], (1..51).sum::<u64>());
+        assert_eq!(largest(counts(1..101), PILLARS_MAX).len(), PILLARS_MAX);
+    }
+
+    #[tokio::test]
+    async fn counts_follow_who_comes_and_goes() {
+        let node = lone_node().await;
+        let all = [
+            join(&node, "agent_type=vehicle&agent_id=1&pillar=a").await,
+            join(&node, "agent_type=vehicle&agent_id=2").await,
+            join(&node, "agent_type=driver&agent_id=1&pillar=a").await,
+        ];
+        let told = |node: &Node| {
+            let stats = CardStats::of(node);
+            (stats.connections, stats.by_agent_type, stats.by_pillar)
+        };
+        let labels =
+            |of: &[(&str, u64)]| of.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        assert_eq!(told(&node), (3, labels(&[("driver", 1), ("vehicle", 2)]), labels(&[("a", 2)])));
+        roster::leave(&node, &all[0]).await;
+        node.hub.remove(&all[0]);
+        assert_eq!(told(&node), (2, labels(&[("driver", 1), ("vehicle", 1)]), labels(&[("a", 1)])), "once");
+        roster::leave(&node, &all[2]).await;
+        assert_eq!(told(&node), (1, labels(&[("vehicle", 1)]), labels(&[])));
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             tick.tick().await;
             let look = Look { since, now: node.trust.now(), notice: node.settings.expiry_notice.as_secs() };
             since = look.now;
-            let ended = look.at_all(&node);
+            let ended = look.at_all(&node).await;
             node.metrics.trust.expired.inc_by(ended.len() as u64);
             close_in_turn(&ended, CloseCode::Unauthenticated).await;
         }
@@ -64,10 +64,10 @@ struct Look {
 impl Look {
     /// Tells those whose token ends soon. Whose token has ended, are for the caller to close. Who is being closed is
     /// left alone: its farewell takes more than one look.
-    fn at_all(self, node: &Node) -> Vec<Arc<Connection>> {
+    async fn at_all(self, node: &Node) -> Vec<Arc<Connection>> {
         let mut ended = Vec::new();
         let leeway = node.settings.verifier.expected.leeway;
-        node.hub.for_each(|connection| {
+        let look_at = |connection: &Arc<Connection>| {
             let Some(grant) = connection.grant().filter(|_| connection.outbox().closing().is_none()) else {
                 return;
             };
@@ -76,7 +76,8 @@ impl Look {
             } else if (self.since + 1..=self.now).contains(&notice_at(&grant, connection, self.notice)) {
                 tell(connection, &grant, self.now);
             }
-        });
+        };
+        node.hub.walk(|_| true, look_at).await;
         ended
     }
 }
