@@ -146,7 +146,7 @@ impl Client {
         let connection = join(node, query).await;
         let socket = Socket::new(near, Arc::clone(node), Arc::clone(&connection), &[]);
         let positions = roster::own_positions(node, &connection);
-        node.spawn_socket(socket.starting_at(&positions, identity_of(query).resume).run());
+        node.spawn_socket(socket.starting_at(positions, identity_of(query).resume).run());
         let ws = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         Self { ws, connection }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Agent, ConnectionId, NodeId, SessionId, Topic};
+use crate::{Agent, NodeId, SessionId, Topic};
 
 mod boarding;
 mod lock;
@@ -12,6 +12,7 @@ mod order;
 mod parse_data;
 mod resume;
 mod token;
+mod welcome;
 
 pub use boarding::{
     BoardingAlight, BoardingAlighted, BoardingConfirmed, BoardingDenial, BoardingDenied, BoardingRequest,
@@ -22,6 +23,7 @@ pub use order::{OrderAccept, OrderAccepted, OrderDenial, OrderDenied, OrderView,
 pub use parse_data::{parse_body, parse_data};
 pub use resume::{Discontinuity, ResumeRequest, Resumed, TopicResumed};
 pub use token::{TokenExpiring, TokenRefresh, TokenRefreshed};
+pub use welcome::Welcome;
 
 /// A place in a durable topic's log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,34 +37,6 @@ pub struct Position {
 
 /// A place in each of several topics.
 pub type Positions = BTreeMap<Topic, Position>;
-
-/// `system:welcome`: the first frame on a connection, once it can be found from every node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct Welcome {
-    /// This WebSocket; never used twice.
-    pub connection_id: ConnectionId,
-    /// The session that it belongs to, made up if the client named none.
-    pub session_id: SessionId,
-    /// The node that holds it.
-    pub node_id: NodeId,
-    /// Who the client is to others: the `source` of its messages.
-    pub agent: Agent,
-    /// The principal that the session belongs to.
-    pub subject: String,
-    /// The tenant that everything here belongs to.
-    pub tenant: String,
-    /// The namespaces that the client may use.
-    pub namespaces: Vec<String>,
-    /// How often the node pings.
-    pub heartbeat_seconds: u64,
-    /// After how long without a frame the node closes the connection.
-    pub timeout_seconds: u64,
-    /// Most bytes of one message.
-    pub message_bytes_max: u64,
-    /// Where the connection's own topics stand.
-    pub positions: Positions,
-}
 
 /// What `system:subscribe` and `system:unsubscribe` ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

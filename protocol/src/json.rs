@@ -8,7 +8,18 @@ const WORD_CHARS_MAX: usize = 80;
 
 /// Appends `text` as a JSON string, with quotes and escapes.
 pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
+    let is_plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    if is_plain {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        return out.push(b'"');
+    }
     serde_json::to_writer(out, text).expect("a Vec takes every byte and a str is always a JSON string");
+}
+
+/// Appends a number.
+pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
+    serde_json::to_writer(out, &number).expect("a Vec takes every byte and a number is always one of JSON");
 }
 
 /// What is wrong, without the line and column (they count from where this value started, which means
@@ -40,6 +51,15 @@ pub(crate) fn shorten(message: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_written_as_serde_writes_it() {
+        for text in ["", "plain", "ü and \u{7f}", "a\"b", "a\\b", "a\nb", "\u{0}", "\u{1f}", " "] {
+            let mut out = Vec::new();
+            write_str(&mut out, text);
+            assert_eq!(out, serde_json::to_vec(text).unwrap(), "{text:?}");
+        }
+    }
 
     #[test]
     fn an_error_tells_neither_a_meaningless_place_nor_a_novel() {

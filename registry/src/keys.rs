@@ -182,7 +182,7 @@ impl Keys {
 
     /// An agent's record.
     pub(crate) fn agent(&self, tenant: &Tenant, agent: &Agent) -> String {
-        name!("{}:{{{tenant}:{agent}}}:conns", self.prefix)
+        [&self.prefix, ":{", tenant.as_str(), ":", agent.as_str(), "}:conns"].concat()
     }
 
     /// A named session's rows.

@@ -2,6 +2,7 @@
 //! is understood here, since an HTTP server and a router in between are half of what a newcomer costs. Everything else, and
 //! whatever is not in the simplest form, is left to them.
 
+use std::cell::RefCell;
 use std::io;
 
 use axum::http::uri::PathAndQuery;
@@ -19,14 +20,20 @@ const BYTES_MAX: usize = 4_096;
 /// What a browser sends behind a proxy is half as many.
 const HEADERS_MAX: usize = 32;
 
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; BYTES_MAX].into_boxed_slice());
+}
+
 /// Waits for the first bytes; none: the peer has ended.
 pub(super) async fn read(stream: &TcpStream) -> io::Result<Bytes> {
     loop {
         stream.readable().await?;
-        let mut bytes = [0; BYTES_MAX];
-        match try_read(stream, &mut bytes) {
+        let read = SCRATCH.with_borrow_mut(|scratch| {
+            try_read(stream, scratch).map(|got| Bytes::copy_from_slice(&scratch[..got]))
+        });
+        match read {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return read.map(|got| Bytes::copy_from_slice(&bytes[..got])),
+            read => return read,
         }
     }
 }

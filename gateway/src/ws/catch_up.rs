@@ -61,11 +61,10 @@ impl CatchUp {
     }
 
     /// Goes on from these places; for a client that wants to resume first, not before it did or its time is over.
-    pub(super) fn starting(positions: &Positions, resumes: bool) -> Self {
-        let mut catch_up = Self::new();
-        positions.iter().for_each(|(topic, cursor)| catch_up.go_on(topic, cursor.clone()));
-        catch_up.pause = resumes.then(|| Box::pin(sleep(RESUME_WITHIN)));
-        catch_up
+    pub(super) fn starting(positions: Positions, resumes: bool) -> Self {
+        let places = positions.into_iter().map(|(topic, cursor)| Place { topic, cursor, at_end: false });
+        let pause = resumes.then(|| Box::pin(sleep(RESUME_WITHIN)));
+        Self { places: places.collect(), pause, ..Self::new() }
     }
 
     /// What the client has of a topic that it is catching up with.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use signalbox_protocol::control::{Positions, Welcome};
+use signalbox_protocol::control::Welcome;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -97,9 +97,10 @@ fn begin<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let positions = roster::own_positions(node, &connection);
+    let welcome = welcome(node, &connection);
     if node.settings.manner.welcomes {
-        connection.outbox().push_front(welcome(node, &connection, positions.clone()));
+        let frame = answer::reply_with("system:welcome", None, &|out: &mut Vec<u8>| welcome.write(out));
+        connection.outbox().push_front(frame);
     }
     stop::tell_newcomer(node, &connection);
     trust::begin(node, &connection);
@@ -110,7 +111,7 @@ fn begin<S>(
     }
     let place = place.and_then(|place| place.metering(&connection));
     let socket = Socket::new(io, Arc::clone(node), connection, &leftover);
-    let running = socket.starting_at(&positions, resumes).run();
+    let running = socket.starting_at(welcome.positions, resumes).run();
     match place {
         None => node.spawn_socket(running),
         Some(place) => node.spawn_socket(holding(place, Box::pin(running))),
@@ -142,9 +143,9 @@ async fn say_goodbye<S: AsyncWrite + Unpin>(opened: Opened<S>, why: &SentAway, w
     }
 }
 
-fn welcome(node: &Node, connection: &Connection, positions: Positions) -> Bytes {
+fn welcome(node: &Node, connection: &Connection) -> Welcome {
     let profile = connection.profile();
-    let data = Welcome {
+    Welcome {
         connection_id: connection.id().clone(),
         session_id: profile.session_id(),
         node_id: node.cluster.node.id().clone(),
@@ -155,7 +156,6 @@ fn welcome(node: &Node, connection: &Connection, positions: Positions) -> Bytes 
         heartbeat_seconds: node.settings.heartbeat_interval.as_secs(),
         timeout_seconds: node.settings.heartbeat_timeout.as_secs(),
         message_bytes_max: node.settings.read.message_bytes_max as u64,
-        positions,
-    };
-    answer::reply("system:welcome", None, &data)
+        positions: roster::own_positions(node, connection),
+    }
 }

@@ -48,7 +48,10 @@ impl Newcomer {
         headers: &HeaderMap,
         query: &str,
     ) -> Result<Self, (HandshakeResult, Problem)> {
-        let claimed = identity::claimed_agent_type(headers, query, node.settings.token_in_url);
+        let is_ranked = !node.settings.go_first.is_empty();
+        let claimed = is_ranked
+            .then(|| identity::claimed_agent_type(headers, query, node.settings.token_in_url))
+            .flatten();
         let permit = permit(node, rank_of(node, claimed.as_deref()))?;
         if let Some(unknown) = namespace.filter(|name| !node.vocabulary.is_namespace(name)) {
             let problem = Problem::of(ErrorCode::NotFound, format!("there is no namespace {unknown:?}"));

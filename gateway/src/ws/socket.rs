@@ -94,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket<S> {
 
     /// Lets the client's own topics go on from where its welcome says; if it `resumes`, only after that.
     #[must_use]
-    pub fn starting_at(mut self, positions: &Positions, resumes: bool) -> Self {
+    pub fn starting_at(mut self, positions: Positions, resumes: bool) -> Self {
         self.catch_up = Some(Box::new(CatchUp::starting(positions, resumes)));
         self
     }

@@ -14,38 +14,55 @@
 
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 
+use crate::name::NAME_BYTES;
 use crate::presence::Place;
 use crate::row::Generation;
 use crate::{Error, Row};
 
 /// What a row of `generation` begins with in a record.
 pub(super) fn generation_prefix(generation: Generation) -> String {
-    format!("{}|", base36(u64::from(generation)))
+    let mut text = String::with_capacity(8);
+    push_base36(&mut text, u64::from(generation));
+    text.push('|');
+    text
 }
 
 /// The row for its agent's record.
 pub(super) fn for_agent(row: &Row) -> String {
-    let generation = base36(u64::from(row.generation));
-    trimmed(name!("{generation}|{}|{}|{}", times(row), session(row), labels(row)))
+    let mut text = String::with_capacity(NAME_BYTES);
+    push_base36(&mut text, u64::from(row.generation));
+    push_times(&mut text, row);
+    push_session(&mut text, row);
+    push_labels(&mut text, row);
+    text
 }
 
 /// The row for its named session's record.
 pub(super) fn for_session(row: &Row) -> String {
-    let generation = base36(u64::from(row.generation));
-    trimmed(name!("{generation}|{}|{}|{}", times(row), row.agent, labels(row)))
+    let mut text = String::with_capacity(NAME_BYTES);
+    push_base36(&mut text, u64::from(row.generation));
+    push_times(&mut text, row);
+    push_all(&mut text, &["|", row.agent.as_str()]);
+    push_labels(&mut text, row);
+    text
 }
 
 /// The row for its node's reverse index.
 pub(super) fn for_node(row: &Row) -> String {
-    trimmed(name!("{}|{}|{}|{}|{}", row.tenant, row.agent, times(row), session(row), labels(row)))
+    let mut text = String::with_capacity(NAME_BYTES);
+    push_all(&mut text, &[row.tenant.as_str(), "|", row.agent.as_str()]);
+    push_times(&mut text, row);
+    push_session(&mut text, row);
+    push_labels(&mut text, row);
+    text
 }
 
 /// The row for a group's index.
 pub(super) fn for_group(row: &Row, group: &Topic) -> String {
     let number = number_of(&row.connection_id);
     match group.kind() {
-        "agent_type" => name!("{number}|{}", row.agent.agent_id()),
-        _ => name!("{number}|{}", row.agent),
+        "agent_type" => [number, "|", row.agent.agent_id()].concat(),
+        _ => [number, "|", row.agent.as_str()].concat(),
     }
 }
 
@@ -165,11 +182,18 @@ fn connection_of(node: &NodeId, number: &str) -> Option<ConnectionId> {
     ConnectionId::try_new(&format!("{node}-{number}")).ok()
 }
 
-fn times(row: &Row) -> String {
-    let connected = base36(row.connected_at_ms);
+/// Without the machinery of formatting, which would be a good part of what a newcomer costs.
+fn push_all(text: &mut String, parts: &[&str]) {
+    parts.iter().for_each(|part| text.push_str(part));
+}
+
+fn push_times(text: &mut String, row: &Row) {
+    text.push('|');
+    push_base36(text, row.connected_at_ms);
+    text.push('|');
     match row.last_activity_ms.saturating_sub(row.connected_at_ms) {
-        0 => format!("{connected}|"),
-        after => format!("{connected}|{}", base36(after)),
+        0 => {}
+        after => push_base36(text, after),
     }
 }
 
@@ -182,12 +206,12 @@ fn read_times<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Option<(u64, u64
     Some((connected, connected.checked_add(after)?))
 }
 
-fn session(row: &Row) -> String {
+fn push_session(text: &mut String, row: &Row) {
     let made_up = row.session_id.as_str().strip_prefix(row.connection_id.as_str());
     match made_up.filter(|rest| !row.session_named && rest.starts_with('~')) {
-        Some(rest) => rest.to_owned(),
-        None if row.session_named => format!("={}", row.session_id),
-        None => format!("!{}", row.session_id),
+        Some(rest) => push_all(text, &["|", rest]),
+        None if row.session_named => push_all(text, &["|=", row.session_id.as_str()]),
+        None => push_all(text, &["|!", row.session_id.as_str()]),
     }
 }
 
@@ -202,30 +226,31 @@ fn read_session(connection_id: &ConnectionId, text: &str) -> Option<(SessionId, 
     Some((SessionId::try_new(&id).ok()?, named))
 }
 
-fn labels(row: &Row) -> String {
-    format!("{}|{}", row.pillar.as_deref().unwrap_or_default(), row.namespaces.join(","))
-}
-
-fn trimmed(mut text: String) -> String {
+/// The last parts; empty ones at the end of the row are left off.
+fn push_labels(text: &mut String, row: &Row) {
+    push_all(text, &["|", row.pillar.as_deref().unwrap_or_default()]);
+    for (at, namespace) in row.namespaces.iter().enumerate() {
+        push_all(text, &[if at == 0 { "|" } else { "," }, namespace]);
+    }
     text.truncate(text.trim_end_matches('|').len());
-    text
 }
 
 fn generation_of(text: &str) -> Option<Generation> {
     Generation::from_str_radix(text, 36).ok()
 }
 
-fn base36(mut number: u64) -> String {
-    let mut digits = Vec::with_capacity(13);
+fn push_base36(text: &mut String, mut number: u64) {
+    // 36 to the power of 13 is more than any number here.
+    let (mut digits, mut first) = (['0'; 13], 12);
     loop {
-        digits.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize]);
+        digits[first] = char::from(b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize]);
         number /= 36;
         if number == 0 {
             break;
         }
+        first -= 1;
     }
-    digits.reverse();
-    String::from_utf8(digits).expect("base 36 digits are ASCII")
+    text.extend(&digits[first..]);
 }
 
 #[cfg(test)]
