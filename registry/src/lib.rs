@@ -18,6 +18,7 @@ mod changes;
 pub mod cluster;
 pub mod directory;
 pub mod error;
+pub mod gathering;
 mod keys;
 pub mod lease;
 pub mod lock;

@@ -17,6 +17,7 @@ mod directory;
 mod endpoint;
 mod enrol;
 mod examine;
+mod expiries;
 mod fault;
 mod feed;
 mod follow;
@@ -30,6 +31,7 @@ mod live;
 mod lock;
 mod log;
 mod login;
+mod newcomers;
 mod order;
 mod pool;
 mod presence;
@@ -107,7 +109,7 @@ pub fn connect(
     bus.inlet.attach_locks(Arc::clone(&locks));
     Ok(Cluster {
         node,
-        directory: Arc::new(RedisDirectory::new(Arc::clone(&store))),
+        directory: Arc::new(RedisDirectory::new(Arc::clone(&store), tracker)),
         presence: Arc::new(RedisPresence { store: Arc::clone(&store) }),
         bus: Arc::new(bus),
         lease: Arc::new(RedisLease { store: Arc::clone(&store) }),

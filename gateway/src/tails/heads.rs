@@ -1,13 +1,10 @@
 //! Where topics end: those who want to know it at the same time ask with one question.
-//!
-//! While a question is under way the next ones gather. So a lone newcomer waits no longer than it has to, and of a
-//! storm of them Redis hears few, large questions.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use signalbox_protocol::control::Position;
 use signalbox_protocol::{Tenant, Topic};
+use signalbox_registry::gathering::Gathering;
 use signalbox_registry::{Error, Log};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -22,14 +19,7 @@ type Answer = Result<Vec<Position>, Error>;
 pub(super) struct Heads {
     log: Arc<dyn Log>,
     tasks: TaskTracker,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// As many as there are tasks that wait for an answer.
-    waiting: VecDeque<Question>,
-    is_asking: bool,
+    questions: Gathering<Question>,
 }
 
 /// What one of them wants to know.
@@ -41,7 +31,7 @@ struct Question {
 
 impl Heads {
     pub(super) fn new(log: Arc<dyn Log>, tasks: TaskTracker) -> Arc<Self> {
-        Arc::new(Self { log, tasks, state: Mutex::default() })
+        Arc::new(Self { log, tasks, questions: Gathering::default() })
     }
 
     /// Where these topics end, read after this was called.
@@ -50,38 +40,23 @@ impl Heads {
     /// As [`Log::heads`].
     pub(super) async fn of(self: &Arc<Self>, topics: Vec<(Tenant, Topic)>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        if self.is_first(Question { topics, answer }) {
+        if self.questions.add(Question { topics, answer }) {
             let heads = Arc::clone(self);
             self.tasks.spawn(async move { heads.ask_until_none_waits().await });
         }
         answered.await.unwrap_or(Err(Error::Unavailable(None)))
     }
 
-    /// Lets it wait; whether nobody is asking, so that somebody has to begin.
-    fn is_first(&self, question: Question) -> bool {
-        let mut state = self.lock();
-        state.waiting.push_back(question);
-        !std::mem::replace(&mut state.is_asking, true)
-    }
-
     async fn ask_until_none_waits(&self) {
-        while let Some(questions) = self.next() {
+        loop {
+            let mut topics = 0;
+            let fits = |question: &Question| {
+                topics += question.topics.len();
+                topics <= TOPICS_MAX
+            };
+            let Some(questions) = self.questions.next(fits) else { return };
             self.ask(questions).await;
         }
-    }
-
-    /// Those who are asked for together next; nothing: whoever comes now begins anew.
-    fn next(&self) -> Option<Vec<Question>> {
-        let mut state = self.lock();
-        let mut topics = 0;
-        let fits = |question: &&Question| {
-            topics += question.topics.len();
-            topics <= TOPICS_MAX
-        };
-        let count = state.waiting.iter().take_while(fits).count().max(1).min(state.waiting.len());
-        let next: Vec<_> = state.waiting.drain(..count).collect();
-        state.is_asking = !next.is_empty();
-        state.is_asking.then_some(next)
     }
 
     async fn ask(&self, questions: Vec<Question>) {
@@ -109,9 +84,5 @@ impl Heads {
             };
             let _ = answer.send(told);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -66,6 +66,11 @@ impl Call {
         self
     }
 
+    /// Appends one more argument.
+    pub(super) fn push(&mut self, arg: &str) {
+        self.cmd.arg(arg);
+    }
+
     /// One that names no key, at the server that has this one.
     #[must_use]
     pub(super) fn beside(mut self, key: &str) -> Self {

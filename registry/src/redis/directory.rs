@@ -1,25 +1,24 @@
 //! The directory in Redis: what is asked. How rows are written and removed lies in `enrol` and `refresh`, and how they
 //! are audited in `audit`.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use dashmap::DashMap;
 use redis::Value;
 use signalbox_protocol::{Agent, ConnectionId, NodeId, SessionId, Tenant, Topic};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::call::{Call, read, read_next};
+use super::expiries::Expiries;
+use super::newcomers::Newcomers;
 use super::store::Store;
 use super::text;
 use crate::changes::Changes;
 use crate::directory::{Filter, NodeSet, OwnPage, PageAfter, PointTopic, Registered, Unregistered};
-use crate::recent::Recent;
 use crate::row::{Generation, oldest_first};
 use crate::{Directory, Error, Row, ThisNode};
-
-/// Shared keys whose time to live is remembered.
-const KEYS_MAX: usize = 65_536;
 
 /// The connections in Redis.
 #[derive(Debug)]
@@ -29,19 +28,15 @@ pub(super) struct RedisDirectory {
     /// The subjects of this node's connections in named sessions: a session whose owner Redis has lost
     /// is given back to it by the refresh.
     pub(super) subjects: DashMap<ConnectionId, Arc<str>>,
-    /// When the time to live of a shared key was last set.
-    pub(super) expiries: Mutex<Recent<String, Instant>>,
+    pub(super) expiries: Arc<Expiries>,
+    pub(super) newcomers: Arc<Newcomers>,
 }
 
 impl RedisDirectory {
-    pub(super) fn new(store: Arc<Store>) -> Self {
-        let third = store.row_ttl / 3;
-        Self {
-            store,
-            changes: Changes::default(),
-            subjects: DashMap::new(),
-            expiries: Mutex::new(Recent::new(third, KEYS_MAX)),
-        }
+    pub(super) fn new(store: Arc<Store>, tracker: &TaskTracker) -> Self {
+        let expiries = Arc::new(Expiries::new(store.row_ttl));
+        let newcomers = Newcomers::new(&store, &expiries, tracker);
+        Self { store, changes: Changes::default(), subjects: DashMap::new(), expiries, newcomers }
     }
 
     pub(super) fn agent_call(&self, tenant: &Tenant, agent: &Agent) -> Call {

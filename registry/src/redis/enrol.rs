@@ -9,7 +9,6 @@ use std::sync::Arc;
 use redis::Value;
 use signalbox_protocol::{NodeId, Topic};
 use smallvec::SmallVec;
-use tokio::time::Instant;
 
 use super::call::{Call, read};
 use super::directory::RedisDirectory;
@@ -18,7 +17,6 @@ use super::script::{ROW_ADD, ROW_REMOVE, ROWS_FORGET, SESSION_JOIN, SESSION_LEAV
 use super::text;
 use crate::directory::{Registered, Unregistered, evicted, is_service};
 use crate::keys::Scope;
-use crate::mutex::lock;
 use crate::presence::groups_of;
 use crate::row::{Generation, oldest_first};
 use crate::{Error, Row};
@@ -39,7 +37,10 @@ impl RedisDirectory {
             return Err(Error::Unreadable { what: "connection id of its node" });
         }
         self.changes.begun(&row.connection_id);
-        let link = self.link_of(row);
+        if !row.session_named && !is_service(&row.agent) {
+            return self.newcomers.write(row.clone()).await.map(|()| Registered::default());
+        }
+        let link = self.link();
         let mut registered = Registered::default();
         let shared = SharedKeys::of(self, row);
         let mut calls = Vec::with_capacity(shared.groups.len() + CALLS);
@@ -59,16 +60,16 @@ impl RedisDirectory {
         if is_service {
             calls.push(self.record_add(row));
         } else {
-            calls.extend(self.record_write(row));
+            calls.extend(self.store.record_write(row));
         }
         let member =
             |(group, key): &(Topic, String)| Call::new("SADD").arg(key).arg(text::for_group(row, group));
         calls.extend(shared.groups.iter().map(member));
-        let due = self.expiries_due(shared);
-        calls.extend(due.iter().map(|key| self.expire(key)));
+        let due = self.expiries.due(shared.into_keys());
+        calls.extend(due.iter().map(|key| self.store.expire(key)));
         let answers = link.write(&calls).await;
         let answers = if row.session_named { answers.map_err(half_done)? } else { answers? };
-        self.note_expiries(due);
+        self.expiries.note(due);
         if is_service {
             let others = answers.into_iter().nth(record).unwrap_or_default();
             registered.first_service = !self.others_live(row, others).await.map_err(half_done)?;
@@ -91,7 +92,7 @@ impl RedisDirectory {
         }
         calls.extend(groups_of(row).map(|group| self.group_call("SREM", row, &group)));
         calls.push(self.reverse_remove(row));
-        let answers = self.link_of(row).write(&calls).await?;
+        let answers = self.link().write(&calls).await?;
         let left = answers.into_iter().next().unwrap_or_default();
         if left == Value::Nil {
             return Ok(Unregistered::default());
@@ -105,8 +106,9 @@ impl RedisDirectory {
         Ok(Unregistered { removed: true, last_of_agent })
     }
 
-    pub(super) fn link_of(&self, row: &Row) -> Road<'_> {
-        self.store.links.of(row.connection_id.as_str())
+    /// The way of everything about a row.
+    pub(super) fn link(&self) -> Road<'_> {
+        self.store.rows()
     }
 
     pub(super) fn reverse_write(&self, row: &Row) -> Call {
@@ -121,10 +123,6 @@ impl RedisDirectory {
         self.store.keys.group(&row.tenant, group, &row.node_id, row.generation)
     }
 
-    pub(super) fn expire(&self, key: &str) -> Call {
-        Call::new("EXPIRE").arg(key).arg(self.store.row_seconds())
-    }
-
     /// The keys that this row shares with others.
     pub(super) fn shared_keys(&self, row: &Row) -> impl Iterator<Item = String> {
         SharedKeys::of(self, row).into_keys()
@@ -135,14 +133,7 @@ impl RedisDirectory {
         Call::new("HDEL").arg(key).arg(text::number_of(&row.connection_id))
     }
 
-    /// Without a script, which would be a third of what a registration costs Redis.
-    pub(super) fn record_write(&self, row: &Row) -> [Call; 2] {
-        let key = self.store.keys.agent(&row.tenant, &row.agent);
-        let expire = self.expire(&key);
-        [Call::new("HSET").arg(key).arg(row.connection_id.as_str()).arg(text::for_agent(row)), expire]
-    }
-
-    /// The same; the answer tells the rows that stood there before.
+    /// The row in its agent's record; the answer tells the rows that stood there before.
     fn record_add(&self, row: &Row) -> Call {
         let keys = self.store.keys.of(Scope::Agent(&row.tenant, &row.agent));
         let call = Call::script(&ROW_ADD, &keys).arg(row.connection_id.as_str());
@@ -182,7 +173,7 @@ impl RedisDirectory {
                 return Ok(true);
             }
             let record = self.agent_call(&row.tenant, &row.agent);
-            let answers = self.link_of(row).read(&[record]).await?;
+            let answers = self.link().read(&[record]).await?;
             others = self.without(row, answers.into_iter().next().unwrap_or_default())?;
         }
         Ok(!self.store.live.sift(others, lease).await?.is_empty())
@@ -199,20 +190,6 @@ impl RedisDirectory {
         if !rows.is_empty() {
             let call = Call::script(&ROWS_FORGET, &self.store.keys.of(scope)).arg(rows);
             let _ = self.store.first_link().write_one(call).await;
-        }
-    }
-
-    /// The shared keys whose time to live this row has to see to: new ones, and those due.
-    fn expiries_due(&self, keys: SharedKeys) -> Vec<String> {
-        let (third, expiries) = (self.store.row_ttl / 3, lock(&self.expiries));
-        let due = |key: &String| expiries.get(key).is_none_or(|set| set.elapsed() >= third);
-        keys.into_keys().filter(due).collect()
-    }
-
-    pub(super) fn note_expiries(&self, keys: Vec<String>) {
-        let (now, mut expiries) = (Instant::now(), lock(&self.expiries));
-        for key in keys {
-            expiries.put(key, now);
         }
     }
 }

@@ -113,7 +113,7 @@ impl RedisLog {
         answers.into_iter().map(read_head).collect()
     }
 
-    /// Where topics of one way and server end, as they were found.
+    /// Where topics of one server end, as they were found.
     async fn heads_of(
         &self,
         found: &[(&Tenant, &Topic, Option<Meta>)],
@@ -158,13 +158,12 @@ impl RedisLog {
         Ok(ranges.into_iter().map(|(slots, at)| (slots, nothing[&at].clone())).collect())
     }
 
-    /// Which topics share a way and a server.
-    fn way_of(&self, group: &(Tenant, Topic), map: &Map) -> (usize, Option<usize>) {
-        let (tenant, topic) = group;
-        (self.store.links.of((tenant, topic)).number(), map.place_of(self.store.slot_of_topic(tenant, topic)))
+    /// Which topics share a server.
+    fn server_of(&self, (tenant, topic): &(Tenant, Topic), map: &Map) -> Option<usize> {
+        map.place_of(self.store.slot_of_topic(tenant, topic))
     }
 
-    /// Where some topics of one way and server end.
+    /// Where some topics of one server end.
     async fn some_heads(&self, topics: &[&(Tenant, Topic)]) -> Result<Vec<Position>, Error> {
         let Some((tenant, topic)) = topics.first() else { return Ok(Vec::new()) };
         let calls =
@@ -219,11 +218,11 @@ impl Log for RedisLog {
 
     async fn heads(&self, topics: &[(Tenant, Topic)]) -> Result<Vec<Position>, Error> {
         let (mut heads, map) = (vec![None; topics.len()], self.store.links.map());
-        let mut ways: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        let mut servers: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (place, topic) in topics.iter().enumerate() {
-            ways.entry(self.way_of(topic, &map)).or_default().push(place);
+            servers.entry(self.server_of(topic, &map)).or_default().push(place);
         }
-        for places in ways.values().flat_map(|places| places.chunks(PIPELINE_CALLS_MAX)) {
+        for places in servers.values().flat_map(|places| places.chunks(PIPELINE_CALLS_MAX)) {
             let asked: Vec<_> = places.iter().map(|place| &topics[*place]).collect();
             for (place, head) in places.iter().zip(self.some_heads(&asked).await?) {
                 heads[*place] = Some(head);

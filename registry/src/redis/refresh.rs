@@ -4,13 +4,12 @@
 //! unregistered, it changed its namespaces) is remembered, heeded when its row is written, and looked at
 //! again afterwards, so that a row written over a removal is removed once more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::call::Call;
 use super::directory::RedisDirectory;
 use super::pool::PIPELINE_CALLS_MAX;
-use super::road::Road;
 use super::script::SESSION_KEEP;
 use super::text;
 use crate::keys::Scope;
@@ -33,8 +32,8 @@ impl RedisDirectory {
         let left = groups_of(row).filter(|group| !stays.contains(group));
         let mut calls: Vec<_> = left.map(|group| self.group_call("SREM", row, &group)).collect();
         calls.extend(self.upsert(&moved));
-        calls.extend(self.shared_keys(&moved).map(|key| self.expire(&key)));
-        self.link_of(row).write(&calls).await.map(|_| ())
+        calls.extend(self.shared_keys(&moved).map(|key| self.store.expire(&key)));
+        self.link().write(&calls).await.map(|_| ())
     }
 
     /// Looks again at what was done while `written` was being written, and does that again.
@@ -54,23 +53,16 @@ impl RedisDirectory {
     }
 
     async fn write_all(&self, rows: &[Row]) -> Result<(), Error> {
-        let mut by_link: BTreeMap<usize, (Road<'_>, Vec<Call>)> = BTreeMap::new();
-        for row in rows {
-            let link = self.link_of(row);
-            let (_, calls) = by_link.entry(link.number()).or_insert_with(|| (link, Vec::new()));
-            calls.extend(self.upsert(row));
-        }
-        for (link, calls) in by_link.into_values() {
-            for some in calls.chunks(PIPELINE_CALLS_MAX) {
-                link.write(some).await?;
-            }
+        let calls: Vec<_> = rows.iter().flat_map(|row| self.upsert(row)).collect();
+        for some in calls.chunks(PIPELINE_CALLS_MAX) {
+            self.link().write(some).await?;
         }
         let shared: BTreeSet<_> = rows.iter().flat_map(|row| self.shared_keys(row)).collect();
-        let calls: Vec<_> = shared.iter().map(|key| self.expire(key)).collect();
+        let calls: Vec<_> = shared.iter().map(|key| self.store.expire(key)).collect();
         for some in calls.chunks(PIPELINE_CALLS_MAX) {
             self.store.first_link().write(some).await?;
         }
-        self.note_expiries(shared.into_iter().collect());
+        self.expiries.note(shared.into_iter().collect());
         Ok(())
     }
 
@@ -84,7 +76,7 @@ impl RedisDirectory {
             let keep = keep.arg(seconds).arg(self.store.owner_seconds());
             calls.push(keep.arg(subject.as_deref().unwrap_or_default()));
         }
-        calls.extend(self.record_write(row));
+        calls.extend(self.store.record_write(row));
         calls.extend(groups_of(row).map(|group| self.group_call("SADD", row, &group)));
         calls
     }

@@ -27,10 +27,6 @@ impl<'a> Road<'a> {
         Self { links, number }
     }
 
-    pub(super) fn number(self) -> usize {
-        self.number
-    }
-
     /// Whether the server that has this key, or this channel, can be asked.
     pub(super) fn is_up(self, slot: u16) -> bool {
         self.links.map().shard_of(slot).is_some_and(|shard| self.by(shard).is_up())

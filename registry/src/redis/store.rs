@@ -12,11 +12,12 @@ use super::log::LogBook;
 use super::pool::Bulk;
 use super::road::Road;
 use super::shards::Links;
-use crate::Error;
+use super::text;
 use crate::directory::SESSION_KEPT;
 use crate::keys::Keys;
 use crate::measured::Measured;
 use crate::slot::slot_of;
+use crate::{Error, Row};
 
 /// One Redis, as one node uses it.
 #[derive(Debug)]
@@ -49,6 +50,12 @@ impl Store {
         self.links.first()
     }
 
+    /// The way of what is written about connections: one for all of them, so that those who come together are written
+    /// together, and what is done about one keeps its order.
+    pub(super) fn rows(&self) -> Road<'_> {
+        self.links.of("rows")
+    }
+
     /// Tells those who follow a channel. In a Cluster a channel has a slot, as a key has.
     pub(super) fn publish(&self, channel: &str, message: &[u8]) -> Call {
         Call::new(if self.keys.is_sharded() { "SPUBLISH" } else { "PUBLISH" }).arg(channel).arg(message)
@@ -73,6 +80,18 @@ impl Store {
     /// Connections of its own for large answers and long work, which would hold up the links.
     pub(super) async fn bulk(&self) -> Result<Bulk, Error> {
         Bulk::begin(&self.links, self.command_timeout).await
+    }
+
+    /// Lets a key live as long as an unrefreshed row.
+    pub(super) fn expire(&self, key: &str) -> Call {
+        Call::new("EXPIRE").arg(key).arg(self.row_seconds())
+    }
+
+    /// A row in its agent's record. Without a script, which would be a third of what a registration costs Redis.
+    pub(super) fn record_write(&self, row: &Row) -> [Call; 2] {
+        let key = self.keys.agent(&row.tenant, &row.agent);
+        let expire = self.expire(&key);
+        [Call::new("HSET").arg(key).arg(row.connection_id.as_str()).arg(text::for_agent(row)), expire]
     }
 
     /// Seconds that a row lives unrefreshed.

@@ -5,6 +5,7 @@ mod footprint;
 mod hand_over;
 mod locks;
 mod logs;
+mod newcomers;
 mod orders;
 mod outage;
 mod slots;

@@ -17,7 +17,7 @@ const HEALS_WITHIN: Duration = Duration::from_secs(3);
 /// The default time limit of a call, and what a busy machine adds.
 const CALL_MAX: Duration = Duration::from_millis(900);
 
-async fn whole_again(node: &Node) {
+pub(super) async fn whole_again(node: &Node) {
     eventually("the node is whole again", HEALS_WITHIN, || async {
         *node.cluster.reachable.borrow() && node.cluster.bus.health().healthy
     })
