@@ -11,7 +11,6 @@ mod shown;
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use signalbox_identity::Claims;
 use signalbox_protocol::topic::is_topic_id;
 use signalbox_protocol::{Agent, SessionId, Tenant, Vocabulary};
@@ -52,28 +51,26 @@ pub struct Identity {
 pub struct Policy<'a> {
     /// Whether the query is believed.
     pub anonymous: bool,
-    /// Whether a token may stand in the query.
-    pub token_in_url: bool,
     /// The agent types that there are.
     pub vocabulary: &'a Vocabulary,
     /// Whose tokens are believed.
     pub trust: &'a Trust,
 }
 
-/// Decides who a client is, from the headers of its handshake and its `query`: what follows the `?` of the request,
-/// undecoded. `made_up_id` becomes the agent id of a client that names none, and has to be a topic id.
+/// Decides who a client is, from the token that its handshake [shows](shown()), if any, and its `query`: what follows the
+/// `?` of the request, undecoded. `made_up_id` becomes the agent id of a client that names none, and has to be a topic id.
 ///
 /// # Errors
 /// [`Refused`]: a [bad query](Refused::BadQuery) before the upgrade, all else after it.
 pub fn identify(
-    headers: &HeaderMap,
+    token: Option<&str>,
     query: &str,
     made_up_id: &str,
     policy: &Policy<'_>,
 ) -> Result<Identity, Refused> {
-    if let Some(token) = shown(headers, query, policy.token_in_url)? {
+    if let Some(token) = token {
         let fields = Fields::beside_token(query)?;
-        let claims = vouched(&token, policy.trust, policy.vocabulary)?;
+        let claims = vouched(token, policy.trust, policy.vocabulary)?;
         let issued = claims.clone();
         let identity = from_claims(&fields, claims)?;
         if let Some(session) = &identity.session {

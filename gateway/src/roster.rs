@@ -61,7 +61,7 @@ fn new_connection(node: &Node, identity: Identity, namespace: Option<&str>) -> C
         Some(named) => named.to_string(),
         None => {
             let connection_id = signalbox_protocol::ConnectionId::of_node(node_id, number);
-            format!("{connection_id}~{}", unguessable(SESSION_SECRET_CHARS))
+            [connection_id.as_str(), "~", &unguessable(SESSION_SECRET_CHARS)].concat()
         }
     };
     let grant = identity.grant;

@@ -73,8 +73,8 @@ pub(crate) async fn lone_node() -> Arc<Node> {
 
 pub(crate) fn identity_of(query: &str) -> Identity {
     let (vocabulary, trust) = (Vocabulary::default(), Trust::none());
-    let policy = Policy { anonymous: true, token_in_url: false, vocabulary: &vocabulary, trust: &trust };
-    identity::identify(&HeaderMap::new(), query, "made-up", &policy).unwrap()
+    let policy = Policy { anonymous: true, vocabulary: &vocabulary, trust: &trust };
+    identity::identify(None, query, "made-up", &policy).unwrap()
 }
 
 /// Whom a node of a test believes.

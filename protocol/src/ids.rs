@@ -126,7 +126,7 @@ impl ConnectionId {
             }
         }
         let digits = std::str::from_utf8(&digits[start..]).expect("base 36 digits are ASCII");
-        Self(format!("{node}-{digits}").into())
+        Self([node.as_str(), "-", digits].concat().into())
     }
 
     /// The node that holds this connection, if the id has the form that nodes give.

@@ -8,8 +8,9 @@ const WORD_CHARS_MAX: usize = 80;
 
 /// Appends `text` as a JSON string, with quotes and escapes.
 pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
-    let is_plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
-    if is_plain {
+    // Without an early end, so that it is done sixteen bytes at a time.
+    let is_escaped = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if !text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         return out.push(b'"');

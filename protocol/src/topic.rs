@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 use thiserror::Error;
 
 /// Most characters of a topic's kind.
@@ -47,10 +48,9 @@ impl Topic {
     /// [`InvalidTopic`] as for [`Topic::try_new`].
     pub fn of(kind: &str, id: &str) -> Result<Self, InvalidTopic> {
         if is_topic_kind(kind) && is_topic_id(id) {
-            let mut text = String::with_capacity(kind.len() + 1 + id.len());
-            text.push_str(kind);
-            text.push(':');
-            text.push_str(id);
+            let mut text = SmallVec::<[u8; KIND_CHARS_MAX + 1 + ID_CHARS_MAX]>::new();
+            [kind, ":", id].iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
+            let text = std::str::from_utf8(&text).expect("both are ASCII");
             Ok(Self { text: text.into(), kind_chars: kind.len() as u8 })
         } else {
             Err(InvalidTopic)

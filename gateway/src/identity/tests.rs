@@ -1,6 +1,6 @@
 //! Queries in, identities or refusals out.
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::http::header::AUTHORIZATION;
 use proptest::prelude::*;
 use serde_json::json;
@@ -17,9 +17,10 @@ fn identify_here(query: &str) -> Result<Identity, Refused> {
 /// With this token in the header, on a node that believes tokens of [`Issuer`].
 fn identify_with(token: Option<&str>, query: &str, anonymous: bool) -> Result<Identity, Refused> {
     let (vocabulary, trust) = (Vocabulary::default(), Trust::of_verifier(Issuer::default().verifier()));
-    let policy = Policy { anonymous, token_in_url: false, vocabulary: &vocabulary, trust: &trust };
+    let policy = Policy { anonymous, vocabulary: &vocabulary, trust: &trust };
     let bearer = |token| (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap());
-    identify(&HeaderMap::from_iter(token.map(bearer)), query, "made-up", &policy)
+    let headers = HeaderMap::from_iter(token.map(bearer));
+    identify(shown(&headers, query, false)?.as_deref(), query, "made-up", &policy)
 }
 
 fn refusal(query: &str) -> String {

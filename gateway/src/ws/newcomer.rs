@@ -48,16 +48,17 @@ impl Newcomer {
         headers: &HeaderMap,
         query: &str,
     ) -> Result<Self, (HandshakeResult, Problem)> {
-        let is_ranked = !node.settings.go_first.is_empty();
-        let claimed = is_ranked
-            .then(|| identity::claimed_agent_type(headers, query, node.settings.token_in_url))
-            .flatten();
+        let token = identity::shown(headers, query, node.settings.token_in_url);
+        let claimed = match &token {
+            Ok(token) => identity::claimed_agent_type(token.as_deref(), query),
+            Err(_) => None,
+        };
         let permit = permit(node, rank_of(node, claimed.as_deref()))?;
         if let Some(unknown) = namespace.filter(|name| !node.vocabulary.is_namespace(name)) {
             let problem = Problem::of(ErrorCode::NotFound, format!("there is no namespace {unknown:?}"));
             return Err((HandshakeResult::UnknownNamespace, problem));
         }
-        let identity = match identify(node, namespace, headers, query) {
+        let identity = match identify(node, namespace, token, query) {
             Ok(identity) => Ok(identity),
             Err(identity::Refused::BadQuery(error)) => {
                 let problem = Problem::of(ErrorCode::InvalidData, error.to_string());
@@ -87,16 +88,12 @@ impl Newcomer {
 fn identify(
     node: &Node,
     namespace: Option<&str>,
-    headers: &HeaderMap,
+    token: Result<Option<Cow<'_, str>>, identity::Refused>,
     query: &str,
 ) -> Result<Identity, identity::Refused> {
-    let policy = Policy {
-        anonymous: node.settings.anonymous,
-        token_in_url: node.settings.token_in_url,
-        vocabulary: &node.vocabulary,
-        trust: &node.trust,
-    };
-    let identity = identity::identify(headers, query, &unguessable(AGENT_ID_CHARS), &policy)?;
+    let policy =
+        Policy { anonymous: node.settings.anonymous, vocabulary: &node.vocabulary, trust: &node.trust };
+    let identity = identity::identify(token?.as_deref(), query, &unguessable(AGENT_ID_CHARS), &policy)?;
     if let Some(namespace) = namespace {
         let topic = Topic::of("namespace", namespace).expect("namespaces have the characters of topic ids");
         let rights = Rights::of(identity.grant.clone());
