@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
@@ -54,22 +54,31 @@ async fn serve(
     refuse: CancellationToken,
 ) {
     let Newcomer { stream, address } = newcomer;
+    let ask_by = Instant::now() + node.settings.handshake_timeout;
     let greeted = tokio::select! {
-        greeted = timeout(node.settings.handshake_timeout, greet(&node, stream, address)) => greeted,
+        greeted = timeout_at(ask_by, greet(&node, stream, address)) => greeted,
         () = seat.sent_away().cancelled() => return tracing::debug!("silent for too long while others waited"),
         () = refuse.cancelled() => return,
     };
     match greeted {
         Ok(Ok((Spoken::Plain(stream, first), peer))) => {
-            meet(&node, (stream, first), (peer, seat), router, refuse).await;
+            meet(&node, (stream, first), Guest { peer, seat, ask_by }, router, refuse).await;
         }
         Ok(Ok((Spoken::Secret(stream), peer))) => {
             let io = unread(&node, stream, Bytes::new());
-            Box::pin(speak_http(&node, io, (peer, seat), router, refuse)).await;
+            Box::pin(speak_http(&node, io, Guest { peer, seat, ask_by }, router, refuse)).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "peer gone or not understood before it asked for anything"),
         Err(_late) => node.metrics.count_limit(Limit::HandshakeTime),
     }
+}
+
+/// Who has not asked for anything yet.
+struct Guest {
+    peer: Peer,
+    seat: Seat,
+    /// Until then it has time.
+    ask_by: Instant,
 }
 
 /// What HTTP is spoken over.
@@ -101,7 +110,7 @@ fn unread<S>(node: &Node, io: S, first: Bytes) -> TokioIo<Unread<S>> {
 async fn speak_http(
     node: &Arc<Node>,
     io: TokioIo<Unread<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>>,
-    (peer, seat): (Peer, Seat),
+    Guest { peer, seat, ask_by }: Guest,
     router: axum::Router,
     refuse: CancellationToken,
 ) {
@@ -127,23 +136,23 @@ async fn speak_http(
         }
     };
     let ended = tokio::select! {
+        biased;
+        () = visitor.is_silent_at(ask_by) => return node.metrics.count_limit(Limit::HandshakeTime),
         ended = ending => ended,
         () = sent_away.cancelled() => return tracing::debug!("made room for others"),
     };
     if let Err(error) = ended {
-        note(&error, node, visitor.is_silent());
+        note(&error, node);
     }
 }
 
 /// Counts what hyper has refused by itself, with 431 or by closing. One who has asked before may fall silent.
-fn note(error: &hyper::Error, node: &Node, is_silent: bool) {
+fn note(error: &hyper::Error, node: &Node) {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     if error.is_parse_too_large() {
         node.metrics.count_limit(Limit::HeaderBytes);
     } else if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut) {
         node.metrics.count_limit(Limit::AnswerTime);
-    } else if error.is_timeout() && is_silent {
-        node.metrics.count_limit(Limit::HandshakeTime);
     }
     tracing::debug!(%error, "HTTP connection ended badly");
 }

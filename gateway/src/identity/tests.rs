@@ -1,7 +1,7 @@
 //! Queries in, identities or refusals out.
 
-use axum::http::{HeaderMap, HeaderValue};
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use serde_json::json;
 use signalbox_identity::{Rejected, Verb};

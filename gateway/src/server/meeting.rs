@@ -13,18 +13,16 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::first::Handshake;
-use super::{Unread, speak_http, unread};
-use crate::admission::Seat;
+use super::{Guest, Unread, speak_http, unread};
 use crate::http::{count_answer, origin};
 use crate::node::Node;
-use crate::peer::Peer;
 use crate::ws::upgrade;
 
 /// A handshake that came whole is answered at once. All else is left to an HTTP server.
 pub(super) async fn meet(
     node: &Arc<Node>,
     (stream, first): (TcpStream, Bytes),
-    (peer, seat): (Peer, Seat),
+    guest: Guest,
     router: axum::Router,
     refuse: CancellationToken,
 ) {
@@ -32,8 +30,9 @@ pub(super) async fn meet(
     let judged = handshake.map(|handshake| (origin::judge(node, None, &handshake.headers), handshake));
     let Some((Ok(page), handshake)) = judged else {
         let io = unread(node, stream, first);
-        return Box::pin(speak_http(node, io, (peer, seat), router, refuse)).await;
+        return Box::pin(speak_http(node, io, guest, router, refuse)).await;
     };
+    let Guest { peer, seat, .. } = guest;
     drop((seat, router));
     match upgrade::open(node, stream, &handshake.asked(peer), handshake.leftover.clone()).await {
         Ok(()) => count_answer(node, StatusCode::SWITCHING_PROTOCOLS),

@@ -10,6 +10,7 @@ use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
 use signalbox_protocol::error::ErrorCode;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Seat, Visit};
@@ -50,9 +51,12 @@ impl Visitor {
         }
     }
 
-    /// Whether its first request is still awaited.
-    pub(super) fn is_silent(&self) -> bool {
-        matches!(*self.standing(), Standing::Silent { .. })
+    /// Resolves at this time if its first request is still awaited; otherwise never.
+    pub(super) async fn is_silent_at(&self, time: Instant) {
+        sleep_until(time).await;
+        if !matches!(*self.standing(), Standing::Silent { .. }) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Answers one request. Where it has no place to stay, the connection ends with the answer.
