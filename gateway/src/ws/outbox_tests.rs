@@ -1,9 +1,14 @@
 //! The outbox's promises: bounds, order, what is dropped first.
 
+use std::future::poll_fn;
+
 use proptest::prelude::*;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
 use super::queue::PRESSURE_MESSAGES;
 use super::*;
+use crate::ws::stream::SharedStream;
 
 const ROOMY: Bounds = Bounds { messages_max: 1_000, bytes_max: 1 << 20 };
 
@@ -161,4 +166,28 @@ proptest! {
         let survivors = last_of_keys.iter().filter(|number| numbers.contains(number)).count();
         prop_assert!(survivors >= 1 || last_of_keys.is_empty() || lost > 0);
     }
+}
+
+#[tokio::test]
+async fn what_the_socket_does_not_take_at_the_opening_is_written_by_the_task_behind_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (far, near) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    let (mut far, near) = (far.unwrap(), near.unwrap().0);
+    let outbox = Outbox::new(Bounds { messages_max: 10, bytes_max: 64 << 20 });
+    // More than both ends of a socket hold.
+    let welcome = vec![b'w'; 32 << 20];
+    outbox.push_front(welcome.clone().into());
+    let mut io = SharedStream::new(near);
+    let wrote = outbox.open(io.share(), Bytes::from_static(b"answer "));
+    assert_eq!((wrote.messages.messages(), wrote.writes), (1, 1));
+    assert!(!outbox.line().writing.is_empty() && wrote.bytes < welcome.len(), "{wrote:?}");
+    let writing = async {
+        while !outbox.line().writing.is_empty() {
+            poll_fn(|cx| outbox.line().writing.poll_write(&mut io, cx)).await.unwrap();
+        }
+    };
+    let mut got = vec![0; b"answer ".len() + welcome.len()];
+    let (read, ()) = tokio::join!(far.read_exact(&mut got), writing);
+    read.unwrap();
+    assert!(got.strip_prefix(b"answer ") == Some(&welcome[..]));
 }
