@@ -1,5 +1,5 @@
 //! What comes first over a plain socket. Nearly always it is the handshake of a WebSocket, whole in one read: that one
-//! is understood here, since an HTTP server and a router in between are half of what a newcomer costs. Everything else, and
+//! is understood here, since an HTTP server and a router in between are a third of what a newcomer costs a node. Everything else, and
 //! whatever is not in the simplest form, is left to them.
 
 use std::cell::RefCell;
