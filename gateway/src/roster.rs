@@ -85,8 +85,8 @@ fn new_connection(node: &Node, identity: Identity, namespace: Option<&str>) -> C
     connection
 }
 
-/// Where a connection that has just joined stands in its own topics, which are all that it follows. It gets nothing stored of them until it goes on
-/// from there.
+/// Where a connection that has just joined stands in its own topics, which are all that it follows. It gets nothing
+/// stored of them until it goes on from there.
 pub fn own_positions(node: &Node, connection: &Connection) -> Positions {
     let place = |topic: &Topic| node.tails.hold(connection, topic).unwrap_or_else(answer::without_log);
     connection.topics().into_iter().map(|topic| (topic.clone(), place(&topic))).collect()

@@ -59,10 +59,10 @@ impl Newcomers {
 
     async fn write_until_none_waits(&self) {
         loop {
-            let mut room = ROWS_MAX;
+            let mut rows = 0;
             let fits = |_: &Newcomer| {
-                room = room.saturating_sub(1);
-                room > 0
+                rows += 1;
+                rows <= ROWS_MAX
             };
             let Some(mut some) = self.line.next(fits) else { return };
             let is_late = |one: &mut Newcomer| one.since.elapsed() >= self.store.command_timeout;
