@@ -224,6 +224,16 @@ impl Hub {
         self.roll.walk(choose, visit).await;
     }
 
+    /// The next connections behind that number on this node, `size` at most, in their order.
+    pub fn page(&self, after: Option<u64>, size: usize) -> Vec<Shared> {
+        self.roll.page(after, size)
+    }
+
+    /// The number of who came last; `None`: nobody is here.
+    pub fn newest(&self) -> Option<u64> {
+        self.roll.newest()
+    }
+
     /// All connections, as they are now.
     pub fn snapshot(&self) -> Vec<Shared> {
         let mut all = Vec::with_capacity(self.len());

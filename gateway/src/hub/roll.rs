@@ -50,6 +50,18 @@ impl Roll {
         }
     }
 
+    /// The next ones behind that number, `size` at most, in their order.
+    pub(super) fn page(&self, after: Option<u64>, size: usize) -> Vec<Arc<Connection>> {
+        let mut page = Vec::with_capacity(size);
+        self.take_step((after.map_or(Bound::Unbounded, Bound::Excluded), size), |_| true, &mut page);
+        page
+    }
+
+    /// The number of who came last; `None`: there is nobody.
+    pub(super) fn newest(&self) -> Option<u64> {
+        self.lock().last_key_value().map(|(number, _)| *number)
+    }
+
     /// The chosen ones of the next numbers, and the last of these; `None`: there are no more behind them.
     fn take_step(
         &self,
@@ -116,6 +128,22 @@ mod tests {
         assert_eq!(visited, expected.collect::<Vec<_>>());
         assert!(began.elapsed() <= Duration::from_millis(500), "{:?}", began.elapsed());
         assert!(began.elapsed() >= PAUSE * 50);
+    }
+
+    #[test]
+    fn pages_follow_each_other_and_end_with_an_empty_one() {
+        let roll = roll_of(0..5);
+        let (mut pages, mut after) = (Vec::new(), None);
+        loop {
+            let page: Vec<_> = roll.page(after, 2).iter().map(|one| one.number()).collect();
+            after = page.last().copied().or(after);
+            pages.push(page);
+            if pages.last().is_some_and(Vec::is_empty) {
+                break;
+            }
+        }
+        assert_eq!(pages, [vec![0, 1], vec![2, 3], vec![4], vec![]]);
+        assert_eq!((roll.newest(), Roll::default().newest()), (Some(4), None));
     }
 
     #[test]

@@ -10,8 +10,12 @@ use crate::hub::Connection;
 use crate::node::Node;
 use crate::roster;
 
-/// Rows per batch.
+/// Rows per batch, where many are to be written soon.
 const BATCH_ROWS: usize = 256;
+/// The same where there is time: whoever has a message meanwhile waits for a fraction of a millisecond.
+const REFRESHED_IN_A_ROW: usize = 16;
+/// Those of one second are refreshed within this time, and what Redis takes for them.
+const REFRESHED_WITHIN: Duration = Duration::from_millis(500);
 /// How soon rows of a new generation that could not be written are tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Late removals per second: far more than leave in ordinary times.
@@ -30,8 +34,18 @@ pub(super) async fn run(node: Arc<Node>) {
         turn = (turn + 1) % turns;
         let mut due = Vec::new();
         node.hub.walk(|number| number % turns == turn, |connection| due.push(Arc::clone(connection))).await;
-        write(&node, &due).await;
+        node.halt.run_until_cancelled(refresh(&node, &due)).await;
         remove_late(&node).await;
+    }
+}
+
+/// Step by step.
+async fn refresh(node: &Node, due: &[Arc<Connection>]) {
+    let steps = due.chunks(REFRESHED_IN_A_ROW);
+    let pause = REFRESHED_WITHIN / u32::try_from(steps.len()).unwrap_or(u32::MAX).max(1);
+    for step in steps {
+        write_batch(node, step).await;
+        sleep(pause).await;
     }
 }
 
