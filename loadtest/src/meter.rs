@@ -20,7 +20,7 @@ const OWN_CPU_SHARE_MAX: f64 = 0.9;
 /// A generator that sends later than this, in one of a hundred cases, adds to the latencies.
 const SEND_LAG_MAX: Duration = Duration::from_millis(2);
 
-/// Processes that have nothing to do with the run and use more than this share of a core disturb it.
+/// Processes that have nothing to do with the run and use more than this share of a core disturb it; so does a host.
 const OTHERS_CPU_SHARE_MAX: f64 = 0.05;
 
 /// What was spent in the measured part of a run.
@@ -33,8 +33,10 @@ pub(crate) struct Spent {
     own_cores: f64,
     /// Of each process that can be measured.
     pub(crate) cpu: Vec<(String, Duration)>,
-    /// Of the whole machine.
-    machine_cpu: Duration,
+    /// Of all other processes of the machine.
+    others_cpu: Duration,
+    /// In which the machine was kept from running.
+    stolen: Duration,
     bus: Option<Bus>,
     /// What was done per second, second by second, if somebody watched.
     pub(crate) rates: Points,
@@ -53,7 +55,8 @@ struct Reading {
     done: u64,
     own_cpu: Duration,
     cpu: Vec<(String, Duration)>,
-    machine_cpu: Duration,
+    others_cpu: Duration,
+    stolen: Duration,
 }
 
 impl Reading {
@@ -63,7 +66,10 @@ impl Reading {
             .map(|(name, pid)| procfs::cpu_time(pid).map(|cpu| (name.to_owned(), cpu)))
             .collect::<io::Result<_>>()?;
         let own_cpu = generators.iter().map(|pid| procfs::cpu_time(*pid)).sum::<io::Result<_>>()?;
-        Ok(Self { at: Instant::now(), done, own_cpu, cpu, machine_cpu: procfs::machine_cpu_time()? })
+        let known: Vec<u32> =
+            cluster.processes().map(|(_, pid)| pid).chain(generators.iter().copied()).collect();
+        let others_cpu = procfs::cpu_time_of_all_but(&known)?;
+        Ok(Self { at: Instant::now(), done, own_cpu, cpu, others_cpu, stolen: procfs::stolen_time()? })
     }
 }
 
@@ -129,7 +135,9 @@ impl Spent {
             own_cpu: after.own_cpu - before.own_cpu,
             own_cores: 1.0,
             cpu: cpu.map(|((name, after), (_, before))| (name, after - before)).collect(),
-            machine_cpu: after.machine_cpu.saturating_sub(before.machine_cpu),
+            // Whoever ended without being waited for is missing in the second reading.
+            others_cpu: after.others_cpu.saturating_sub(before.others_cpu),
+            stolen: after.stolen.saturating_sub(before.stolen),
             bus,
             rates: Points::new(),
         }
@@ -190,11 +198,14 @@ impl Spent {
         if self.cpu.is_empty() {
             return;
         }
-        let known: Duration = self.cpu.iter().map(|(_, cpu)| *cpu).sum::<Duration>() + self.own_cpu;
-        let others = self.share(self.machine_cpu.saturating_sub(known));
+        let (others, stolen) = (self.share(self.others_cpu), self.share(self.stolen));
         report.figure("cpu_percent_others", 100.0 * others);
+        report.figure("cpu_percent_stolen", 100.0 * stolen);
         if others > OTHERS_CPU_SHARE_MAX {
             report.warning("other processes were busy on this machine: run it on a quiet one");
+        }
+        if stolen > OTHERS_CPU_SHARE_MAX {
+            report.warning("the host of this virtual machine kept it from running: run it on a quiet one");
         }
     }
 
@@ -229,7 +240,8 @@ mod tests {
             own_cpu: ms(own_cpu_ms),
             own_cores: 1.0,
             cpu: vec![("node_1".to_owned(), ms(200)), ("redis".to_owned(), ms(100))],
-            machine_cpu: ms(300 + own_cpu_ms + others_cpu_ms),
+            others_cpu: ms(others_cpu_ms),
+            stolen: ms(others_cpu_ms / 2),
             bus: Some(Bus { parcels: 500.0, batches: 100.0 }),
             rates: vec![(1.0, 900.0), (2.0, 1_100.0)],
         }
@@ -244,12 +256,13 @@ mod tests {
             done,
             own_cpu: cpu,
             cpu: vec![("node_1".to_owned(), 2 * cpu)],
-            machine_cpu: 4 * cpu,
+            others_cpu: 4 * cpu,
+            stolen: cpu,
         };
         let spent = Spent::between(reading(ms(500), 100, ms(70)), reading(ms(2_500), 1_100, ms(100)), None);
         assert_eq!((spent.wall, spent.done, spent.own_cpu), (ms(2_000), 1_000, ms(30)));
         assert_eq!(spent.cpu, [("node_1".to_owned(), ms(60))]);
-        assert_eq!(spent.machine_cpu, ms(120));
+        assert_eq!((spent.others_cpu, spent.stolen), (ms(120), ms(30)));
         assert!((spent.rate() - 500.0).abs() < 1e-9);
     }
 
@@ -284,5 +297,7 @@ mod tests {
         assert_eq!(warnings(100, 600, 1), 1);
         assert_eq!(warnings(100, 0, 3), 1);
         assert_eq!(warnings(9_900, 1_000, 3), 3);
+        // Half as much was stolen.
+        assert_eq!(warnings(100, 1_100, 1), 2);
     }
 }

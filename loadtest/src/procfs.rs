@@ -14,13 +14,32 @@ pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
     Ok(ticks_to_time(ticks))
 }
 
-/// Time that all cores together have spent on anything but waiting: the first line of `/proc/stat`.
+/// User and system time of all processes of the machine but these, with that of their children that have ended: fields 14 to
+/// 17 of `/proc/<pid>/stat`. Who comes and goes between two readings is in the second one, by its parent.
+///
+/// The sums in `/proc/stat` are not used: what the host of a virtual machine takes is in them, and no process's doing.
+///
+/// # Errors
+/// When there is no `/proc`.
+pub(crate) fn cpu_time_of_all_but(known: &[u32]) -> io::Result<Duration> {
+    let mut ticks = 0;
+    for entry in fs::read_dir("/proc")? {
+        let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = pid.filter(|pid| !known.contains(pid)) else { continue };
+        // It may have ended meanwhile.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        ticks += parse_times(&stat).map_or(0, |times| times.iter().sum());
+    }
+    Ok(ticks_to_time(ticks))
+}
+
+/// Time in which this machine, a virtual one, had work and its host did not let it run: of the first line of `/proc/stat`.
 ///
 /// # Errors
 /// When there is no such file.
-pub(crate) fn machine_cpu_time() -> io::Result<Duration> {
+pub(crate) fn stolen_time() -> io::Result<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
-    let ticks = parse_machine_stat(&stat).ok_or(io::ErrorKind::InvalidData)?;
+    let ticks = parse_stolen(&stat).ok_or(io::ErrorKind::InvalidData)?;
     Ok(ticks_to_time(ticks))
 }
 
@@ -76,24 +95,25 @@ fn ticks_to_time(ticks: u64) -> Duration {
     Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// Ticks of `cpu  user nice system idle iowait irq softirq steal ..` without idle and iowait. Time stolen by
-/// other machines counts: it disturbs as well.
-fn parse_machine_stat(stat: &str) -> Option<u64> {
-    let mut fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
-    let mut next = || fields.next()?.parse::<u64>().ok();
-    let (user, nice, system) = (next()?, next()?, next()?);
-    let (_idle, _iowait) = (next()?, next()?);
-    Some(user + nice + system + next()? + next()? + next()?)
+/// Ticks of the eighth field of `cpu  user nice system idle iowait irq softirq steal ..`.
+fn parse_stolen(stat: &str) -> Option<u64> {
+    stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().nth(7)?.parse().ok()
 }
 
-/// Clock ticks in user and system mode. The process's name stands in parentheses and may hold anything.
+/// Clock ticks in user and system mode.
 fn parse_stat(stat: &str) -> Option<u64> {
+    let [user, system, ..] = parse_times(stat)?;
+    Some(user + system)
+}
+
+/// Clock ticks in user and system mode, and those of children that have ended and were waited for. The process's name stands
+/// in parentheses and may hold anything.
+fn parse_times(stat: &str) -> Option<[u64; 4]> {
     let (_, after_name) = stat.rsplit_once(')')?;
     // Field 3, the state, comes first here.
     let mut fields = after_name.split_whitespace().skip(14 - 3);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+    let mut next = || fields.next()?.parse().ok();
+    Some([next()?, next()?, next()?, next()?])
 }
 
 fn parse_bytes(status: &str, name: &str) -> Option<u64> {
@@ -132,12 +152,28 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_s_time_leaves_waiting_out() {
-        let stat = "cpu  10 20 30 1000 2000 1 2 3 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
-        assert_eq!(parse_machine_stat(stat), Some(66));
-        assert_eq!(parse_machine_stat("cpu0 1 2 3 4 5 6 7 8"), None);
-        assert_eq!(parse_machine_stat("cpu  1 2 3"), None);
-        assert!(machine_cpu_time().unwrap() > Duration::ZERO);
+    fn times_of_children_that_have_ended_stand_behind_one_s_own() {
+        let stat = "7 (sh) S 1 10 10 0 -1 4194560 500 0 0 0 1234 56 7 8 20 0 3 0 99 1000 200";
+        assert_eq!(parse_times(stat), Some([1_234, 56, 7, 8]));
+        assert_eq!(parse_times("7 (sh) S 1 10 10 0 -1 4194560 500 0 0 0 1234 56 7"), None);
+    }
+
+    #[test]
+    fn all_but_all_is_less_than_all() {
+        let begin = cpu_time_of_all_but(&[]).unwrap();
+        let own = std::process::id();
+        while cpu_time(own).unwrap() < Duration::from_millis(30) {}
+        let others = cpu_time_of_all_but(&[own]).unwrap();
+        let all = cpu_time_of_all_but(&[]).unwrap();
+        assert!(begin < all && others < all, "{begin:?}, {others:?}, {all:?}");
+    }
+
+    #[test]
+    fn stolen_time_is_the_eighth_field() {
+        assert_eq!(parse_stolen("cpu  10 20 30 1000 2000 1 2 3 4 5\ncpu0 1 1 1 1 1 1 1 9 0 0\n"), Some(3));
+        assert_eq!(parse_stolen("cpu0 1 2 3 4 5 6 7 8"), None);
+        assert_eq!(parse_stolen("cpu  1 2 3"), None);
+        stolen_time().unwrap();
     }
 
     #[test]

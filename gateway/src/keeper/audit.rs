@@ -122,7 +122,8 @@ impl Audit {
         &self,
         some: &'a [Arc<Connection>],
     ) -> Result<impl Iterator<Item = &'a Arc<Connection>>, Error> {
-        let rows: Vec<_> = some.iter().map(|connection| roster::current_row(&self.node, connection)).collect();
+        let rows: Vec<_> =
+            some.iter().map(|connection| roster::current_row(&self.node, connection)).collect();
         let unfound = self.node.cluster.directory.unfound(&rows).await?;
         let unfound: HashSet<_> = unfound.into_iter().map(|row| row.connection_id).collect();
         let still_here = |connection: &&Arc<Connection>| self.node.hub.holds(connection);
