@@ -8,6 +8,7 @@
 mod audit;
 mod heartbeat;
 mod lease;
+mod pace;
 mod rows;
 mod shedding;
 mod sweeper;

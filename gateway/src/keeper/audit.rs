@@ -18,8 +18,8 @@ use crate::node::Node;
 use crate::roster;
 use crate::stop::StopPhase;
 
-/// Sockets per question: a question of either kind, and its pause, take a thousandth of Redis, and whoever has a message
-/// meanwhile waits for a fraction of a millisecond.
+/// Sockets per question: a question, and its pause, take a thousandth of Redis, those for pages three, and whoever has a
+/// message meanwhile waits for a fraction of a millisecond.
 const STEP_SOCKETS: usize = 16;
 /// Between two questions: 320 sockets a second.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -8,12 +8,13 @@ use std::time::Duration;
 use signalbox_protocol::close::CloseCode;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::pace;
 use super::shedding::shed;
 use crate::hub::Connection;
 use crate::node::Node;
 use crate::stop;
 
-/// So many are pinged in a row: whoever has a message meanwhile does not wait behind all of them.
+/// So many are pinged in a row.
 const PINGS_IN_A_ROW: usize = 32;
 /// Those of one look are pinged within this time.
 const PINGED_WITHIN: Duration = Duration::from_millis(500);
@@ -57,8 +58,7 @@ async fn look(node: &Node) -> (Vec<Arc<Connection>>, usize) {
 }
 
 async fn ping(silent: Vec<Arc<Connection>>) {
-    let rows = silent.chunks(PINGS_IN_A_ROW);
-    let pause = PINGED_WITHIN / u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1);
+    let (rows, pause) = pace::rows(&silent, PINGS_IN_A_ROW, PINGED_WITHIN);
     for row in rows {
         row.iter().for_each(|connection| connection.ping());
         sleep(pause).await;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::pace;
 use crate::hub::Connection;
 use crate::node::Node;
 use crate::roster;
 
 /// Rows per batch, where many are to be written soon.
 const BATCH_ROWS: usize = 256;
-/// The same where there is time: whoever has a message meanwhile waits for a fraction of a millisecond.
+/// The same where there is time: a fraction of a millisecond for each.
 const REFRESHED_IN_A_ROW: usize = 16;
 /// Those of one second are refreshed within this time, and what Redis takes for them.
 const REFRESHED_WITHIN: Duration = Duration::from_millis(500);
@@ -39,12 +40,10 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
-/// Step by step.
 async fn refresh(node: &Node, due: &[Arc<Connection>]) {
-    let steps = due.chunks(REFRESHED_IN_A_ROW);
-    let pause = REFRESHED_WITHIN / u32::try_from(steps.len()).unwrap_or(u32::MAX).max(1);
-    for step in steps {
-        write_batch(node, step).await;
+    let (rows, pause) = pace::rows(due, REFRESHED_IN_A_ROW, REFRESHED_WITHIN);
+    for row in rows {
+        write_batch(node, row).await;
         sleep(pause).await;
     }
 }
