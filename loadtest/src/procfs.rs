@@ -22,15 +22,10 @@ pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
 /// # Errors
 /// When there is no `/proc`.
 pub(crate) fn cpu_time_of_all_but(known: &[u32]) -> io::Result<Duration> {
-    let mut ticks = 0;
-    for entry in fs::read_dir("/proc")? {
-        let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
-        let Some(pid) = pid.filter(|pid| !known.contains(pid)) else { continue };
-        // It may have ended meanwhile.
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        ticks += parse_times(&stat).map_or(0, |times| times.iter().sum());
-    }
-    Ok(ticks_to_time(ticks))
+    let pids = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    // Who has ended meanwhile has no text.
+    let stat = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    Ok(ticks_to_time(ticks_of_all_but(known, pids.map(|pid| (pid, stat(pid))))))
 }
 
 /// Time in which this machine, a virtual one, had work and its host did not let it run: of the first line of `/proc/stat`.
@@ -100,6 +95,11 @@ fn parse_stolen(stat: &str) -> Option<u64> {
     stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().nth(7)?.parse().ok()
 }
 
+fn ticks_of_all_but(known: &[u32], processes: impl Iterator<Item = (u32, String)>) -> u64 {
+    let others = processes.filter(|(pid, _)| !known.contains(pid));
+    others.filter_map(|(_, stat)| parse_times(&stat)).flatten().sum()
+}
+
 /// Clock ticks in user and system mode.
 fn parse_stat(stat: &str) -> Option<u64> {
     let [user, system, ..] = parse_times(stat)?;
@@ -159,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn all_but_all_is_less_than_all() {
-        let begin = cpu_time_of_all_but(&[]).unwrap();
-        let own = std::process::id();
-        while cpu_time(own).unwrap() < Duration::from_millis(30) {}
-        let others = cpu_time_of_all_but(&[own]).unwrap();
-        let all = cpu_time_of_all_but(&[]).unwrap();
-        assert!(begin < all && others < all, "{begin:?}, {others:?}, {all:?}");
+    fn others_are_all_processes_but_the_known_ones() {
+        let stat =
+            |user| format!("7 (sh) S 1 10 10 0 -1 4194560 500 0 0 0 {user} 1 1 1 20 0 3 0 99 1000 200");
+        let processes = || [(7, stat(10)), (8, stat(200)), (9, String::new())].into_iter();
+        assert_eq!(ticks_of_all_but(&[], processes()), 216);
+        assert_eq!(ticks_of_all_but(&[8], processes()), 13);
+        assert!(cpu_time_of_all_but(&[]).unwrap() > Duration::ZERO);
     }
 
     #[test]
