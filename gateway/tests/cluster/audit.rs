@@ -74,3 +74,21 @@ async fn coming_and_going_is_no_difference() {
     assert_eq!(told(node), [0; 3]);
     eventually("no row is left", PATIENCE, || async { node.node.metrics.directory.rows.get() == 0 }).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_last_of_many_is_asked_for_as_well() {
+    let cluster = watched_cluster().await;
+    let node = &cluster.nodes[0];
+    // More than one question's worth.
+    let mut clients = Vec::new();
+    for number in 0..20 {
+        clients.push(node.client(&format!("vehicle:A{number}")).await);
+    }
+    let (record, last) = ("sb:{default:vehicle:A19}:conns", clients[19].text("connection_id"));
+    assert_eq!(cluster.redis.cli_at(record, &["hdel", record, last]), "1");
+    eventually("the missing row is written", PATIENCE, || async {
+        cluster.redis.cli_at(record, &["hlen", record]) == "1"
+    })
+    .await;
+    assert_eq!(node.node.metrics.directory.differences.get(), 1);
+}

@@ -381,5 +381,10 @@ async fn a_node_reads_its_own_rows_and_learns_which_are_not_found(world: World) 
         let (id, record) = (rows[3].connection_id.as_str(), "sb:{acme:vehicle:V3}:conns");
         assert_eq!(redis.cli_at(record, &["hdel", record, id]), "1");
         assert_eq!(a.cluster.directory.unfound(&rows[3..5]).await.unwrap(), rows[3..4]);
+        // And the other half of another one.
+        let index = format!("sb:node:{{{}}}:conns:{}", rows[5].node_id, rows[5].generation);
+        let (_, number) = rows[5].connection_id.as_str().rsplit_once('-').unwrap();
+        assert_eq!(redis.cli_at(&index, &["hdel", &index, number]), "1");
+        assert_eq!(a.cluster.directory.unfound(&rows[4..7]).await.unwrap(), rows[5..6]);
     }
 }
