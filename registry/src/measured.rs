@@ -11,7 +11,7 @@ const PARCELS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// The commands that are told apart, those that are asked most first; `pipeline` is several at once, and
 /// `other` whatever else.
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 34] = [
     "evalsha",
     "publish",
     "pipeline",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 33] = [
     "mget",
     "zrange",
     "time",
+    "info",
     "geosearch",
     "scard",
     "hscan",

@@ -26,7 +26,7 @@ pub struct Call {
 }
 
 /// What is about a server and no key of it.
-const WITHOUT_KEY: [&[u8]; 5] = [b"TIME", b"WAIT", b"SCAN", b"PUBSUB", b"PING"];
+const WITHOUT_KEY: [&[u8]; 6] = [b"TIME", b"INFO", b"WAIT", b"SCAN", b"PUBSUB", b"PING"];
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,6 +149,12 @@ pub(super) fn read_next<T: FromRedisValue>(
     what: &'static str,
 ) -> Result<T, Error> {
     read(values.next().ok_or(Error::Unreadable { what })?, what)
+}
+
+/// Takes the answer of `TIME`, as milliseconds since 1970.
+pub(super) fn read_clock_ms(values: &mut impl Iterator<Item = Value>) -> Result<u64, Error> {
+    let (seconds, micros): (u64, u64) = read_next(values, "time")?;
+    Ok(seconds.saturating_mul(1_000).saturating_add(micros / 1_000))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Call, read_next};
+use super::call::{Call, read_clock_ms, read_next};
 use super::shards::Links;
 use crate::Error;
 use crate::keys::{Keys, parse_lease_member};
@@ -205,10 +205,10 @@ type Lease = ((NodeId, Generation), u64);
 /// Reads Redis' time in milliseconds, and the leases with their ends.
 fn read_leases(answers: Vec<Value>) -> Result<(u64, Vec<Lease>), Error> {
     let mut answers = answers.into_iter();
-    let (seconds, micros): (u64, u64) = read_next(&mut answers, "time")?;
+    let redis_ms = read_clock_ms(&mut answers)?;
     let members: Vec<(String, f64)> = read_next(&mut answers, "list of nodes")?;
     // A member that can't be read is of no version known here, and so are its rows.
     let leases =
         members.into_iter().filter_map(|(member, end)| Some((parse_lease_member(&member)?, end as u64)));
-    Ok((seconds * 1_000 + micros / 1_000, leases.collect()))
+    Ok((redis_ms, leases.collect()))
 }

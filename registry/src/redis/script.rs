@@ -116,8 +116,8 @@ pub(super) static ORDER_ANNOUNCED: Script = Script::new(include_str!("scripts/or
 /// Notes and answers who looks at an order: on an order.
 pub(super) static ORDER_VIEW: Script = Script::new(include_str!("scripts/order_view.lua"));
 
-/// The life of what Redis holds: on the life.
-pub(super) static LOG_LIFE: Script = Script::appending("", include_str!("scripts/log_life.lua"));
+/// Begins a life of what Redis holds, unless there is one: on the life.
+pub(super) static LOG_LIFE: Script = Script::new(include_str!("scripts/log_life.lua"));
 /// Stores a message and tells of it: on a topic.
 pub(super) static LOG_APPEND: Script = Script::appending("", include_str!("scripts/log_append.lua"));
 /// Reads what follows an offset: on a topic.

@@ -8,7 +8,7 @@ use super::text::ENDS_CHARS;
 use crate::Error;
 use crate::keys::Scope;
 use crate::lock::{Held, HeldPage};
-use crate::redis::call::{Call, read, read_next};
+use crate::redis::call::{Call, read, read_clock_ms, read_next};
 use crate::redis::pool::Bulk;
 use crate::redis::script::LOCK_INSPECT;
 use crate::redis::store::Store;
@@ -103,8 +103,7 @@ impl Scan<'_> {
         let end = |key| Call::new("GETRANGE").arg(key).arg(0).arg(ENDS_CHARS - 1);
         let calls: Vec<_> = [Call::new("TIME")].into_iter().chain(keys.iter().map(end)).collect();
         let mut answers = self.bulk.run(&calls).await?.into_iter();
-        let (seconds, micros): (u64, u64) = read_next(&mut answers, "time")?;
-        let now_ms = seconds * 1_000 + micros / 1_000;
+        let now_ms = read_clock_ms(&mut answers)?;
         let mut standing = Vec::new();
         for key in keys {
             let ends: String = read_next(&mut answers, "end of a lock")?;

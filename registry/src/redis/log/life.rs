@@ -13,9 +13,14 @@ use crate::keys::Scope;
 use crate::log::epoch::{self, Epoch};
 use crate::log::{LogSettings, Retention, Strict};
 use crate::mutex::lock;
-use crate::redis::call::{Call, read, read_next};
+use crate::redis::call::{Call, read, read_clock_ms, read_next};
+use crate::redis::road::Road;
 use crate::redis::script::{LOG_HISTORY, LOG_LIFE};
 use crate::redis::store::Store;
+
+/// What answers should have been, for the error.
+const LIFE: &str = "life of the data set";
+const HISTORY: &str = "history of the data set";
 
 /// What a node knows of the logs before it asks.
 #[derive(Debug)]
@@ -55,11 +60,6 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    fn read(answer: Value) -> Result<Self, Error> {
-        let (name, history, now_ms): (String, String, u64) = read(answer, "life of the data set")?;
-        Ok(Self::at(name.into(), (history, now_ms)))
-    }
-
     /// The life as a server has it that went through this, by its clock.
     fn at(name: Arc<str>, (history, now_ms): (String, u64)) -> Self {
         let data_set = format!("{name}-{history}");
@@ -84,38 +84,66 @@ impl Store {
         (tenant, topic): (&Tenant, &Topic),
         calls: impl IntoIterator<Item = Call>,
     ) -> Result<(Life, std::vec::IntoIter<Value>), Error> {
-        let history = self.keys.is_sharded().then(|| {
+        let calls: Vec<_> = self.ask_history(tenant, topic).into_iter().chain(calls).collect();
+        let (name, mut answers) = self.ask_life(self.links.of((tenant, topic)), calls).await?;
+        let history = self.told_history(&mut answers)?;
+        Ok((Life::at(name, history), answers))
+    }
+
+    fn ask_history(&self, tenant: &Tenant, topic: &Topic) -> Vec<Call> {
+        if self.keys.is_sharded() {
             // The life is at one server of a Cluster; what the topic went through, at its own.
-            Call::script(&LOG_HISTORY, &self.keys.of(Scope::Topic(tenant, topic)))
-        });
-        let asks_history = history.is_some();
-        let calls: Vec<_> = [self.ask_life()].into_iter().chain(history).chain(calls).collect();
-        let mut answers = self.links.of((tenant, topic)).read(&calls).await?.into_iter();
-        let mut life = self.told_life(&mut answers)?;
-        if asks_history {
-            life = Life::at(life.name, read_next(&mut answers, "history")?);
+            vec![Call::script(&LOG_HISTORY, &self.keys.of(Scope::Topic(tenant, topic)))]
+        } else {
+            // What the script asks for, in less than half of Redis' time: newcomers wait for this.
+            vec![Call::new("INFO").arg("replication"), Call::new("TIME")]
         }
-        Ok((life, answers))
+    }
+
+    fn told_history(&self, answers: &mut std::vec::IntoIter<Value>) -> Result<(String, u64), Error> {
+        if self.keys.is_sharded() {
+            return read_next(answers, HISTORY);
+        }
+        let info: String = read_next(answers, HISTORY)?;
+        let history = history_of(&info).ok_or(Error::Unreadable { what: HISTORY })?;
+        Ok((history.to_owned(), read_clock_ms(answers)?))
     }
 
     /// Asks for the life as some servers of a Cluster have it, by a slot of each.
     pub(crate) async fn lives(&self, slots: &[u16]) -> Result<Vec<Life>, Error> {
-        let histories = slots.iter().map(|slot| Call::script_at(&LOG_HISTORY, *slot));
-        let calls: Vec<_> = [self.ask_life()].into_iter().chain(histories).collect();
-        let mut answers = self.links.first().read(&calls).await?.into_iter();
-        let name = self.told_life(&mut answers)?.name;
-        answers.map(|answer| Ok(Life::at(Arc::clone(&name), read(answer, "history")?))).collect()
+        let histories = slots.iter().map(|slot| Call::script_at(&LOG_HISTORY, *slot)).collect();
+        let (name, answers) = self.ask_life(self.links.first(), histories).await?;
+        answers.map(|answer| Ok(Life::at(Arc::clone(&name), read(answer, HISTORY)?))).collect()
     }
 
-    fn ask_life(&self) -> Call {
+    /// Asks for the name of the life, and then for more.
+    async fn ask_life(
+        &self,
+        road: Road<'_>,
+        calls: Vec<Call>,
+    ) -> Result<(Arc<str>, std::vec::IntoIter<Value>), Error> {
+        let call = Call::new("GET").arg(self.keys.of(Scope::Life).as_slice());
+        let calls: Vec<_> = [call].into_iter().chain(calls).collect();
+        let mut answers = road.read(&calls).await?.into_iter();
+        let mut name: Option<String> = read_next(&mut answers, LIFE)?;
+        if name.is_none() {
+            self.begin_life(road).await?;
+            answers = road.read(&calls).await?.into_iter();
+            name = read_next(&mut answers, LIFE)?;
+        }
+        let name: Arc<str> = name.ok_or(Error::Unreadable { what: LIFE })?.into();
+        *lock(&self.log.life) = Some(Arc::clone(&name));
+        Ok((name, answers))
+    }
+
+    /// Begins a life of this Redis unless there is one; the name of the one that there is.
+    async fn begin_life(&self, road: Road<'_>) -> Result<Arc<str>, Error> {
         let fresh = &Uuid::new_v4().simple().to_string()[..10];
-        Call::script(&LOG_LIFE, &self.keys.of(Scope::Life)).arg(fresh)
-    }
-
-    fn told_life(&self, answers: &mut std::vec::IntoIter<Value>) -> Result<Life, Error> {
-        let life = Life::read(read_next(answers, "life of the data set")?)?;
-        *lock(&self.log.life) = Some(Arc::clone(&life.name));
-        Ok(life)
+        let call = Call::script(&LOG_LIFE, &self.keys.of(Scope::Life)).arg(fresh);
+        let answers = road.read(&[call]).await?;
+        let name: Arc<str> = read_next::<String>(&mut answers.into_iter(), LIFE)?.into();
+        *lock(&self.log.life) = Some(Arc::clone(&name));
+        Ok(name)
     }
 
     /// The life that was told last; it may just have ended.
@@ -123,10 +151,26 @@ impl Store {
         let known = lock(&self.log.life).clone();
         match known {
             Some(life) => Ok(life),
-            None => {
-                let answers = self.links.of(name).read(&[self.ask_life()]).await?;
-                Ok(self.told_life(&mut answers.into_iter())?.name)
-            }
+            None => self.begin_life(self.links.of(name)).await,
         }
+    }
+}
+
+/// What `INFO replication` says of the history of a Redis, as `scripts/log.lua` names it.
+fn history_of(info: &str) -> Option<&str> {
+    info.split_once("master_replid:")?.1.get(..10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_is_the_beginning_of_the_replication_id() {
+        let info =
+            "# Replication\r\nrole:master\r\nmaster_replid:3d8f00d1c2b3a4958677\r\nmaster_replid2:0\r\n";
+        assert_eq!(history_of(info), Some("3d8f00d1c2"));
+        assert_eq!(history_of("role:master\r\nmaster_replid:3d8"), None);
+        assert_eq!(history_of(""), None);
     }
 }
