@@ -42,6 +42,12 @@ impl LogBook {
         self.settings.of(kind)
     }
 
+    fn told_life(&self, name: String) -> Arc<str> {
+        let name: Arc<str> = name.into();
+        *lock(&self.life) = Some(Arc::clone(&name));
+        name
+    }
+
     /// Appends what a topic keeps to the arguments of a script.
     pub(crate) fn keeps(&self, call: Call, topic: &Topic) -> Call {
         let Retention { messages_max, bytes_max, age } = self.of(topic.kind());
@@ -131,9 +137,7 @@ impl Store {
             answers = road.read(&calls).await?.into_iter();
             name = read_next(&mut answers, LIFE)?;
         }
-        let name: Arc<str> = name.ok_or(Error::Unreadable { what: LIFE })?.into();
-        *lock(&self.log.life) = Some(Arc::clone(&name));
-        Ok((name, answers))
+        Ok((self.log.told_life(name.ok_or(Error::Unreadable { what: LIFE })?), answers))
     }
 
     /// Begins a life of this Redis unless there is one; the name of the one that there is.
@@ -141,9 +145,7 @@ impl Store {
         let fresh = &Uuid::new_v4().simple().to_string()[..10];
         let call = Call::script(&LOG_LIFE, &self.keys.of(Scope::Life)).arg(fresh);
         let answers = road.read(&[call]).await?;
-        let name: Arc<str> = read_next::<String>(&mut answers.into_iter(), LIFE)?.into();
-        *lock(&self.log.life) = Some(Arc::clone(&name));
-        Ok(name)
+        Ok(self.log.told_life(read_next(&mut answers.into_iter(), LIFE)?))
     }
 
     /// The life that was told last; it may just have ended.
