@@ -16,7 +16,7 @@ use super::Connection;
 use crate::metrics::{Metrics, Volumes};
 
 /// So many are written to before other tasks of the thread get their turn.
-const ROW: usize = 32;
+const ROW: usize = 64;
 /// A flush that took this long or longer is followed by a rest.
 const LONG_FLUSH: Duration = Duration::from_micros(500);
 /// A rest is twice as long as the flush before it, and no longer than this.
@@ -67,8 +67,7 @@ impl Flusher {
                 sleep_until(rests_until).await;
             }
             std::mem::swap(&mut due, &mut self.due().connections);
-            let took = flush_all(&due, &mut scratch, metrics).await;
-            due.clear();
+            let took = flush_all(&mut due, &mut scratch, metrics).await;
             rests_until = Instant::now() + rest_after(took);
         }
     }
@@ -84,20 +83,21 @@ fn rest_after(took: Duration) -> Duration {
 }
 
 /// How long the writing took, without what others did meanwhile.
-async fn flush_all(due: &[Arc<Connection>], scratch: &mut Vec<Bytes>, metrics: &Metrics) -> Duration {
+async fn flush_all(due: &mut Vec<Arc<Connection>>, scratch: &mut Vec<Bytes>, metrics: &Metrics) -> Duration {
+    let mut ahead = Ahead(due.drain(..));
     let mut took = Duration::ZERO;
-    for row in due.chunks(ROW) {
-        if !took.is_zero() {
-            yield_now().await;
-        }
+    loop {
         let began = Instant::now();
-        flush_row(row, scratch, metrics);
-        took += began.elapsed().max(Duration::from_nanos(1));
+        flush_row(ahead.0.by_ref().take(ROW), scratch, metrics);
+        took += began.elapsed();
+        if ahead.0.len() == 0 {
+            return took;
+        }
+        yield_now().await;
     }
-    took
 }
 
-fn flush_row(row: &[Arc<Connection>], scratch: &mut Vec<Bytes>, metrics: &Metrics) {
+fn flush_row(row: impl Iterator<Item = Arc<Connection>>, scratch: &mut Vec<Bytes>, metrics: &Metrics) {
     let mut messages = Volumes::default();
     let (mut bytes, mut writes) = (0, 0);
     for connection in row {
@@ -110,6 +110,15 @@ fn flush_row(row: &[Arc<Connection>], scratch: &mut Vec<Bytes>, metrics: &Metric
     metrics.messages_sent.count(&messages);
     metrics.bytes_sent.inc_by(bytes as u64);
     metrics.writes.inc_by(writes as u64);
+}
+
+/// Those that this flush has not got to. If it ends before, their tasks write.
+struct Ahead<'a>(std::vec::Drain<'a, Arc<Connection>>);
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
+        self.0.by_ref().for_each(|connection| connection.outbox().leave_to_task());
+    }
 }
 
 /// While this is there, deliveries wait for the flusher.

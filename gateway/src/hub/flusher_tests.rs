@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::hub::tests::connection;
+use crate::hub::tests::{connection, connection_with};
 use crate::testing::PATIENCE;
 use crate::ws::outbox::Keep;
 
@@ -85,6 +85,23 @@ async fn before_the_flusher_runs_and_after_it_the_task_is_woken() {
     alone.outbox().register(&Arc::clone(&woken).into());
     alone.deliver(Bytes::from_static(b"after"), STORED);
     assert_eq!(woken.0.load(Relaxed), 3);
+}
+
+#[tokio::test]
+async fn a_flush_that_ends_on_its_way_leaves_the_others_to_their_tasks() {
+    let flusher = Arc::new(Flusher::default());
+    let woken = Arc::new(Woken::default());
+    let all: Vec<_> =
+        (0..ROW as u64 + 2).map(|number| connection_with(Arc::clone(&flusher), number, "t")).collect();
+    let mut running = Box::pin(Arc::clone(&flusher).run(Metrics::new(), CancellationToken::new()));
+    assert!(poll!(running.as_mut()).is_pending());
+    for connection in &all {
+        connection.deliver(Bytes::from_static(b"to all"), STORED);
+    }
+    assert!(poll!(running.as_mut()).is_pending(), "one row is done, and others have their turn");
+    all.iter().for_each(|connection| connection.outbox().register(&Arc::clone(&woken).into()));
+    drop(running);
+    assert_eq!(woken.0.load(Relaxed), 2);
 }
 
 #[tokio::test]

@@ -15,6 +15,10 @@ use crate::ws::outbox::Bounds;
 const BOUNDS: Bounds = Bounds { messages_max: 100, bytes_max: 1 << 20 };
 
 pub(crate) fn connection(number: u64, of: &str) -> Arc<Connection> {
+    connection_with(Arc::default(), number, of)
+}
+
+pub(crate) fn connection_with(flusher: Arc<Flusher>, number: u64, of: &str) -> Arc<Connection> {
     let profile = Profile {
         tenant: tenant(of),
         agent: Agent::of("vehicle", &format!("V{number}")).unwrap(),
@@ -25,7 +29,7 @@ pub(crate) fn connection(number: u64, of: &str) -> Arc<Connection> {
         namespace: None,
         connected_at_ms: 0,
     };
-    Arc::new(Connection::new((&NodeId::try_new("n").unwrap(), number), profile, BOUNDS, Arc::default()))
+    Arc::new(Connection::new((&NodeId::try_new("n").unwrap(), number), profile, BOUNDS, flusher))
 }
 
 fn hub_with(connections: &[&Arc<Connection>]) -> Hub {
