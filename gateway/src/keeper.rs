@@ -37,11 +37,10 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         node.tasks.spawn(check_logs(Arc::clone(node))),
         node.tasks.spawn(trace::run(Arc::clone(node))),
     ];
-    tasks.extend(
-        node.flushers().iter().map(|flusher| {
-            node.tasks.spawn(Arc::clone(flusher).run(node.metrics.clone(), node.halt.clone()))
-        }),
-    );
+    tasks.extend(node.flushers().iter().map(|flusher| {
+        let flusher = Arc::clone(flusher);
+        node.tasks.spawn(flusher.run(node.settings.gather, node.metrics.clone(), node.halt.clone()))
+    }));
     let fresh = node.settings.tls.clone().map(|tls| tls::keep_fresh(Arc::clone(node), tls));
     tasks.extend(fresh.map(|fresh| node.tasks.spawn(fresh)));
     let keys = node.settings.key_files.clone().map(|files| trust::keep_key_files(Arc::clone(node), files));

@@ -78,6 +78,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr) -> Settings {
         },
         outbox: Bounds { messages_max: config.outbox.messages_max, bytes_max: config.outbox.bytes_max },
         outboxes_bytes_max: config.outbox.total_bytes_max,
+        gather: config.outbox.gather,
         subscriptions_max: config.connection.subscriptions_max,
         max_age: max_age(&config.connection),
         share: share(&config.connection),

@@ -19,8 +19,8 @@ use crate::metrics::{Metrics, Volumes};
 const ROW: usize = 64;
 /// A flush that took this long or longer is followed by a rest.
 const LONG_FLUSH: Duration = Duration::from_micros(500);
-/// A rest is twice as long as the flush before it, and no longer than this.
-const REST_MAX: Duration = Duration::from_millis(8);
+/// One that took this long or longer is followed by the longest rest.
+const LONGEST_FLUSH: Duration = Duration::from_millis(4);
 
 /// See the module. It looks after nobody before [`run`](Self::run) and after it: then deliveries wake the tasks.
 #[derive(Debug, Default)]
@@ -52,13 +52,13 @@ impl Flusher {
         }
     }
 
-    /// Flushes until the node halts; then tasks write for themselves.
-    pub async fn run(self: Arc<Self>, metrics: Metrics, halt: CancellationToken) {
+    /// Flushes until the node halts; then tasks write for themselves. Rests for `gather` at most.
+    pub async fn run(self: Arc<Self>, gather: Duration, metrics: Metrics, halt: CancellationToken) {
         let running = Running::start(&self);
-        halt.run_until_cancelled(running.0.flush_what_is_due(&metrics)).await;
+        halt.run_until_cancelled(running.0.flush_what_is_due(gather, &metrics)).await;
     }
 
-    async fn flush_what_is_due(&self, metrics: &Metrics) {
+    async fn flush_what_is_due(&self, gather: Duration, metrics: &Metrics) {
         let (mut due, mut scratch) = (Vec::new(), Vec::new());
         let mut rests_until = Instant::now();
         loop {
@@ -68,7 +68,7 @@ impl Flusher {
             }
             std::mem::swap(&mut due, &mut self.due().connections);
             let took = flush_all(&mut due, &mut scratch, metrics).await;
-            rests_until = Instant::now() + rest_after(took);
+            rests_until = Instant::now() + rest_after(took, gather);
         }
     }
 
@@ -78,8 +78,11 @@ impl Flusher {
 }
 
 /// Zero: what comes next is written at once.
-fn rest_after(took: Duration) -> Duration {
-    if took < LONG_FLUSH { Duration::ZERO } else { REST_MAX.min(2 * took) }
+fn rest_after(took: Duration, gather: Duration) -> Duration {
+    if took < LONG_FLUSH {
+        return Duration::ZERO;
+    }
+    gather.mul_f64(took.div_duration_f64(LONGEST_FLUSH).min(1.0))
 }
 
 /// How long the writing took, without what others did meanwhile.

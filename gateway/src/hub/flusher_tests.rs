@@ -16,6 +16,7 @@ use crate::testing::PATIENCE;
 use crate::ws::outbox::Keep;
 
 const STORED: Keep = Keep::Stored;
+const GATHER: Duration = Duration::from_millis(8);
 
 /// Both ends of a TCP connection on this machine.
 async fn tcp() -> (Arc<TcpStream>, TcpStream) {
@@ -27,7 +28,7 @@ async fn tcp() -> (Arc<TcpStream>, TcpStream) {
 
 fn running(of: &Arc<Connection>, metrics: &Metrics) -> (CancellationToken, JoinHandle<()>) {
     let halt = CancellationToken::new();
-    let running = Arc::clone(of.flusher()).run(metrics.clone(), halt.clone());
+    let running = Arc::clone(of.flusher()).run(GATHER, metrics.clone(), halt.clone());
     (halt, TaskTracker::new().spawn(running))
 }
 
@@ -75,7 +76,8 @@ async fn before_the_flusher_runs_and_after_it_the_task_is_woken() {
     alone.deliver(Bytes::from_static(b"before"), STORED);
     assert_eq!(woken.0.load(Relaxed), 1);
 
-    let mut flusher = Box::pin(Arc::clone(alone.flusher()).run(Metrics::new(), CancellationToken::new()));
+    let mut flusher =
+        Box::pin(Arc::clone(alone.flusher()).run(GATHER, Metrics::new(), CancellationToken::new()));
     assert!(poll!(flusher.as_mut()).is_pending());
     alone.outbox().register(&Arc::clone(&woken).into());
     alone.deliver(Bytes::from_static(b"meanwhile"), STORED);
@@ -93,7 +95,7 @@ async fn a_flush_that_ends_on_its_way_leaves_the_others_to_their_tasks() {
     let woken = Arc::new(Woken::default());
     let all: Vec<_> =
         (0..ROW as u64 + 2).map(|number| connection_with(Arc::clone(&flusher), number, "t")).collect();
-    let mut running = Box::pin(Arc::clone(&flusher).run(Metrics::new(), CancellationToken::new()));
+    let mut running = Box::pin(Arc::clone(&flusher).run(GATHER, Metrics::new(), CancellationToken::new()));
     assert!(poll!(running.as_mut()).is_pending());
     for connection in &all {
         connection.deliver(Bytes::from_static(b"to all"), STORED);
@@ -124,9 +126,11 @@ async fn a_connection_whose_socket_is_its_tasks_alone_is_left_to_the_task() {
 }
 
 #[test]
-fn only_a_long_flush_is_followed_by_a_rest_and_none_is_long() {
+fn only_a_long_flush_is_followed_by_a_rest_and_none_is_longer_than_told() {
     let ms = Duration::from_millis;
-    assert_eq!(rest_after(Duration::from_micros(499)), Duration::ZERO);
-    assert_eq!(rest_after(ms(1)), ms(2));
-    assert_eq!(rest_after(ms(60)), REST_MAX);
+    assert_eq!(rest_after(Duration::from_micros(499), GATHER), Duration::ZERO);
+    assert_eq!(rest_after(ms(1), GATHER), GATHER / 4);
+    assert_eq!(rest_after(ms(4), GATHER), GATHER);
+    assert_eq!(rest_after(ms(60), GATHER), GATHER);
+    assert_eq!(rest_after(ms(60), Duration::ZERO), Duration::ZERO);
 }

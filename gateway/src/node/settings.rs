@@ -36,6 +36,8 @@ pub struct Settings {
     pub outbox: Bounds,
     /// Bytes that may wait for all clients together; 0 is no bound.
     pub outboxes_bytes_max: usize,
+    /// How long deliveries gather after a long turn of writing, at most.
+    pub gather: Duration,
     /// Topics that a connection may join with `system:subscribe`.
     pub subscriptions_max: usize,
     /// When a connection is old.

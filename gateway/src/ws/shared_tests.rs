@@ -31,7 +31,11 @@ async fn node_with_flushers() -> Arc<Node> {
     let outbox = Bounds { messages_max: 100_000, bytes_max: 1 << 30 };
     let node = node_in(&MemoryCluster::new(), "n", Settings { outbox, ..default_settings() }).await;
     for flusher in node.flushers() {
-        node.tasks.spawn(Arc::clone(flusher).run(node.metrics.clone(), node.halt.clone()));
+        node.tasks.spawn(Arc::clone(flusher).run(
+            node.settings.gather,
+            node.metrics.clone(),
+            node.halt.clone(),
+        ));
     }
     // They look after connections from their first turn on.
     tokio::task::yield_now().await;

@@ -19,6 +19,9 @@ pub struct Outbox {
     /// Bytes that may wait for all connections together; 0 is no bound.
     #[serde(with = "bytes")]
     pub total_bytes_max: usize,
+    /// So long at most messages gather after many connections were written to.
+    #[serde(with = "period")]
+    pub gather: Duration,
 }
 
 impl Default for Outbox {
@@ -27,6 +30,7 @@ impl Default for Outbox {
             bytes_max: limits::OUTBOX_BYTES_MAX,
             messages_max: limits::OUTBOX_MESSAGES_MAX,
             total_bytes_max: 0,
+            gather: Duration::from_millis(8),
         }
     }
 }

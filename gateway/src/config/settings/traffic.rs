@@ -23,6 +23,13 @@ pub(super) const TRAFFIC: &[Setting] = &[
          memory once. 0: no bound but that of each.",
     ),
     setting(
+        "outbox.gather",
+        Unit::Period(ms(0), ms(100)),
+        "A node that wrote for 4 ms, to some hundred connections one after the other, lets messages gather for this long \
+         before it writes to as many again; after a shorter turn for as much less, after 0.5 ms not at all. It saves \
+         CPU where much goes to many, and adds as much to the latency of all that such a node delivers. 0s: never.",
+    ),
+    setting(
         "malformed.messages_max",
         Unit::Count("messages", 1, 1_000_000),
         "Malformed messages within malformed.window that close with 4400; each is answered before that.",

@@ -10,7 +10,7 @@ fn later_sources_win() {
         .variable("SIGNALBOX_HEARTBEAT__INTERVAL", "6s")
         .flag("heartbeat.interval", "7s");
     let loaded = given.loaded();
-    assert_eq!(loaded.config.outbox, Outbox { bytes_max: 2 << 20, messages_max: 200, total_bytes_max: 0 });
+    assert_eq!(loaded.config.outbox, Outbox { bytes_max: 2 << 20, messages_max: 200, ..Outbox::default() });
     assert_eq!(loaded.config.heartbeat.interval, Duration::from_secs(7));
     assert_eq!(
         *loaded.origin("outbox.bytes_max"),
