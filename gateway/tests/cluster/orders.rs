@@ -1,6 +1,7 @@
 //! Orders from end to end: one is created, drivers on all nodes see it, one gets it, everybody hears.
 
 use serde_json::{Value, json};
+use signalbox_protocol::{Agent, Tenant};
 use signalbox_testkit::eventually;
 
 use crate::api::Api;
@@ -116,6 +117,13 @@ async fn viewers_hear_of_each_other_until_their_last_connection_ends() {
     // A second connection of the driver keeps it a viewer; its last one ends that.
     let further = cluster.nodes[0].client("driver:2").await;
     further.close().await;
+    // Its row goes a moment later; until then it would be the last.
+    let directory = &cluster.nodes[0].node.cluster.directory;
+    let (tenant, driver) = (Tenant::try_new("default").unwrap(), Agent::of("driver", "2").unwrap());
+    eventually("only the other connection is left", PATIENCE, async || {
+        directory.nodes_of(&tenant, driver.topic()).await.unwrap().len() == 1
+    })
+    .await;
     first.expect_nothing().await;
     second.close().await;
     assert_eq!(first.expect("order:viewers").await["viewers"], json!(["driver:1"]));

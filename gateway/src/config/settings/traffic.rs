@@ -26,8 +26,8 @@ pub(super) const TRAFFIC: &[Setting] = &[
         "outbox.gather",
         Unit::Period(ms(0), ms(100)),
         "A node that wrote for 4 ms, to some hundred connections one after the other, lets messages gather for this long \
-         before it writes to as many again; after a shorter turn for as much less, after 0.5 ms not at all. It saves \
-         CPU where much goes to many, and adds as much to the latency of all that such a node delivers. 0s: never.",
+         before it writes again; after a shorter turn for as much less, after one below 0.5 ms not at all. It saves CPU \
+         where much goes to many, and adds as much to the latency of all that such a node delivers. 0s: never.",
     ),
     setting(
         "malformed.messages_max",
