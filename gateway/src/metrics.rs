@@ -4,10 +4,13 @@
 //! Counters are incremented where things happen; gauges that can be derived are read at the scrape.
 
 mod access;
+mod counting;
 mod directory;
+mod families;
 mod fleet;
 mod gauges;
 mod log;
+mod make;
 mod measured;
 mod process;
 mod totals;
@@ -16,30 +19,21 @@ mod trust;
 
 use std::sync::Arc;
 
-use prometheus::core::Collector;
-use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
-use signalbox_protocol::close::CloseCode;
-use signalbox_protocol::control::DrainReason;
-use signalbox_protocol::error::ErrorCode;
+use prometheus::{Encoder, IntCounter, IntCounterVec, Registry, TextEncoder};
 use signalbox_registry::Measured;
 
 pub use self::access::AccessMetrics;
 pub use self::directory::DirectoryMetrics;
+use self::families::{
+    build_info, certificates, departures, limits_hit, sheds, tls_failures, unknown_outcomes,
+};
 pub use self::fleet::FleetMetrics;
 use self::gauges::Gauges;
 pub use self::gauges::{Queues, Readings};
 pub use self::log::LogMetrics;
+use self::make::{counter, labelled, register};
 pub use self::traffic::{Class, Direction, Volumes};
 pub use self::trust::TrustMetrics;
-use crate::limits::Limit;
-use crate::ws::outbox::Pushed;
-
-/// What a close without a code, and one with a code that we don't know, is counted as.
-const NO_CODE: &str = "none";
-const OTHER_CODE: &str = "other";
-const DEPARTED: [DrainReason; 4] =
-    [DrainReason::Stopping, DrainReason::Requested, DrainReason::Fault, DrainReason::Balance];
-const HTTP_STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Handles to all metrics of one node; cloning shares them.
 #[derive(Debug, Clone)]
@@ -157,83 +151,12 @@ impl Metrics {
         metrics
     }
 
-    /// Shows every label value from the start, so that a rate over its first occurrence is right.
-    fn start_at_zero(&self) {
-        for code in ErrorCode::ALL {
-            self.errors.with_label_values(&[code.as_str()]);
-        }
-        for code in CloseCode::ALL {
-            self.closes.with_label_values(&[&code.as_u16().to_string()]);
-        }
-        for code in [NO_CODE, OTHER_CODE] {
-            self.closes.with_label_values(&[code]);
-        }
-        for reason in DEPARTED {
-            self.departures.with_label_values(&[departed_as(reason)]);
-        }
-        for status in HTTP_STATUSES {
-            self.http_requests.with_label_values(&[status]);
-        }
-        for limit in Limit::ALL {
-            self.limits_hit.with_label_values(&[limit.as_str()]);
-        }
-        for result in crate::ws::handshake::HandshakeResult::ALL {
-            self.handshakes.with_label_values(&[result.as_str()]);
-        }
-    }
-
     /// Shows what the registry measures as well; once.
     pub fn show(&self, measured: &Arc<Measured>) {
         let shown = measured::Shown::new(Arc::clone(measured));
         self.registry
             .register(Box::new(shown))
             .expect("a node has one registry, and each name is registered once");
-    }
-
-    /// Counts an error answered to a client.
-    pub fn count_error(&self, code: ErrorCode) {
-        self.errors.with_label_values(&[code.as_str()]).inc();
-    }
-
-    /// Counts that a limit was hit.
-    pub fn count_limit(&self, limit: Limit) {
-        self.limits_hit.with_label_values(&[limit.as_str()]).inc();
-    }
-
-    /// Counts a closed connection. A code that we don't know is counted as `other`.
-    pub fn count_close(&self, code: Option<u16>) {
-        let known = code.and_then(CloseCode::from_u16).map(|code| code.as_u16().to_string());
-        let label = match (code, &known) {
-            (None, _) => NO_CODE,
-            (Some(_), Some(known)) => known,
-            (Some(_), None) => OTHER_CODE,
-        };
-        self.closes.with_label_values(&[label]).inc();
-    }
-
-    /// Counts a connection that was told to leave.
-    pub fn count_departure(&self, reason: DrainReason) {
-        self.departures.with_label_values(&[departed_as(reason)]).inc();
-    }
-
-    /// Counts what was dropped when a frame was pushed into an outbox.
-    pub fn count_push(&self, pushed: Pushed) {
-        match pushed {
-            Pushed::Queued => {}
-            Pushed::Conflated => self.dropped_conflated.inc(),
-            Pushed::Displaced(messages) => self.dropped_overflow.inc_by(messages.into()),
-            Pushed::Dropped => self.dropped_overflow.inc(),
-            Pushed::Closing => self.dropped_closing.inc(),
-            Pushed::Overflow => {
-                self.log.slow_consumers.inc();
-                self.dropped_closing.inc();
-            }
-        }
-    }
-
-    /// Counts messages that were queued for a connection whose socket took no more.
-    pub fn count_unwritten(&self, messages: usize) {
-        self.dropped_closing.inc_by(messages as u64);
     }
 
     /// The text of a scrape.
@@ -245,78 +168,6 @@ impl Metrics {
         }
         text
     }
-}
-
-fn build_info() -> IntGauge {
-    let build = Opts::new("signalbox_build_info", "Always 1; the version as a label.")
-        .const_label("version", env!("CARGO_PKG_VERSION"));
-    let build = IntGauge::with_opts(build).expect("the options are constants");
-    build.set(1);
-    build
-}
-
-fn sheds(r: &Registry) -> IntCounter {
-    let help = "Connections closed because more waited for all clients together than may.";
-    counter(r, "signalbox_outbox_sheds_total", help)
-}
-
-fn departures(r: &Registry) -> IntCounterVec {
-    let help = "Connections that were told by system:draining to connect again, by reason.";
-    labelled(r, "signalbox_departures_total", help, "reason")
-}
-
-fn departed_as(reason: DrainReason) -> &'static str {
-    match reason {
-        DrainReason::Stopping => "stopping",
-        DrainReason::Requested => "requested",
-        DrainReason::Fault => "fault",
-        DrainReason::Balance => "balance",
-    }
-}
-
-fn unknown_outcomes(r: &Registry) -> IntCounterVec {
-    let help =
-        "Changes that Redis may or may not have made, since its answer was lost, by what was asked for.";
-    labelled(r, "signalbox_unknown_outcomes_total", help, "operation")
-}
-
-fn limits_hit(r: &Registry) -> IntCounterVec {
-    let help = "Times that somebody was refused or closed for exceeding a limit, by limit.";
-    labelled(r, "signalbox_limits_hit_total", help, "limit")
-}
-
-fn certificates(r: &Registry) -> IntCounterVec {
-    let help = "Times that the certificate was read again, by result.";
-    let certificates = labelled(r, "signalbox_certificate_reloads_total", help, "result");
-    ["read", "unusable"].iter().for_each(|result| drop(certificates.with_label_values(&[result])));
-    certificates
-}
-
-fn tls_failures(r: &Registry) -> IntCounter {
-    counter(r, "signalbox_tls_failures_total", "TLS handshakes that came to nothing.")
-}
-
-fn seconds(registry: &Registry, name: &str, help: &str) -> Gauge {
-    let gauge = Gauge::new(name, help).expect("metric names are constants of the right form");
-    register(registry, &gauge);
-    gauge
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    let counter = IntCounter::new(name, help).expect("metric names are constants of the right form");
-    register(registry, &counter);
-    counter
-}
-
-fn labelled(registry: &Registry, name: &str, help: &str, label: &str) -> IntCounterVec {
-    let counters = IntCounterVec::new(Opts::new(name, help), &[label])
-        .expect("metric names are constants of the right form");
-    register(registry, &counters);
-    counters
-}
-
-fn register(registry: &Registry, metric: &(impl Collector + Clone + 'static)) {
-    registry.register(Box::new(metric.clone())).expect("each name is registered once");
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The tasks of a run: connecting, sending what is due, receiving, and waiting for the last message.
 
 mod callers;
+mod window;
 
-use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,11 +11,12 @@ use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use signalbox_client::protocol::Target;
 use signalbox_client::{Closed, Frame, Wire, WireConfig};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::window::Window;
 use crate::listener::{Listener, ReadBuffer};
 use crate::observed::{Shared, Timeline};
 use crate::pace::{Pacer, Schedule};
@@ -62,49 +63,6 @@ pub(crate) struct Traffic {
     timeline: Timeline,
     payload_bytes: usize,
     read_buffer: ReadBuffer,
-}
-
-/// What ties a sender to its receivers in a closed loop: so many messages may be under way.
-#[derive(Debug)]
-pub(crate) struct Window {
-    room: Cell<u32>,
-    /// Deliveries that make room for one message: one to each receiver.
-    deliveries: u32,
-    /// Deliveries since room was made.
-    heard: Cell<u32>,
-    changed: Notify,
-}
-
-impl Window {
-    /// For one receiver.
-    pub(crate) fn new(messages: u32) -> Rc<Self> {
-        Self::shared_by(1, messages)
-    }
-
-    /// For so many receivers, all of whom get each message.
-    pub(crate) fn shared_by(receivers: u32, messages: u32) -> Rc<Self> {
-        let (room, heard) = (Cell::new(messages.max(1)), Cell::new(0));
-        Rc::new(Self { room, deliveries: receivers.max(1), heard, changed: Notify::new() })
-    }
-
-    fn take(&self) -> bool {
-        let room = self.room.get();
-        self.room.set(room.saturating_sub(1));
-        room > 0
-    }
-
-    fn has_room(&self) -> bool {
-        self.room.get() > 0
-    }
-
-    fn give_back(&self) {
-        self.heard.set(self.heard.get() + 1);
-        if self.heard.get() == self.deliveries {
-            self.heard.set(0);
-            self.room.set(self.room.get() + 1);
-            self.changed.notify_one();
-        }
-    }
 }
 
 impl Traffic {
@@ -286,21 +244,5 @@ impl Sender {
 fn end_of<T>(result: Option<Result<T, Closed>>, observed: &Shared) {
     if let Some(Err(closed)) = result {
         observed.borrow_mut().broke(&closed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_has_room_again_when_all_receivers_got_a_message() {
-        let window = Window::shared_by(3, 2);
-        assert!(window.take() && window.take() && !window.take());
-        window.give_back();
-        window.give_back();
-        assert!(!window.take());
-        window.give_back();
-        assert!(window.take() && !window.take());
     }
 }

@@ -16,8 +16,8 @@ use crate::stop;
 
 /// So many are pinged in a row.
 const PINGS_IN_A_ROW: usize = 32;
-/// Those of one look are pinged within this time.
-const PINGED_WITHIN: Duration = Duration::from_millis(500);
+/// Those of one look are pinged within this time: nearly until the next look, so that pings come evenly.
+const PINGED_WITHIN: Duration = Duration::from_millis(900);
 
 pub(super) async fn run(node: Arc<Node>) {
     let mut tick = interval(Duration::from_secs(1));

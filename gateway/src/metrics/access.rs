@@ -3,7 +3,7 @@
 use prometheus::{IntCounterVec, Registry};
 use signalbox_identity::{Rejected, Verb};
 
-use super::labelled;
+use super::make::labelled;
 use crate::identity::Refused;
 
 /// Counters of refusals for want of a right.

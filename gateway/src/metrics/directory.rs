@@ -4,7 +4,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 use signalbox_registry::Error;
 
 use super::gauges::gauge;
-use super::{counter, labelled};
+use super::make::{counter, labelled};
 
 /// Handles to them; cloning shares them.
 #[derive(Debug, Clone)]

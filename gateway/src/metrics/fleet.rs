@@ -7,7 +7,7 @@ use signalbox_registry::lock::Acquired;
 use signalbox_reservoir::Error;
 use signalbox_reservoir::reservoir::Source;
 
-use super::{counter, labelled};
+use super::make::{counter, labelled};
 
 /// Counters of one node's part in the fleet; what is asked for, is by a client of this node.
 #[derive(Debug, Clone)]

@@ -8,9 +8,9 @@ use signalbox_registry::lock::LockCounters;
 use signalbox_reservoir::cache::CacheCounters;
 use signalbox_reservoir::strapi::StrapiCounters;
 
+use super::make::{register, seconds};
 use super::process::ProcessMetrics;
 use super::totals::{self, Totals};
-use super::{register, seconds};
 use crate::hub::Connection;
 
 #[derive(Debug, Clone)]

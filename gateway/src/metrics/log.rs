@@ -5,7 +5,7 @@ use signalbox_protocol::control::{Discontinuity, TopicResumed};
 use signalbox_registry::Error;
 use signalbox_registry::log::Appended;
 
-use super::{counter, labelled};
+use super::make::{counter, labelled};
 
 /// Counters of one node's part in the durable logs.
 #[derive(Debug, Clone)]

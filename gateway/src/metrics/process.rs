@@ -4,7 +4,7 @@ use std::fs;
 
 use prometheus::{Counter, Gauge, Registry};
 
-use super::{register, seconds};
+use super::make::{register, seconds};
 
 /// How the kernel counts CPU time towards processes: `USER_HZ`, 100 on every platform of Linux.
 const TICKS_PER_SECOND: f64 = 100.0;

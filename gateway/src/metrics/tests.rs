@@ -15,7 +15,7 @@ use crate::node::{Node, Settings};
 use crate::roster;
 use crate::testing::{default_settings, join, node_in, queued, tenant, topic};
 use crate::ws::answer;
-use crate::ws::outbox::Bounds;
+use crate::ws::outbox::{Bounds, Pushed};
 
 /// Messages that wait for the vehicle at most.
 const ROOM: usize = 40;

@@ -6,7 +6,7 @@ use signalbox_registry::lock::LockCounters;
 use signalbox_reservoir::cache::CacheCounters;
 use signalbox_reservoir::strapi::StrapiCounters;
 
-use super::counter;
+use super::make::counter;
 
 /// Counters that follow the totals of a `T`.
 #[derive(Debug, Clone)]

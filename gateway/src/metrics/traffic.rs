@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, Registry};
 use signalbox_protocol::catalogue::{Entry, Kind};
 
-use super::labelled;
+use super::make::labelled;
 
 /// What kind of message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, Registry};
 
-use super::{counter, labelled, seconds};
+use super::make::{counter, labelled, seconds};
 use crate::stamps::now_ms;
 
 /// Handles to them; cloning shares them.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use signalbox_protocol::error::ErrorCode;
 use signalbox_registry::memory::MemoryCluster;
 use smallvec::smallvec;
 
