@@ -12,12 +12,15 @@ use serde_json::json;
 use signalbox_client::{Client, ClientConfig, Subscription};
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// A second when all is there; the rest is for installing Python's `websockets` where nobody did yet.
 const PATIENCE: Duration = Duration::from_secs(150);
+
+/// A log keeps 1,000 messages: at this pace those of twenty seconds, and no reader is away for so long.
+const WRITTEN_EVERY: Duration = Duration::from_millis(20);
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const BINARY: &str = env!("CARGO_BIN_EXE_signalbox");
@@ -158,8 +161,9 @@ async fn a_rolling_restart_of_all_nodes_loses_nothing() {
     let (tasks, restarted) = (TaskTracker::new(), CancellationToken::new());
     let done = restarted.clone();
     let writing = tasks.spawn(async move {
-        let mut sent = 0_u64;
+        let (mut sent, mut pace) = (0_u64, interval(WRITTEN_EVERY));
         while !done.is_cancelled() {
+            pace.tick().await;
             sent += 1;
             writer.emit_acked("order:new", json!(sent), "route:12").await.expect("it is stored");
         }

@@ -1,4 +1,4 @@
-//! Counters whose help or labels take more than a line.
+//! Metrics whose help or labels take more than a line.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 

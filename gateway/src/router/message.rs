@@ -22,6 +22,19 @@ pub struct Message {
     pub confirm: bool,
 }
 
+impl Message {
+    /// What the bus carries of it to the topic at this place.
+    pub(super) fn parcel(&self, place: usize) -> Parcel {
+        let (topic, conflation) = &self.to[place];
+        Parcel::Deliver {
+            tenant: self.tenant.clone(),
+            topic: topic.clone(),
+            conflation: *conflation,
+            frame: self.frame.clone(),
+        }
+    }
+}
+
 /// What became of a message.
 pub enum Routed {
     /// It is on its way (confirmed messages never end here).
@@ -33,19 +46,6 @@ pub enum Routed {
 impl std::fmt::Debug for Routed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if matches!(self, Self::Done) { "Done" } else { "Pending" })
-    }
-}
-
-impl Message {
-    /// What the bus carries of it to the topic at this place.
-    pub(super) fn parcel(&self, place: usize) -> Parcel {
-        let (topic, conflation) = &self.to[place];
-        Parcel::Deliver {
-            tenant: self.tenant.clone(),
-            topic: topic.clone(),
-            conflation: *conflation,
-            frame: self.frame.clone(),
-        }
     }
 }
 
