@@ -13,6 +13,8 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Sentinels {
     servers: [RedisServer; 2],
+    /// A further replica.
+    straggler: Option<RedisServer>,
     sentinels: Vec<RedisServer>,
 }
 
@@ -25,21 +27,40 @@ impl Sentinels {
     /// # Panics
     /// When they do not start.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// The same with a further replica that never turns to another master. Whoever replaces the master waits for
+    /// it, and does not call that done before.
+    ///
+    /// # Panics
+    /// When they do not start.
+    pub async fn start_with_straggler() -> Self {
+        Self::start_with(Some(RedisServer::start().await)).await
+    }
+
+    async fn start_with(straggler: Option<RedisServer>) -> Self {
         let (master, replica) = tokio::join!(RedisServer::start(), RedisServer::start());
         replica.follow(master.port(), KNOWN_WITHIN).await;
+        if let Some(straggler) = &straggler {
+            straggler.follow(master.port(), KNOWN_WITHIN).await;
+            assert_eq!(straggler.cli(&["config", "set", "replica-priority", "0"]), "OK");
+            assert_eq!(straggler.cli(&["acl", "setuser", "default", "-replicaof", "-slaveof"]), "OK");
+        }
         let watch = || RedisServer::start_as(Kind::Sentinel { master_port: master.port() });
         let (a, b, c) = tokio::join!(watch(), watch(), watch());
-        let started = Self { servers: [master, replica], sentinels: vec![a, b, c] };
+        let started = Self { servers: [master, replica], straggler, sentinels: vec![a, b, c] };
         started.know_each_other().await;
         started
     }
 
     async fn know_each_other(&self) {
+        let all = format!("slaves={},sentinels=3", 1 + usize::from(self.straggler.is_some()));
         for sentinel in &self.sentinels {
-            eventually("a sentinel knows the others and the replica", KNOWN_WITHIN, || {
+            eventually("a sentinel knows the others and the replicas", KNOWN_WITHIN, || {
                 let known = sentinel.cli(&["info", "sentinel"]);
                 // As `master0:name=..,status=ok,address=..,slaves=1,sentinels=3`.
-                ready(known.contains("status=ok") && known.contains("slaves=1,sentinels=3"))
+                ready(known.contains("status=ok") && known.contains(&all))
             })
             .await;
         }
