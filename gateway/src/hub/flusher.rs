@@ -17,7 +17,10 @@ use crate::metrics::{Metrics, Volumes};
 
 /// So many are written to before other tasks of the thread get their turn.
 const ROW: usize = 64;
-/// A flush that took this long or longer is followed by a rest.
+/// A flush to no more than so many is followed by no rest: if it took long, others had the core meanwhile, and whoever
+/// has a message next would wait for nothing.
+const FEW: usize = ROW;
+/// A flush to more that took this long or longer is followed by a rest.
 const LONG_FLUSH: Duration = Duration::from_micros(500);
 /// One that took this long or longer is followed by the longest rest.
 const LONGEST_FLUSH: Duration = Duration::from_millis(4);
@@ -67,8 +70,9 @@ impl Flusher {
                 sleep_until(rests_until).await;
             }
             std::mem::swap(&mut due, &mut self.due().connections);
+            let connections = due.len();
             let took = flush_all(&mut due, &mut scratch, metrics).await;
-            rests_until = Instant::now() + rest_after(took, gather);
+            rests_until = Instant::now() + rest_after(connections, took, gather);
         }
     }
 
@@ -78,8 +82,8 @@ impl Flusher {
 }
 
 /// Zero: what comes next is written at once.
-fn rest_after(took: Duration, gather: Duration) -> Duration {
-    if took < LONG_FLUSH {
+fn rest_after(connections: usize, took: Duration, gather: Duration) -> Duration {
+    if connections <= FEW || took < LONG_FLUSH {
         return Duration::ZERO;
     }
     gather.mul_f64(took.div_duration_f64(LONGEST_FLUSH).min(1.0))

@@ -126,11 +126,13 @@ async fn a_connection_whose_socket_is_its_tasks_alone_is_left_to_the_task() {
 }
 
 #[test]
-fn only_a_long_flush_is_followed_by_a_rest_and_none_is_longer_than_told() {
+fn only_a_long_flush_to_many_is_followed_by_a_rest_and_none_is_longer_than_told() {
     let ms = Duration::from_millis;
+    let rest_after = |took, gather| rest_after(FEW + 1, took, gather);
     assert_eq!(rest_after(Duration::from_micros(499), GATHER), Duration::ZERO);
     assert_eq!(rest_after(ms(1), GATHER), GATHER / 4);
     assert_eq!(rest_after(ms(4), GATHER), GATHER);
     assert_eq!(rest_after(ms(60), GATHER), GATHER);
     assert_eq!(rest_after(ms(60), Duration::ZERO), Duration::ZERO);
+    assert_eq!(super::rest_after(FEW, ms(60), GATHER), Duration::ZERO);
 }
