@@ -25,6 +25,7 @@ mod compare;
 mod crew;
 mod crowd;
 mod dice;
+mod hiccups;
 mod history;
 mod holdings;
 mod hostile;

@@ -66,8 +66,8 @@ impl Reading {
             .map(|(name, pid)| procfs::cpu_time(pid).map(|cpu| (name.to_owned(), cpu)))
             .collect::<io::Result<_>>()?;
         let own_cpu = generators.iter().map(|pid| procfs::cpu_time(*pid)).sum::<io::Result<_>>()?;
-        let known: Vec<u32> =
-            cluster.processes().map(|(_, pid)| pid).chain(generators.iter().copied()).collect();
+        let servers = cluster.processes().map(|(_, pid)| pid);
+        let known: Vec<u32> = servers.chain(generators.iter().copied()).chain([std::process::id()]).collect();
         let others_cpu = procfs::cpu_time_of_all_but(&known)?;
         Ok(Self { at: Instant::now(), done, own_cpu, cpu, others_cpu, stolen: procfs::stolen_time()? })
     }

@@ -1,12 +1,15 @@
 //! What the receivers of a run saw together. One thread owns all of them, so this is a plain cell.
 
 use std::cell::RefCell;
+use std::io;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use signalbox_client::Closed;
 use tokio::time::Instant;
 
+use crate::hiccups::Undisturbed;
 use crate::latency::Latencies;
 use crate::meter::Watched;
 use crate::plant::{Flaw, Plant};
@@ -37,6 +40,8 @@ pub(crate) struct Observed {
     latencies: Latencies,
     /// Of the time since the last progress.
     recent: Latencies,
+    /// If the machine is watched.
+    undisturbed: Option<Undisturbed>,
     send_lags: Latencies,
     errors: u64,
     first_error: Option<String>,
@@ -84,6 +89,7 @@ impl Observed {
             delivered: 0,
             latencies: Latencies::default(),
             recent: Latencies::default(),
+            undisturbed: None,
             send_lags: Latencies::default(),
             errors: 0,
             first_error: None,
@@ -94,6 +100,16 @@ impl Observed {
     /// From now on something is wrong on purpose.
     pub(crate) fn plant(&mut self, flaw: Option<Flaw>) {
         self.plant = Plant::new(flaw);
+    }
+
+    /// From now on latencies are kept without the messages that met a hiccup too; the hiccups are in this file.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) fn leave_out(&mut self, hiccups: Option<&Path>) -> io::Result<()> {
+        let began = self.timeline.began;
+        self.undisturbed = hiccups.map(|path| Undisturbed::open(path, began)).transpose()?;
+        Ok(())
     }
 
     /// A receiver got a text at that moment; answers whether it was a delivery.
@@ -114,6 +130,9 @@ impl Observed {
         let due = tick.due();
         if self.timeline.measures(due) {
             self.recent.record((at - self.timeline.began).saturating_sub(due));
+            if let Some(undisturbed) = &mut self.undisturbed {
+                undisturbed.heard(self.timeline.began + due, at);
+            }
         }
         true
     }
@@ -157,6 +176,9 @@ impl Observed {
         let recent = self.recent.clone();
         self.latencies.merge(&recent);
         self.recent.clear();
+        if let Some(Err(error)) = self.undisturbed.as_mut().map(Undisturbed::settle) {
+            self.error(&format!("the hiccups can't be read: {error}"));
+        }
         recent
     }
 
@@ -164,6 +186,17 @@ impl Observed {
     pub(crate) fn latencies(&mut self) -> &Latencies {
         self.turn_over();
         &self.latencies
+    }
+
+    /// Those of the messages that met no hiccup, if the machine was watched.
+    pub(crate) fn undisturbed(&mut self) -> Option<Latencies> {
+        match self.undisturbed.as_mut()?.latencies() {
+            Ok(latencies) => Some(latencies.clone()),
+            Err(error) => {
+                self.error(&format!("the hiccups can't be read: {error}"));
+                None
+            }
+        }
     }
 
     /// How late the measured messages were sent.
@@ -212,78 +245,4 @@ impl Watched for RefCell<Observed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use signalbox_client::protocol::Target;
-
-    fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    fn hear(observed: &mut Observed, receiver: usize, text: &str) -> bool {
-        observed.heard(receiver, text.as_bytes(), Instant::now())
-    }
-
-    fn message(number: u64, due: Duration) -> String {
-        let tick = Tick { from: 0, number, due_ns: due.as_nanos() as u64 };
-        tick.message(&Target::Default, 100)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_what_was_due_in_the_measured_part_is_measured() {
-        let timeline = Timeline::starting_now(seconds(2), seconds(10));
-        let observed = Observed::new(timeline, 1, 1);
-        for number in 0..15 {
-            tokio::time::advance(seconds(1)).await;
-            let mut observed = observed.borrow_mut();
-            observed.sent(0, seconds(number));
-            assert!(hear(&mut observed, 0, &message(number, seconds(number))));
-        }
-        let mut observed = observed.borrow_mut();
-        assert_eq!((observed.delivered(), observed.sent_in_all()), (15, 15));
-        assert_eq!(observed.send_lags().count(), 10);
-        assert_eq!(observed.latencies().count(), 10);
-        assert!(observed.latencies().quantile(0.5).abs_diff(seconds(1)) < Duration::from_millis(2));
-        assert!(observed.findings(|receiver| receiver).is_clean());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_hears_several_senders_misses_what_one_of_them_lost() {
-        let timeline = Timeline::starting_now(seconds(0), seconds(10));
-        let observed = Observed::by_sender(timeline, 2, 2);
-        let mut observed = observed.borrow_mut();
-        let said = |from, number| Tick { from, number, due_ns: 0 }.message(&Target::Default, 100);
-        for sender in [0, 1] {
-            observed.sent(sender, seconds(0));
-            observed.sent(sender, seconds(0));
-        }
-        for (receiver, from, number) in [(0, 0, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 1, 1)] {
-            assert!(hear(&mut observed, receiver, &said(from, number)));
-        }
-        assert!(observed.findings_by_sender(|receiver, _| receiver == 0).duplicated == 1);
-        let findings = observed.findings_by_sender(|receiver, sender| receiver == 0 || sender == 1);
-        assert_eq!((findings.lost, findings.duplicated, findings.reordered), (1, 0, 0));
-        assert!(!hear(&mut observed, 0, &said(7, 0)), "there is no such sender");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_no_delivery_is_an_error_and_what_never_came_is_lost() {
-        let timeline = Timeline::starting_now(seconds(0), seconds(10));
-        let observed = Observed::new(timeline, 1, 3);
-        let mut observed = observed.borrow_mut();
-        for number in 0..4 {
-            observed.sent(0, seconds(number));
-            hear(&mut observed, 0, &message(number, seconds(0)));
-        }
-        hear(&mut observed, 1, &message(2, seconds(0)));
-        let findings = observed.findings(|_| 0);
-        assert_eq!((findings.lost, findings.duplicated), (3 + 4, 0));
-        assert!(observed.errors().is_none());
-        assert!(!hear(&mut observed, 1, r#"{"type":"system:error","data":{"code":"not_found"}}"#));
-        assert!(!hear(&mut observed, 1, "garbage"));
-        assert_eq!(
-            observed.errors().map(|(count, first)| (count, first.contains("not_found"))),
-            Some((2, true))
-        );
-    }
-}
+mod tests;

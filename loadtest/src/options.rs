@@ -9,6 +9,7 @@ use crate::pace::Schedule;
 use crate::report::Bound;
 
 mod bare;
+mod exclusive;
 mod faults;
 mod files;
 mod peers;
@@ -16,11 +17,12 @@ mod planted;
 mod scenarios;
 
 pub(crate) use bare::{Bare, BareServer};
+pub(crate) use exclusive::{Boarding, Locks, Queries};
 pub(crate) use faults::{CLOSES_PER_SECOND, Chaos, FAREWELL, Fault, HEARTBEAT, InFront, Soak, word};
 pub(crate) use files::{Compare, Suite};
 pub(crate) use peers::{Measure, Peers};
 pub(crate) use planted::{Planted, PlantedLoss};
-pub(crate) use scenarios::{Boarding, Fanout, Hostile, Idle, Locks, Mixed, Queries, Redis, Storm, Unicast};
+pub(crate) use scenarios::{Fanout, Hostile, Idle, Mixed, Redis, Storm, Unicast};
 
 /// Measures a Signalbox cluster.
 #[derive(Debug, Parser)]
@@ -127,6 +129,15 @@ pub(crate) struct Run {
     pub(crate) warm_up_seconds: Duration,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// Whether the machine is watched beside the servers.
+#[derive(Debug, Args)]
+pub(crate) struct WatchHiccups {
+    /// Tell latencies also without the messages that met a hiccup: a moment in which the host, or the kernel, kept a core from
+    /// what was due there. Needs the right to real-time priorities
+    #[arg(long)]
+    pub(crate) watch_hiccups: bool,
 }
 
 /// How often to run, and what to do with the result besides printing it.

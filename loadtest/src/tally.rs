@@ -4,13 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::latency::Latencies;
 use crate::observed::Observed;
-use crate::report::{Points, Report};
+use crate::report::{Points, Report, micros};
 use crate::sequence::Findings;
 
 /// What came of messages.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) latencies: Latencies,
+    /// Of the messages that met no hiccup, if the machine was watched.
+    undisturbed: Option<Latencies>,
     pub(crate) send_lags: Latencies,
     sent: u64,
     delivered: u64,
@@ -28,10 +30,12 @@ pub(crate) struct Tally {
 impl Tally {
     /// What was observed, and what was found missing in it.
     pub(crate) fn of(observed: &mut Observed, findings: Findings) -> Self {
+        let undisturbed = observed.undisturbed();
         let (errors, first_error) =
             observed.errors().map_or((0, None), |(count, first)| (count, Some(first.to_owned())));
         Self {
             latencies: observed.latencies().clone(),
+            undisturbed,
             send_lags: observed.send_lags().clone(),
             sent: observed.sent_in_all(),
             delivered: observed.delivered(),
@@ -52,6 +56,13 @@ impl Tally {
     /// Adds another process's share of the same run.
     pub(crate) fn add(&mut self, other: Self) {
         self.latencies.merge(&other.latencies);
+        self.undisturbed = match (self.undisturbed.take(), other.undisturbed) {
+            (Some(mut undisturbed), Some(other)) => {
+                undisturbed.merge(&other);
+                Some(undisturbed)
+            }
+            (undisturbed, other) => undisturbed.or(other),
+        };
         self.send_lags.merge(&other.send_lags);
         self.sent += other.sent;
         self.delivered += other.delivered;
@@ -68,6 +79,12 @@ impl Tally {
     /// Notes all of it; whatever went wrong is a failure.
     pub(crate) fn note(&self, report: &mut Report) {
         report.latencies("latency", &self.latencies);
+        if let Some(undisturbed) = &self.undisturbed {
+            report.latencies("latency_undisturbed", undisturbed);
+            report.figure("latency_undisturbed_p999_us", micros(undisturbed.quantile(0.999)));
+            let share = undisturbed.count() as f64 / self.latencies.count().max(1) as f64;
+            report.figure("undisturbed_percent", 100.0 * share);
+        }
         report.latencies("send_lag", &self.send_lags);
         report.result("sent", self.sent);
         report.result("delivered", self.delivered);

@@ -12,6 +12,7 @@ use signalbox_client::protocol::{Target, Topic};
 use super::subscribing::subscribe;
 use super::{new_report, note_observed, note_run, run_name};
 use crate::cluster::Cluster;
+use crate::hiccups::Watch;
 use crate::meter::{self, Spent};
 use crate::observed::{Observed, Shared, Timeline};
 use crate::options::Fanout;
@@ -34,8 +35,10 @@ pub(crate) async fn run(options: &Fanout, cluster: &Cluster) -> anyhow::Result<R
     for wire in &mut crowd.subscribers {
         subscribe(wire, vec![crowd.topic.clone()]).await?;
     }
+    let watch = Watch::start(options.watch.watch_hiccups, &mut report);
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
-    let Broadcast { observed, spent, paced } = broadcast(crowd, options, timeline, cluster).await?;
+    let Broadcast { observed, spent, paced } =
+        broadcast(crowd, options, timeline, cluster, watch.as_ref()).await?;
     if let Err(error) = paced {
         report.failure(error.to_string());
     }
@@ -43,6 +46,9 @@ pub(crate) async fn run(options: &Fanout, cluster: &Cluster) -> anyhow::Result<R
     spent.judge(&mut report, observed.borrow().send_lags().quantile(0.99));
     beside::compare(&bare, options, &spent, &mut report);
     note_observed(&mut report, &observed, |_| 0);
+    if let Some(watch) = watch {
+        watch.note(&mut report);
+    }
     Ok(report)
 }
 
@@ -93,10 +99,12 @@ async fn broadcast(
     options: &Fanout,
     timeline: Timeline,
     cluster: &Cluster,
+    watch: Option<&Watch>,
 ) -> anyhow::Result<Broadcast> {
     let subscribers = crowd.subscribers.len();
     let observed = Observed::new(timeline, 1, subscribers);
     observed.borrow_mut().plant(options.planted.plant);
+    observed.borrow_mut().leave_out(watch.map(Watch::path))?;
     let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
     let window = options.full_speed.then(|| Window::shared_by(subscribers as u32, options.window));
     for (number, wire) in crowd.subscribers.into_iter().enumerate() {

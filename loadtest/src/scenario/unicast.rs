@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::pairs;
 use super::{new_report, note_run, redis};
 use crate::cluster::Cluster;
+use crate::hiccups::Watch;
 use crate::meter;
 use crate::observed::{Observed, Timeline};
 use crate::options::Unicast;
@@ -34,12 +35,16 @@ pub(crate) async fn run(options: &Unicast, cluster: &Cluster) -> anyhow::Result<
         }
         Some(_) | None => None,
     };
+    let watch = Watch::start(options.watch.watch_hiccups, &mut report);
     let tally = if options.processes > 1 {
-        wide::exchange(options, cluster, &mut report).await?
+        wide::exchange(options, cluster, watch.as_ref(), &mut report).await?
     } else {
-        exchange(options, cluster, &mut report).await?
+        exchange(options, cluster, watch.as_ref(), &mut report).await?
     };
     tally.note(&mut report);
+    if let Some(watch) = watch {
+        watch.note(&mut report);
+    }
     if let Some(hop) = hop {
         report.latencies("bare_hop", &hop.latencies);
         let [ours, bare] = [&tally.latencies, &hop.latencies].map(|l| micros(l.quantile(0.5)));
@@ -49,7 +54,12 @@ pub(crate) async fn run(options: &Unicast, cluster: &Cluster) -> anyhow::Result<
 }
 
 /// Connects the pairs, lets them talk, and notes the cost.
-async fn exchange(options: &Unicast, cluster: &Cluster, report: &mut Report) -> anyhow::Result<Tally> {
+async fn exchange(
+    options: &Unicast,
+    cluster: &Cluster,
+    watch: Option<&Watch>,
+    report: &mut Report,
+) -> anyhow::Result<Tally> {
     let pairs = options.pairs.max(1) as usize;
     check_open_files(2 * pairs)?;
     let connected = pairs::connect(cluster, pairs).await?;
@@ -57,6 +67,7 @@ async fn exchange(options: &Unicast, cluster: &Cluster, report: &mut Report) -> 
     let timeline = Timeline::starting_now(options.run.warm_up_seconds, options.run.seconds);
     let observed = Observed::new(timeline, pairs, pairs);
     observed.borrow_mut().plant(options.planted.plant);
+    observed.borrow_mut().leave_out(watch.map(Watch::path))?;
     let mut traffic = Traffic::new(Rc::clone(&observed), timeline, options.payload.bytes);
     let paced = pairs::start(&mut traffic, connected, options.window());
     let pacing =

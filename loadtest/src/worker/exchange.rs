@@ -40,6 +40,7 @@ impl Pairs {
         let count = self.pairs.len();
         let observed = Observed::new(timeline, count, count);
         observed.borrow_mut().plant(load.plant);
+        observed.borrow_mut().leave_out(load.hiccups.as_deref())?;
         let mut traffic = Traffic::new(Rc::clone(&observed), timeline, load.payload_bytes);
         let due = pairs::start(&mut traffic, self.pairs, self.window);
         let schedule = Schedule::try_new(load.per_second).context("a rate is positive")?;

@@ -30,6 +30,7 @@ pub(super) async fn message(crowd: &Crowd, load: Load) -> anyhow::Result<Tally> 
     let timeline = Timeline::starting_now(load.warm_up, load.measured);
     let observed = Observed::new(timeline, share.count, share.count);
     observed.borrow_mut().plant(load.plant);
+    observed.borrow_mut().leave_out(load.hiccups.as_deref())?;
     crowd.judged_by(&observed);
     let mut traffic = Traffic::new(Rc::clone(&observed), timeline, load.payload_bytes);
     let due = senders.into_iter().map(|(wire, targets)| traffic.send_in_turn(wire, targets)).collect();

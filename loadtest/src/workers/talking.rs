@@ -27,7 +27,8 @@ impl Workers {
     ) -> anyhow::Result<(Tally, Spent)> {
         let (generators, within) = (self.pids(), load.warm_up + load.measured + ENDS_WITHIN);
         let plant = |process| if process == 0 { load.plant } else { None };
-        let orders = (0..generators.len()).map(|process| order(Load { plant: plant(process), ..load }));
+        let orders =
+            (0..generators.len()).map(|process| order(Load { plant: plant(process), ..load.clone() }));
         let timeline = Timeline::starting_now(load.warm_up, load.measured);
         let measuring = async {
             sleep_until(timeline.measured_from()).await;

@@ -1,6 +1,7 @@
 //! What the tester and its further processes say to each other: one line of JSON each time.
 
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::latency::Latencies;
@@ -43,7 +44,7 @@ pub(crate) struct Share {
 }
 
 /// How messages are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Load {
     /// By this process.
     pub(crate) per_second: f64,
@@ -52,6 +53,8 @@ pub(crate) struct Load {
     pub(crate) payload_bytes: usize,
     /// Planted by one of the processes.
     pub(crate) plant: Option<Flaw>,
+    /// Where the machine's hiccups are written, if somebody watches.
+    pub(crate) hiccups: Option<PathBuf>,
 }
 
 /// What a process answers.

@@ -1,12 +1,15 @@
 //! Runs whose clients several processes drive.
 
-use signalbox_testkit::eventually;
+use std::time::Duration;
+
+use signalbox_testkit::{RedisServer, eventually};
+use tokio::time::sleep;
 
 use crate::load::{Load, RUN_WITHIN, number};
 
 #[tokio::test]
 async fn connections_of_several_processes_are_weighed_and_each_gets_its_messages() {
-    let line = "idle --connections 100 --processes 3 --nodes 3 --messages 2 --rate 400 --settle-seconds 3";
+    let line = "idle --connections 100 --processes 3 --nodes 3 --messages 2 --rate 400 --settle-seconds 3 --watch-hiccups";
     let results = Load::new().results(line).await;
     // 33 of 3 nodes are 11 each, 34 are up to 12: whoever is on a node with fewer gets one more.
     let sent = number(&results, "sent");
@@ -56,4 +59,38 @@ async fn what_can_not_fit_is_refused_before_anything_is_connected() {
     assert!(!outcome.success, "{}", outcome.output);
     assert!(outcome.output.contains("1000000000 connections need --processes "), "{}", outcome.output);
     assert_eq!(load.left_behind(), 0);
+}
+
+/// How long nothing of the tester runs.
+const STOPPED: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn messages_of_a_moment_in_which_nothing_ran_are_left_out() {
+    let (load, redis) = (Load::new(), RedisServer::start().await);
+    let line = "unicast --pairs 4 --rate 500 --warm-up-seconds 0 --seconds 4 --no-baseline --watch-hiccups";
+    let child = load.spawn(&format!("{line} --redis 127.0.0.1:{}", redis.port()), &Load::binary());
+    let tester = child.id().expect("it runs").to_string();
+    eventually("messages come", RUN_WITHIN, || {
+        let calls = redis.cli(&["info", "commandstats"]);
+        let calls = calls.split_once("cmdstat_publish:calls=").and_then(|(_, rest)| rest.split(',').next());
+        std::future::ready(calls.and_then(|calls| calls.parse().ok()).is_some_and(|calls: u64| calls > 50))
+    })
+    .await;
+    for (signal, lasts) in [("-STOP", STOPPED), ("-CONT", Duration::ZERO)] {
+        let sent = std::process::Command::new("kill").args([signal, &tester]).status();
+        assert!(sent.expect("there is a kill").success());
+        sleep(lasts).await;
+    }
+    let outcome = load.end(child).await;
+    assert!(outcome.success, "{}", outcome.output);
+    let (results, stopped_us) = (&outcome.report.expect("a report")["results"], STOPPED.as_micros() as f64);
+    assert!(number(results, "latency_max_us") > 0.8 * stopped_us, "{results:#}");
+    if outcome.output.contains("hiccups are not watched: real-time priorities need root") {
+        assert_eq!(results["undisturbed_percent"], serde_json::Value::Null);
+        return;
+    }
+    assert!(number(results, "hiccups_max_us") > 0.8 * stopped_us, "{results:#}");
+    assert!(number(results, "undisturbed_percent") < 93.0, "{results:#}");
+    let undisturbed = number(results, "latency_undisturbed_max_us");
+    assert!(undisturbed < 0.8 * number(results, "latency_max_us"), "{results:#}");
 }

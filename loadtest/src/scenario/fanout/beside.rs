@@ -27,8 +27,14 @@ pub(super) async fn measure(options: &Fanout, report: &mut Report) -> anyhow::Re
     for manner in manners.iter().copied() {
         let run = bare::beside(&options.servers, manner, async |cluster| {
             let crowd = Crowd::connect(cluster, subscribers(options)).await?;
-            broadcast(crowd, options, Timeline::starting_now(WARM_UP, options.bare.bare_seconds), cluster)
-                .await
+            broadcast(
+                crowd,
+                options,
+                Timeline::starting_now(WARM_UP, options.bare.bare_seconds),
+                cluster,
+                None,
+            )
+            .await
         });
         let Broadcast { observed, spent, paced } = run.await?;
         let observed = observed.borrow();

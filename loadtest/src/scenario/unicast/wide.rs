@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::cluster::Cluster;
+use crate::hiccups::Watch;
 use crate::options::Unicast;
 use crate::report::Report;
 use crate::scenario::run_name;
@@ -16,6 +17,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(120);
 pub(super) async fn exchange(
     options: &Unicast,
     cluster: &Cluster,
+    watch: Option<&Watch>,
     report: &mut Report,
 ) -> anyhow::Result<Tally> {
     let pairs = options.pairs.max(1) as usize;
@@ -33,6 +35,7 @@ pub(super) async fn exchange(
         measured: options.run.seconds,
         payload_bytes: options.payload.bytes,
         plant: options.planted.plant,
+        hiccups: watch.map(|watch| watch.path().to_owned()),
     };
     let (tally, spent) = workers.talk(cluster, Order::Exchange, load).await?;
     workers.stop().await;
