@@ -29,7 +29,7 @@ use self::families::{
 };
 pub use self::fleet::FleetMetrics;
 use self::gauges::Gauges;
-pub use self::gauges::{Queues, Readings};
+pub use self::gauges::{Queued, Readings};
 pub use self::log::LogMetrics;
 use self::make::{counter, labelled, register};
 pub use self::traffic::{Class, Direction, Volumes};

@@ -2,6 +2,7 @@
 
 mod settings;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -21,7 +22,7 @@ use crate::fleet;
 use crate::http::bodies::Bodies;
 use crate::hub::{Flusher, Hub};
 use crate::limits::Limits;
-use crate::metrics::{Metrics, Queues, Readings};
+use crate::metrics::{Metrics, Queued, Readings};
 use crate::roster::LateLeavers;
 use crate::router::{RouteCache, Router};
 use crate::stamps::{Uptime, now_ms};
@@ -77,6 +78,8 @@ pub struct Node {
     pub peers: ArcSwap<Vec<NodeCard>>,
     /// Whether the lease was held at the last look.
     pub lease_held: AtomicBool,
+    /// What waited for all connections at the last look.
+    pub queued: ArcSwap<Queued>,
     /// Messages per second of late.
     pub rates: Rates,
     /// Connections whose rows still have to be removed.
@@ -143,6 +146,7 @@ impl Node {
             started_at_ms: now_ms(),
             peers: ArcSwap::default(),
             lease_held: AtomicBool::new(false),
+            queued: ArcSwap::default(),
             rates: Rates::default(),
             late_leavers: LateLeavers::default(),
             stop: StopRequest::default(),
@@ -205,18 +209,24 @@ impl Node {
         *self.cluster.reachable.borrow() && self.lease_held.load(Ordering::Acquire)
     }
 
-    /// Walks all connections, as a scrape does now and then.
-    fn queues(&self) -> Queues {
+    /// How many connections there are of each agent type that the vocabulary has.
+    fn by_agent_type(&self) -> BTreeMap<String, u64> {
         let known = self.vocabulary.agent_types().iter().map(|agent_type| (agent_type.to_owned(), 0));
-        let mut queues = Queues { by_agent_type: known.collect(), ..Queues::default() };
-        self.hub.for_each(|connection| queues.add(connection));
-        queues
+        let mut counts: BTreeMap<String, u64> = known.collect();
+        for (agent_type, connections) in self.hub.census().by_agent_type() {
+            if let Some(count) = counts.get_mut(&*agent_type) {
+                *count = connections;
+            }
+        }
+        counts
     }
 
-    /// What the gauges show now.
+    /// What the gauges show now. Nobody looks at all connections for it: a scrape takes as long however many there are.
     pub fn readings(&self) -> Readings {
         Readings {
-            queues: self.queues(),
+            connections: self.hub.len(),
+            by_agent_type: self.by_agent_type(),
+            queued: **self.queued.load(),
             cluster_nodes: self.peers.load().len(),
             started_at_ms: self.started_at_ms,
             handshakes_under_way: self.admission.under_way(),

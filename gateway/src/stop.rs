@@ -12,7 +12,7 @@ pub use self::departures::Departures;
 pub use self::drain::{drain, tell_newcomer, time_to_part};
 pub use self::pace::Pace;
 pub use self::request::StopRequest;
-pub use self::turnover::{MaxAge, serve, tell_old};
+pub use self::turnover::{MaxAge, Old, serve};
 
 /// The steps of a stop, in their order. Each is logged, exported as `signalbox_stop_phase`, written on the node's
 /// card and told by `/readyz?verbose`. Until the lease is released messages flow, commands are answered and the

@@ -11,8 +11,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::pace;
 use super::shedding::shed;
 use crate::hub::Connection;
+use crate::metrics::Queued;
 use crate::node::Node;
-use crate::stop;
+use crate::stop::{self, Old};
 
 /// So many are pinged in a row.
 const PINGS_IN_A_ROW: usize = 32;
@@ -26,12 +27,13 @@ pub(super) async fn run(node: Arc<Node>) {
     let looks = async {
         loop {
             serving(&node, tick.tick()).await;
-            let (silent, waiting) = serving(&node, look(&node)).await;
+            let Seen { silent, old, queued } = serving(&node, look(&node)).await;
             if !silent.is_empty() {
                 node.tasks.spawn(node.halt.clone().run_until_cancelled_owned(ping(silent)));
             }
-            shed(&node, waiting);
-            stop::tell_old(&node);
+            node.queued.store(Arc::new(queued));
+            shed(&node, queued.bytes);
+            old.tell(&node);
             balance.look(&node);
             node.router.routes().sweep();
         }
@@ -39,22 +41,31 @@ pub(super) async fn run(node: Arc<Node>) {
     node.halt.run_until_cancelled(looks).await;
 }
 
-/// Closes the dead. Who is to be pinged, and how many bytes wait for all.
-async fn look(node: &Node) -> (Vec<Arc<Connection>>, usize) {
+/// What one look found.
+struct Seen {
+    /// Who is to be pinged.
+    silent: Vec<Arc<Connection>>,
+    old: Old,
+    queued: Queued,
+}
+
+/// Looks at all connections, once; closes the dead.
+async fn look(node: &Node) -> Seen {
     let pulse = Pulse {
         now: node.uptime.seconds(),
         interval: seconds(node.settings.heartbeat_interval),
         timeout: seconds(node.settings.heartbeat_timeout),
     };
-    let (mut silent, mut waiting) = (Vec::new(), 0);
+    let mut seen = Seen { silent: Vec::new(), old: Old::at_this_look(node), queued: Queued::default() };
     let visit = |connection: &Arc<Connection>| {
-        waiting += connection.outbox().bytes();
+        seen.queued.add(connection);
+        seen.old.look_at(node, connection);
         if pulse.feel(connection) {
-            silent.push(Arc::clone(connection));
+            seen.silent.push(Arc::clone(connection));
         }
     };
     node.hub.walk(|_| true, visit).await;
-    (silent, waiting)
+    seen
 }
 
 async fn ping(silent: Vec<Arc<Connection>>) {
@@ -109,7 +120,11 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use bytes::Bytes;
+
     use crate::hub::tests::connection;
+    use crate::testing::{join, lone_node};
+    use crate::ws::outbox::Keep;
 
     fn pinged(connections: &[Arc<Connection>]) -> usize {
         let has_ping = |connection: &&Arc<Connection>| {
@@ -130,5 +145,28 @@ mod tests {
         pinging.await;
         assert_eq!(pinged(&silent), 100 - PINGS_IN_A_ROW);
         assert_eq!(began.elapsed(), PINGED_WITHIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scrape_tells_what_waited_at_the_last_look_and_who_is_here_now() {
+        let node = lone_node().await;
+        let connections = [join(&node, "agent_type=driver&agent_id=D").await, join(&node, "").await];
+        for (connection, bytes) in connections.iter().zip([700, 100]) {
+            connection.outbox().clear();
+            connection.outbox().push(Bytes::from(vec![0; bytes]), Keep::Always);
+        }
+        let tells = |line: &str| {
+            let text = String::from_utf8(node.metrics.render(&node.readings())).unwrap();
+            text.lines().any(|told| told == line)
+        };
+        assert!(tells("signalbox_connections 2"));
+        assert!(tells(r#"signalbox_agent_type_connections{agent_type="driver"} 1"#));
+        assert!(tells(r#"signalbox_agent_type_connections{agent_type="dashboard"} 0"#));
+        assert!(tells("signalbox_outbox_queued_bytes 0"), "nobody has looked yet");
+        node.tasks.spawn(run(Arc::clone(&node)));
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert!(tells("signalbox_outbox_queued_messages 2"));
+        assert!(tells("signalbox_outbox_queued_bytes 800"));
+        assert!(tells("signalbox_outbox_largest_bytes 700"));
     }
 }

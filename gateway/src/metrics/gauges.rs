@@ -43,28 +43,22 @@ pub(super) struct Gauges {
     strapi_totals: Totals<StrapiCounters>,
 }
 
-/// The connections, and what waits for them.
-#[derive(Debug, Clone, Default)]
+/// What waits for all connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Queues {
-    pub connections: usize,
-    pub by_agent_type: BTreeMap<String, i64>,
+pub struct Queued {
     pub messages: usize,
     pub bytes: usize,
     pub largest_bytes: usize,
 }
 
-impl Queues {
-    /// Adds a connection.
+impl Queued {
+    /// Adds what waits for one.
     pub fn add(&mut self, connection: &Connection) {
         let (messages, bytes) = connection.outbox().queued();
-        self.connections += 1;
         self.messages += messages;
         self.bytes += bytes;
         self.largest_bytes = self.largest_bytes.max(bytes);
-        if let Some(count) = self.by_agent_type.get_mut(connection.profile().agent.agent_type()) {
-            *count += 1;
-        }
     }
 }
 
@@ -72,7 +66,10 @@ impl Queues {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Readings {
-    pub queues: Queues,
+    pub connections: usize,
+    pub by_agent_type: BTreeMap<String, u64>,
+    /// As of the last look at all connections.
+    pub queued: Queued,
     pub cluster_nodes: usize,
     pub started_at_ms: u64,
     pub handshakes_under_way: usize,
@@ -99,12 +96,20 @@ impl Gauges {
         Self {
             connections: gauge(r, "signalbox_connections", "Open connections."),
             by_agent_type: by_agent_type(r),
-            queued_messages: gauge(r, "signalbox_outbox_queued_messages", "Messages waiting for clients."),
-            queued_bytes: gauge(r, "signalbox_outbox_queued_bytes", "Bytes waiting for clients."),
+            queued_messages: gauge(
+                r,
+                "signalbox_outbox_queued_messages",
+                "Messages that waited for clients at the last look, once a second.",
+            ),
+            queued_bytes: gauge(
+                r,
+                "signalbox_outbox_queued_bytes",
+                "Bytes that waited for clients at the last look, once a second.",
+            ),
             queue_largest: gauge(
                 r,
                 "signalbox_outbox_largest_bytes",
-                "Bytes waiting for the client that is worst off.",
+                "Bytes that waited for the client that was worst off at the last look.",
             ),
             cluster_nodes: gauge(r, "signalbox_cluster_nodes", "Live nodes, as this node sees the cluster."),
             process: ProcessMetrics::new(r),
@@ -151,14 +156,13 @@ impl Gauges {
     }
 
     pub(super) fn set(&self, readings: &Readings) {
-        let queues = &readings.queues;
-        self.connections.set(queues.connections as i64);
-        for (agent_type, count) in &queues.by_agent_type {
-            self.by_agent_type.with_label_values(&[agent_type]).set(*count);
+        self.connections.set(readings.connections as i64);
+        for (agent_type, count) in &readings.by_agent_type {
+            self.by_agent_type.with_label_values(&[agent_type]).set(*count as i64);
         }
-        self.queued_messages.set(queues.messages as i64);
-        self.queued_bytes.set(queues.bytes as i64);
-        self.queue_largest.set(queues.largest_bytes as i64);
+        self.queued_messages.set(readings.queued.messages as i64);
+        self.queued_bytes.set(readings.queued.bytes as i64);
+        self.queue_largest.set(readings.queued.largest_bytes as i64);
         self.cluster_nodes.set(readings.cluster_nodes as i64);
         self.process.set(readings.started_at_ms);
         self.handshakes_under_way.set(readings.handshakes_under_way as i64);

@@ -49,26 +49,40 @@ impl MaxAge {
     }
 }
 
-/// Tells those that are old, and gives them a place in the line; unless the node stops and tells all, or they could not
-/// come back.
-pub fn tell_old(node: &Node) {
-    let max_age = node.settings.max_age;
-    if max_age.age.is_zero() || !is_served(node) {
-        return;
+/// Those that are old, as one look finds them.
+#[derive(Debug)]
+pub struct Old {
+    max_age: MaxAge,
+    /// In seconds of the node's uptime.
+    now: u32,
+    found: Vec<Arc<Connection>>,
+}
+
+impl Old {
+    /// Nobody yet.
+    pub fn at_this_look(node: &Node) -> Self {
+        Self { max_age: node.settings.max_age, now: node.uptime.seconds(), found: Vec::new() }
     }
-    let now = node.uptime.seconds();
-    let mut old: Vec<Arc<Connection>> = Vec::new();
-    node.hub.for_each(|connection| {
-        let age = now.saturating_sub(connection.traffic.opened_at.load(Relaxed));
-        let is_old = max_age.of(connection.number()).is_some_and(|most| age + AHEAD_SECONDS >= most);
+
+    /// Takes this one, if it is old and there is room.
+    pub fn look_at(&mut self, node: &Node, connection: &Arc<Connection>) {
+        let Some(most) = self.max_age.of(connection.number()) else { return };
+        let age = self.now.saturating_sub(connection.traffic.opened_at.load(Relaxed));
         let stays = || connection.outbox().closing().is_none() && !node.departures.has(connection);
-        if is_old && old.len() < TOLD_A_LOOK && stays() {
-            old.push(Arc::clone(connection));
+        if age + AHEAD_SECONDS >= most && self.found.len() < TOLD_A_LOOK && stays() {
+            self.found.push(Arc::clone(connection));
         }
-    });
-    for connection in old {
-        tell(node, &connection, DrainReason::Balance);
-        node.departures.begin();
+    }
+
+    /// Tells them, and gives them a place in the line; unless the node stops and tells all, or they could not come back.
+    pub fn tell(self, node: &Node) {
+        if !is_served(node) {
+            return;
+        }
+        for connection in self.found {
+            tell(node, &connection, DrainReason::Balance);
+            node.departures.begin();
+        }
     }
 }
 
