@@ -4,6 +4,7 @@
 //! directory until before it is unregistered. Removal is by the very connection, never by its name alone.
 
 mod census;
+mod checklist;
 mod connection;
 mod flusher;
 mod followers;
@@ -15,9 +16,11 @@ mod tail;
 use ahash::RandomState;
 use bytes::Bytes;
 use dashmap::DashMap;
+use signalbox_protocol::vocabulary::Vocabulary;
 use signalbox_protocol::{ConnectionId, Tenant, Topic};
 
 pub use self::census::Census;
+use self::checklist::Checklist;
 pub use self::connection::{Connection, Profile};
 pub use self::flusher::Flusher;
 pub use self::followers::Followers;
@@ -65,17 +68,19 @@ pub struct Delivery<'a> {
 pub struct Hub {
     connections: DashMap<ConnectionId, std::sync::Arc<Connection>, RandomState>,
     topics: DashMap<TopicKey, Followers, RandomState>,
+    checklist: Checklist,
     roll: Roll,
     census: Census,
+    vocabulary: std::sync::Arc<Vocabulary>,
     metrics: Metrics,
 }
 
 type Shared = std::sync::Arc<Connection>;
 
 impl Hub {
-    /// An empty hub that counts in `metrics`.
-    pub fn new(metrics: Metrics) -> Self {
-        Self { metrics, ..Self::default() }
+    /// An empty hub that counts in `metrics`, and takes for groups what the vocabulary says.
+    pub fn new(metrics: Metrics, vocabulary: std::sync::Arc<Vocabulary>) -> Self {
+        Self { metrics, vocabulary, ..Self::default() }
     }
 
     /// Takes a connection in; it follows no topic yet but its own `connection:`.
@@ -111,6 +116,9 @@ impl Hub {
         if !connection.add_topic(shared) {
             return false;
         }
+        if entry.members.is_empty() && self.is_group(entry.key()) {
+            self.checklist.add(entry.key());
+        }
         entry.add(Shared::clone(connection), hold);
         true
     }
@@ -128,8 +136,16 @@ impl Hub {
         let key = TopicKey::new(&connection.profile().tenant, topic);
         self.topics.remove_if_mut(&key, |_, followers| {
             followers.remove(connection.number());
-            followers.members.is_empty()
+            let is_nobodys = followers.members.is_empty();
+            if is_nobodys && (followers.has_tail() || self.is_group(&key)) {
+                self.checklist.strike(&key);
+            }
+            is_nobodys
         });
+    }
+
+    fn is_group(&self, key: &TopicKey) -> bool {
+        !self.vocabulary.is_point_kind(key.topic.kind())
     }
 
     /// Works on a topic that somebody here follows, with its place in the table locked: short work only.
@@ -137,7 +153,13 @@ impl Hub {
         if key.topic.kind() == "connection" {
             self.follow_itself(key);
         }
-        self.topics.get_mut(key).map(|mut followers| work(&mut followers))
+        let mut followers = self.topics.get_mut(key)?;
+        let had_tail = followers.has_tail();
+        let done = work(&mut followers);
+        if !had_tail && followers.has_tail() {
+            self.checklist.add(key);
+        }
+        Some(done)
     }
 
     /// A connection's own `connection:` topic has a place in the table from its first stored message on.
@@ -247,7 +269,15 @@ impl Hub {
         of_tenant.map(|entry| (entry.key().topic.clone(), entry.value().members.len())).collect()
     }
 
-    /// Of the topics that somebody here follows those that `choose` picks.
+    /// Of the groups and of the other topics that have a log here those that `choose` picks.
+    pub fn pick_logged<T>(&self, choose: impl Fn(&TopicKey, &Followers) -> Option<T>) -> Vec<T> {
+        let listed = self.checklist.all().into_iter();
+        listed
+            .filter_map(|key| self.topics.get(&key).and_then(|followers| choose(&key, &followers)))
+            .collect()
+    }
+
+    /// Of all topics that somebody here follows those that `choose` picks. It takes its time: whoever has a message waits.
     pub fn pick<T>(&self, choose: impl Fn(&TopicKey, &Followers) -> Option<T>) -> Vec<T> {
         self.topics.iter().filter_map(|entry| choose(entry.key(), entry.value())).collect()
     }

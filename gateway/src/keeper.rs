@@ -49,6 +49,6 @@ pub fn spawn(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
 }
 
 async fn check_logs(node: Arc<Node>) {
-    let checks = node.tails.keep_checked(&node.vocabulary, node.settings.log_check_interval);
+    let checks = node.tails.keep_checked(node.settings.log_check_interval);
     node.halt.run_until_cancelled(checks).await;
 }

@@ -113,7 +113,7 @@ impl Node {
         let metrics = Metrics::new();
         metrics.show(&cluster.measured);
         let vocabulary = Arc::new(vocabulary);
-        let hub = Arc::new(Hub::new(metrics.clone()));
+        let hub = Arc::new(Hub::new(metrics.clone(), Arc::clone(&vocabulary)));
         let routes = RouteCache::new(settings.routes);
         let (log, background) = (Arc::clone(&cluster.log), (tasks.clone(), halt.clone()));
         let tails = Tails::new(Arc::clone(&hub), log, metrics.clone(), background);

@@ -1,5 +1,6 @@
 //! The hub's promises: the right sockets get the frame, tenants never meet, removal is by identity.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,7 +34,7 @@ pub(crate) fn connection_with(flusher: Arc<Flusher>, number: u64, of: &str) -> A
 }
 
 fn hub_with(connections: &[&Arc<Connection>]) -> Hub {
-    let hub = Hub::new(Metrics::new());
+    let hub = Hub::new(Metrics::new(), Arc::default());
     connections.iter().for_each(|connection| hub.insert(connection));
     hub
 }
@@ -185,4 +186,40 @@ fn a_message_that_comes_before_the_answer_where_its_log_begins_is_delivered() {
 #[test]
 fn what_is_counted_of_a_connection_fits_five_words() {
     assert_eq!(size_of::<super::connection::Traffic>(), 40);
+}
+
+#[test]
+fn what_is_compared_with_logs_is_every_group_and_whatever_else_has_one() {
+    let all: Vec<_> = (0..6).map(|number| connection(number, "t")).collect();
+    let (hub, metrics, nothing) = (hub_with(&[]), Metrics::new(), position("s.1", 0));
+    let names = ["route:1", "route:2", "vehicle:V1", "vehicle:V2", "connection:n-1", "session:s3"];
+    let mut random = fastrand::Rng::with_seed(7);
+    let (mut groups, mut points) = (0, 0);
+    for _ in 0..3_000 {
+        let (member, name) = (&all[random.usize(..all.len())], topic(names[random.usize(..names.len())]));
+        let key = TopicKey::new(&tenant("t"), &name);
+        match random.u8(..16) {
+            0..2 => drop(hub.remove(member)),
+            2..4 if !hub.holds(member) => hub.insert(member),
+            4..7 if hub.holds(member) => drop(hub.join(member, &name, None)),
+            7..9 => drop(hub.part(member, &name)),
+            9 => {
+                let take =
+                    |f: &mut Followers| f.take(logged(&key, position("s.1", 1)), Some(&nothing), &metrics);
+                hub.with(&key, take);
+            }
+            _ => {}
+        }
+        let is_due = |key: &TopicKey, followers: &Followers| {
+            (followers.has_tail() || key.topic.kind() == "route").then(|| key.clone())
+        };
+        let of_all: HashSet<_> = hub.pick(is_due).into_iter().collect();
+        let listed = hub.pick_logged(|key, _| Some(key.clone()));
+        assert_eq!(listed.len(), of_all.len());
+        assert_eq!(listed.into_iter().collect::<HashSet<_>>(), of_all);
+        assert_eq!(hub.checklist.all().len(), of_all.len(), "who has gone is not listed either");
+        groups = groups.max(of_all.iter().filter(|key| key.topic.kind() == "route").count());
+        points = points.max(of_all.iter().filter(|key| key.topic.kind() != "route").count());
+    }
+    assert_eq!((groups, points > 1), (2, true), "all of it happened");
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use signalbox_protocol::control::{Discontinuity, Position};
-use signalbox_protocol::vocabulary::Vocabulary;
 use signalbox_protocol::{Tenant, Topic};
 use signalbox_registry::Error;
 use signalbox_registry::log::judge;
@@ -15,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Tails;
 use super::base::Broken;
-use crate::hub::TopicKey;
+use crate::hub::{Followers, TopicKey};
 
 /// Topics that are asked for at once.
 const BATCH_TOPICS: usize = 256;
@@ -31,7 +30,7 @@ type Asked = (TopicKey, Option<Position>);
 
 impl Tails {
     /// Checks every `interval`, and when something was in doubt, until it is dropped.
-    pub async fn keep_checked(self: &Arc<Self>, vocabulary: &Vocabulary, interval: Duration) {
+    pub async fn keep_checked(self: &Arc<Self>, interval: Duration) {
         let mut wait = Duration::ZERO;
         loop {
             // Nodes that started together should not ask together.
@@ -42,7 +41,7 @@ impl Tails {
                 sleep(ON_ITS_WAY).await;
             }
             let all = self.all.swap(false, Ordering::AcqRel);
-            let checked = self.check(vocabulary, all).await;
+            let checked = self.check(all).await;
             self.metrics.log.count_check(&checked);
             wait = match checked {
                 Ok(()) => interval,
@@ -56,12 +55,10 @@ impl Tails {
     }
 
     /// Compares topics with their logs: all groups, and the point topics that have a log, or `all`.
-    async fn check(self: &Arc<Self>, vocabulary: &Vocabulary, all: bool) -> Result<(), Error> {
+    async fn check(self: &Arc<Self>, all: bool) -> Result<(), Error> {
         self.check_base().await?;
-        let asked = self.hub.pick(|key, followers| {
-            let due = all || followers.has_tail() || !vocabulary.is_point_kind(key.topic.kind());
-            due.then(|| (key.clone(), followers.at().cloned()))
-        });
+        let place = |key: &TopicKey, followers: &Followers| Some((key.clone(), followers.at().cloned()));
+        let asked: Vec<Asked> = if all { self.hub.pick(place) } else { self.hub.pick_logged(place) };
         let batches: Vec<_> = asked.chunks(BATCH_TOPICS).map(|batch| self.behind(batch)).collect();
         let mut found = stream::iter(batches).buffer_unordered(BATCHES_MAX);
         let mut behind = Vec::new();

@@ -188,7 +188,7 @@ async fn a_check_asks_for_256_topics_at_once_four_times_and_reads_eight_logs() {
             store_untold(&node, topic).await;
         }
     }
-    let checks = node.tails.keep_checked(&node.vocabulary, Duration::from_secs(10));
+    let checks = node.tails.keep_checked(Duration::from_secs(10));
     assert!(tokio::time::timeout(Duration::from_secs(60), checks).await.is_err(), "checks go on for ever");
     let got: BTreeSet<_> = queued(&follower).iter().map(|message| message["topic"].to_string()).collect();
     assert_eq!(got.len(), topics.iter().filter(|topic| topic.id().ends_with('7')).count());
