@@ -29,6 +29,7 @@ pub mod rights;
 pub mod roster;
 pub mod router;
 pub mod server;
+mod spread;
 pub mod stamps;
 pub mod stats;
 pub mod stop;

@@ -25,7 +25,7 @@ use crate::config::{Config, Loaded, Origin, SETTINGS};
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     settings: SettingArgs,
-    /// Also try the load balancer at this address, e.g. wss://fleet.example.com; takes as long as a silence that it has to bear
+    /// Also try the load balancer at this address, e.g. wss://fleet.example.com; takes twice as long as a silence that it has to bear
     #[arg(long, value_name = "URL", value_parser = balancer::address)]
     url: Option<Uri>,
     #[command(flatten)]

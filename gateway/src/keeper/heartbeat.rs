@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use signalbox_protocol::close::CloseCode;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, sleep};
 
 use super::pace;
 use super::shedding::shed;
 use crate::hub::Connection;
 use crate::metrics::Queued;
 use crate::node::Node;
+use crate::spread::spread;
 use crate::stop::{self, Old};
 
 /// So many are pinged in a row.
@@ -21,7 +22,7 @@ const PINGS_IN_A_ROW: usize = 32;
 const PINGED_WITHIN: Duration = Duration::from_millis(900);
 
 pub(super) async fn run(node: Arc<Node>) {
-    let mut tick = interval(Duration::from_secs(1));
+    let mut tick = pace::each_second();
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut balance = stop::Balance::new(node.settings.share);
     let looks = async {
@@ -105,12 +106,19 @@ impl Pulse {
             connection.outbox().close(CloseCode::HeartbeatMissed);
             return false;
         }
-        let last_sign = connection.traffic.pinged_at.load(Relaxed).max(heard_at);
-        let is_due = self.now.saturating_sub(last_sign) >= self.interval;
+        let pinged_at = connection.traffic.pinged_at.load(Relaxed);
+        let borne = if pinged_at == 0 { self.first_interval(connection) } else { self.interval };
+        let is_due = self.now.saturating_sub(pinged_at.max(heard_at)) >= borne;
         if is_due {
             connection.traffic.pinged_at.store(self.now, Relaxed);
         }
         is_due
+    }
+
+    /// Half of the interval to all of it: those who came at once are not pinged at once for ever after.
+    fn first_interval(self, connection: &Connection) -> u32 {
+        let half = u64::from(self.interval / 2);
+        u32::try_from(spread(connection.number(), half)).map_or(self.interval, |less| self.interval - less)
     }
 }
 
@@ -164,9 +172,35 @@ mod tests {
         assert!(tells(r#"signalbox_agent_type_connections{agent_type="dashboard"} 0"#));
         assert!(tells("signalbox_outbox_queued_bytes 0"), "nobody has looked yet");
         node.tasks.spawn(run(Arc::clone(&node)));
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        tokio::time::sleep(Duration::from_millis(1_600)).await;
         assert!(tells("signalbox_outbox_queued_messages 2"));
         assert!(tells("signalbox_outbox_queued_bytes 800"));
         assert!(tells("signalbox_outbox_largest_bytes 700"));
+    }
+
+    #[test]
+    fn those_who_came_at_once_are_pinged_for_the_first_time_over_half_an_interval_and_then_each_interval() {
+        let all: Vec<_> = (0..1_200).map(|number| connection(number, "acme")).collect();
+        all.iter().for_each(|connection| connection.traffic.opened(100));
+        let (mut first, mut gaps, mut last) = (Vec::new(), Vec::new(), vec![0; all.len()]);
+        for now in 100..220 {
+            let pulse = Pulse { now, interval: 25, timeout: 60 };
+            for (connection, last) in all.iter().zip(&mut last) {
+                if !pulse.feel(connection) {
+                    continue;
+                }
+                connection.traffic.heard_at.store(now, Relaxed);
+                if *last == 0 {
+                    first.push(now - 100)
+                } else {
+                    gaps.push(now - *last)
+                }
+                *last = now;
+            }
+        }
+        assert_eq!((first.iter().min(), first.iter().max()), (Some(&14), Some(&25)));
+        let crowded = (14..=25).map(|second| first.iter().filter(|at| **at == second).count()).max();
+        assert!(crowded.is_some_and(|most| most < 110), "{crowded:?} of 1,200 in one of 12 seconds");
+        assert!(gaps.iter().all(|gap| *gap == 25) && gaps.len() > 3_000);
     }
 }

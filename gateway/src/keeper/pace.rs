@@ -3,6 +3,15 @@
 use std::slice::Chunks;
 use std::time::Duration;
 
+use tokio::time::{Instant, Interval, interval_at};
+
+/// Ticks once a second. Nodes that started together do not tick together: where they share a machine their rows would fall on
+/// each other.
+pub(super) fn each_second() -> Interval {
+    const SECOND: Duration = Duration::from_secs(1);
+    interval_at(Instant::now() + SECOND.mul_f64(fastrand::f64()), SECOND)
+}
+
 /// Rows of at most `size`, and the pause behind each with which all of them are through `within` that time.
 pub(super) fn rows<T>(all: &[T], size: usize, within: Duration) -> (Chunks<'_, T>, Duration) {
     let rows = all.chunks(size);

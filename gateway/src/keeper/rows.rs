@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, sleep};
 
 use super::pace;
 use crate::hub::Connection;
@@ -25,7 +25,7 @@ const LATE_PER_SECOND: usize = 512;
 pub(super) async fn run(node: Arc<Node>) {
     // Each row is refreshed when half its time to live is over; a share of them comes up each second.
     let turns = (node.settings.row_ttl.as_secs() / 2).max(1);
-    let mut tick = interval(Duration::from_secs(1));
+    let mut tick = pace::each_second();
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut turn = 0;
     while node.halt.run_until_cancelled(tick.tick()).await.is_some() {

@@ -16,13 +16,12 @@ use super::StopPhase;
 use super::drain::tell;
 use crate::hub::Connection;
 use crate::node::Node;
+use crate::spread::spread;
 
 /// So many get a place in the line at one look; the others at the next ones.
 pub(super) const TOLD_A_LOOK: usize = 4_096;
 /// Who would be old within this time gets a place: two seconds may be lost to counting whole ones, one to the next look.
 const AHEAD_SECONDS: u32 = 3;
-/// 2^32 divided by the golden ratio: multiples of it, modulo 2^32, lie evenly however many there are.
-const GOLDEN: u32 = 0x9E37_79B9;
 
 /// When a connection is old.
 #[derive(Debug, Clone, Copy)]
@@ -42,9 +41,7 @@ impl MaxAge {
         }
         let age = self.age.as_secs();
         let dither = age * u64::from(self.dither_percent) / 100;
-        #[expect(clippy::cast_possible_truncation, reason = "all bits that count are the low ones")]
-        let part = u64::from((number as u32).wrapping_mul(GOLDEN));
-        let age = age - ((dither * part) >> u32::BITS);
+        let age = age - spread(number, dither);
         Some(u32::try_from(age).unwrap_or(u32::MAX))
     }
 }

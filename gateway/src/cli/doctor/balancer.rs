@@ -45,15 +45,20 @@ async fn through(config: &WireConfig, mut dialer: Dialer) -> Vec<Finding> {
     let met = format!("{} leads to node {}", config.url, welcome.node_id);
     let silence = Duration::from_secs(welcome.heartbeat_seconds);
     let mut findings = vec![Finding::ok("balancer", met)];
-    let began = Instant::now();
-    let pinged = timeout(silence + PING_LATE, first_ping(&mut wire)).await;
+    let mut began = Instant::now();
+    let mut pinged = timeout(silence + PING_LATE, next_ping(&mut wire)).await;
+    if matches!(pinged, Ok(Ok(()))) {
+        // The first one may come sooner.
+        began = Instant::now();
+        pinged = timeout(silence + PING_LATE, next_ping(&mut wire)).await;
+    }
     findings.push(borne(silence, began.elapsed(), pinged.ok()));
     wire.close().await;
     findings
 }
 
 /// Says nothing until the node has missed it.
-async fn first_ping<S>(wire: &mut Wire<S>) -> Result<(), Closed>
+async fn next_ping<S>(wire: &mut Wire<S>) -> Result<(), Closed>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {

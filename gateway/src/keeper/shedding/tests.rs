@@ -1,5 +1,7 @@
 //! Clients that read nothing, and others.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::json;
 use signalbox_registry::memory::MemoryCluster;
@@ -79,6 +81,7 @@ async fn who_reads_nothing_is_told_4413_and_who_reads_goes_on() {
         assert_eq!(reader.next().await["type"], "test:large");
     }
     drop(keeper::spawn(&node));
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(mute.close_code().await, 4413);
     assert_eq!(reader.connection.outbox().closing(), None);
 }
