@@ -106,7 +106,7 @@ mod tests {
         let began = Instant::now();
         let mut undisturbed = Undisturbed::open(file.path(), began).unwrap();
         let ms = Duration::from_millis;
-        for (due, at) in [(0, 1), (9, 12), (20, 35), (50, 51)] {
+        for (due, at) in [(0, 1), (9, 12), (20, 35), (70, 71)] {
             undisturbed.heard(began + ms(due), began + ms(at));
         }
         undisturbed.settle().unwrap();
@@ -118,7 +118,7 @@ mod tests {
             to_ns: began_ns + to * 1_000_000,
         };
         file.write_all(&hiccup(22, 30).to_bytes()).unwrap();
-        let (first, rest) = (hiccup(10, 11).to_bytes(), hiccup(70, 80).to_bytes());
+        let (first, rest) = (hiccup(10, 11).to_bytes(), hiccup(90, 99).to_bytes());
         file.write_all(&first[..5]).unwrap();
         undisturbed.read().unwrap();
         file.write_all(&[&first[5..], &rest].concat()).unwrap();
