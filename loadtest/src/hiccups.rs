@@ -46,7 +46,7 @@ impl Span {
 
     /// With the time in which is done what had to wait.
     fn with_aftermath(self) -> Self {
-        Self { to_ns: self.to_ns.saturating_add(AFTERMATH * self.ns()), ..self }
+        Self { to_ns: self.to_ns.saturating_add(self.ns().saturating_mul(AFTERMATH)), ..self }
     }
 }
 
