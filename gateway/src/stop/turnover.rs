@@ -20,8 +20,9 @@ use crate::spread::spread;
 
 /// So many get a place in the line at one look; the others at the next ones.
 pub(super) const TOLD_A_LOOK: usize = 4_096;
-/// Who would be old within this time gets a place: two seconds may be lost to counting whole ones, one to the next look.
-const AHEAD_SECONDS: u32 = 3;
+/// Who would be old within this time gets a place: two seconds may be lost to counting whole ones, one to the next look, and
+/// half of one to the steps of a look.
+const AHEAD_SECONDS: u32 = 4;
 
 /// When a connection is old.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -73,7 +74,7 @@ impl Undisturbed {
         self.waiting.retain(|message| {
             let settled = message.to_ns <= until_ns;
             if settled && !hiccups.met(*message) {
-                latencies.record(std::time::Duration::from_nanos(message.ns()));
+                latencies.record(Duration::from_nanos(message.ns()));
             }
             !settled
         });
@@ -89,14 +90,13 @@ impl Undisturbed {
     }
 }
 
-fn nanoseconds(duration: std::time::Duration) -> u64 {
+fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::time::Duration;
 
     use super::*;
 
