@@ -237,6 +237,7 @@ impl Node {
             // Outside a runtime there are none.
             tasks: Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
             routes: self.router.routes().len(),
+            redis_pooled: self.cluster.backing.pooled(),
             redis_up: *self.cluster.reachable.borrow(),
             ready: self.is_ready(),
             generation: self.cluster.node.generation(),

@@ -80,6 +80,14 @@ pub enum Backing {
 }
 
 impl Backing {
+    /// Connections to Redis for large answers and long work that are open now. They come as they are needed, and stay.
+    pub fn pooled(&self) -> usize {
+        match self {
+            Self::Memory(_) => 0,
+            Self::Redis(scripts) => scripts.pooled(),
+        }
+    }
+
     /// Announces something that no script announces by itself.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ pub(super) struct Gauges {
     tasks: IntGauge,
     routes: IntGauge,
     redis_up: IntGauge,
+    redis_pooled: IntGauge,
     ready: IntGauge,
     generation: IntGauge,
     stop_phase: IntGauge,
@@ -81,6 +82,8 @@ pub struct Readings {
     pub tasks: usize,
     pub routes: usize,
     pub redis_up: bool,
+    /// Connections of its pools.
+    pub redis_pooled: usize,
     pub ready: bool,
     pub generation: u32,
     pub stop_phase: i64,
@@ -136,6 +139,11 @@ impl Gauges {
                 "signalbox_route_cache_entries",
                 "Point routes remembered for at most a second.",
             ),
+            redis_pooled: gauge(
+                r,
+                "signalbox_redis_pool_connections",
+                "Connections to Redis for large answers and long work: they come as they are needed, and stay.",
+            ),
             redis_up: gauge(r, "signalbox_redis_up", "1 while the shared registry can be reached."),
             ready: gauge(r, "signalbox_ready", "1 while the node takes new connections."),
             generation: gauge(r, "signalbox_lease_generation", "The generation of this node's lease."),
@@ -173,6 +181,7 @@ impl Gauges {
         self.tasks.set(readings.tasks as i64);
         self.routes.set(readings.routes as i64);
         self.redis_up.set(readings.redis_up.into());
+        self.redis_pooled.set(readings.redis_pooled as i64);
         self.ready.set(readings.ready.into());
         self.generation.set(readings.generation.into());
         self.stop_phase.set(readings.stop_phase);

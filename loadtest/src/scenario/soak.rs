@@ -162,7 +162,15 @@ mod tests {
     use super::*;
 
     fn holdings(files: u64, tasks: f64, resident_bytes: u64) -> Holdings {
-        Holdings { resident_bytes, files, tasks, connections: 0.0, topics: 0.0, queued_bytes: 0.0 }
+        Holdings {
+            resident_bytes,
+            files,
+            tasks,
+            pooled: 0.0,
+            connections: 0.0,
+            topics: 0.0,
+            queued_bytes: 0.0,
+        }
     }
 
     #[test]

@@ -64,6 +64,11 @@ impl Pools {
         self.pool()?.get().await.map_err(|error| Error::Unavailable(Some(error.into())))
     }
 
+    /// How many connections there are now.
+    pub(super) fn len(&self) -> usize {
+        lock(&self.now).as_ref().map_or(0, |(_, pool)| pool.status().size)
+    }
+
     /// Ends idle connections: Redis behind them is not the one to talk to.
     pub(super) fn renew(&self) {
         *lock(&self.now) = None;

@@ -26,6 +26,10 @@ impl Scripts {
         Self { store }
     }
 
+    pub(crate) fn pooled(&self) -> usize {
+        self.store.links.pooled()
+    }
+
     /// A script on a tenant's fleet. `KEYS[1]` is what the names of all the fleet's keys and channels begin
     /// with; a colon follows.
     pub fn on_fleet(&self, script: &'static Script, tenant: &Tenant) -> Call {

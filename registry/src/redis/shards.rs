@@ -101,6 +101,11 @@ impl Links {
         Arc::clone(&self.map.borrow())
     }
 
+    /// Connections of all pools.
+    pub(super) fn pooled(&self) -> usize {
+        self.map.borrow().shards().iter().map(|shard| shard.pools.len()).sum()
+    }
+
     /// The map, as it changes.
     pub(super) fn maps(&self) -> watch::Receiver<Arc<Map>> {
         self.map.subscribe()
