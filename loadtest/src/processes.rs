@@ -1,6 +1,7 @@
 //! The servers that the tester starts: pinned to a core, found on a free port, ended by id.
 //!
-//! A process dies with the value that holds it, so that an error or Ctrl-C leaves nothing behind.
+//! A process dies with the value that holds it, so that an error or Ctrl-C leaves nothing behind; and with the tester, by the
+//! kernel's hand, where that is killed.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -52,17 +53,15 @@ impl Launcher<'_> {
     pub(crate) fn start(&self, name: &str, program: &Path, args: &[String]) -> anyhow::Result<Process> {
         let log = self.logs.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
-        let mut command = match self.cpu {
-            Some(cpu) => {
-                let mut pinned = Command::new("taskset");
-                pinned.args(["-c", &cpu.to_string()]).arg(program);
-                pinned
-            }
-            None => Command::new(program),
-        };
-        command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+        // It ends also where this process is killed, which can't end it then.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]);
+        if let Some(cpu) = self.cpu {
+            command.args(["taskset", "-c", &cpu.to_string()]);
+        }
+        command.arg(program).args(args).stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(output.try_clone().context("a file handle can't be doubled")?).stderr(output);
-        let child = command.spawn().with_context(|| format!("{} can't be started", program.display()))?;
+        let child = command.spawn().context("setpriv, of util-linux, can't be started")?;
         let pid = child.id().context("a process that was just started has an id")?;
         Ok(Process { name: name.to_owned(), child, pid, log })
     }
@@ -214,6 +213,29 @@ mod tests {
         let dropped = sleeper(logs.path(), "trap '' TERM; exec sleep 60");
         let pid = dropped.pid();
         drop(dropped);
+        assert!(gone(pid).await);
+    }
+
+    /// A process's kernel-side parent is the thread that started it: that one ends here, and leaves the value behind as
+    /// who is killed would.
+    #[tokio::test]
+    async fn a_process_ends_with_who_started_it() {
+        let logs = tempfile::tempdir().unwrap();
+        let folder = logs.path().to_owned();
+        let starting = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let pid = runtime.block_on(async {
+                let mut left = sleeper(&folder, "echo up; exec sleep 60");
+                let is_up = async || end_of_log(&folder.join("sleeper.log")) == "up";
+                left.wait_until(is_up).await.unwrap();
+                let pid = left.pid();
+                std::mem::forget(left);
+                pid
+            });
+            assert!(runs(pid));
+            pid
+        };
+        let pid = std::thread::spawn(starting).join().unwrap();
         assert!(gone(pid).await);
     }
 
