@@ -1,5 +1,6 @@
 //! What can be measured. A file for each scenario, and what they share.
 
+mod arrival;
 mod boarding;
 mod chaos;
 mod fanout;

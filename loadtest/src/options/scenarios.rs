@@ -65,6 +65,9 @@ pub(crate) struct Mixed {
     /// Passengers who wait and say nothing
     #[arg(long, default_value_t = 2_000)]
     pub(crate) passengers: u32,
+    /// Processes that hold the passengers; each may have as many open files as one process may
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) processes: u32,
     /// Vehicles, each of which tells its position once a second
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) vehicles: u32,

@@ -1,7 +1,6 @@
 //! Many connections that do nothing: what each of them costs in memory, and how fast they come. If it is wanted each gets
 //! messages when all are in, and is weighed again.
 
-mod arrival;
 mod beside;
 mod memory;
 mod messages;
@@ -10,8 +9,8 @@ mod presence;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use self::arrival::{arrive, leave};
 use self::memory::settled;
+use super::arrival::{arrive, leave};
 use super::{new_report, run_name};
 use crate::cluster::Cluster;
 use crate::crowd::AGENT_TYPE;

@@ -1,25 +1,27 @@
 //! A fleet as it is: passengers who wait and say nothing, vehicles that tell where they are once a second on their
-//! routes, dashboards that follow many routes each, and now and then somebody who boards.
+//! routes, dashboards that follow many routes each, and now and then somebody who boards. Passengers are the many, so
+//! processes of their own hold them; everybody else lives in this one.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use anyhow::Context;
 use signalbox_client::Wire;
 use signalbox_client::protocol::{Target, Topic};
 
+use super::arrival::{arrive, leave};
 use super::boarding::Stream;
 use super::subscribing::subscribe;
 use super::{new_report, note_run, note_traffic, run_name};
 use crate::cluster::Cluster;
-use crate::crowd::Crowd;
 use crate::meter;
 use crate::observed::{Observed, Timeline};
 use crate::options::Mixed;
 use crate::pace::Schedule;
 use crate::processes::check_open_files;
-use crate::report::Report;
+use crate::report::{Report, progress};
 use crate::traffic::{Traffic, connect_all};
-use crate::workers::Plan;
+use crate::workers::{Plan, Workers};
 
 /// Handshakes under way at once.
 const AT_ONCE: usize = 32;
@@ -29,11 +31,9 @@ pub(crate) async fn run(options: &Mixed, cluster: &Cluster) -> anyhow::Result<Re
     note_run(&mut report, &options.run);
     note_settings(&mut report, options);
     let fleet = Fleet::of(options);
-    check_open_files(fleet.passengers + fleet.vehicles + fleet.dashboards)?;
+    check_open_files(fleet.vehicles + fleet.dashboards)?;
     let run = run_name();
-    let passengers = Plan { connections: fleet.passengers, processes: 1, cluster };
-    let passengers = passengers.shares(&run, AT_ONCE).remove(0);
-    let passengers = Crowd::connect(passengers, async |_| {}).await?;
+    let mut passengers = fleet.passengers(options.processes as usize, cluster, &run).await?;
     let mut dashboards = fleet.connect(cluster, &run, "dashboard", fleet.dashboards).await?;
     for (number, wire) in dashboards.iter_mut().enumerate() {
         subscribe(wire, fleet.followed(number).map(|route| topic(&run, route)).collect()).await?;
@@ -62,8 +62,10 @@ pub(crate) async fn run(options: &Mixed, cluster: &Cluster) -> anyhow::Result<Re
             None => Ok(()),
         }
     };
-    let (paced, boarded, spent) =
-        tokio::join!(pacing, boarding, meter::measure(cluster, timeline, &*observed));
+    let mut generators = passengers.pids();
+    generators.push(std::process::id());
+    let measuring = meter::measure_with(cluster, generators, timeline, &*observed);
+    let (paced, boarded, spent) = tokio::join!(pacing, boarding, measuring);
     boarded?;
     let expected = observed_by_all(&fleet, time, each_second);
     traffic.finish(|_| expected).await;
@@ -75,7 +77,8 @@ pub(crate) async fn run(options: &Mixed, cluster: &Cluster) -> anyhow::Result<Re
     spent.judge(&mut report, observed.borrow().send_lags().quantile(0.99));
     let findings = observed.borrow().findings_by_sender(|dashboard, vehicle| fleet.hears(dashboard, vehicle));
     note_traffic(&mut report, &observed, findings);
-    let lost = passengers.leave().await?;
+    let lost = leave(&mut passengers).await?;
+    passengers.stop().await;
     report.result("lost_connections", lost);
     if lost > 0 {
         report.failure(format!("{lost} passengers were disconnected"));
@@ -86,6 +89,7 @@ pub(crate) async fn run(options: &Mixed, cluster: &Cluster) -> anyhow::Result<Re
 fn note_settings(report: &mut Report, options: &Mixed) {
     report.setting("payload_bytes", options.payload.bytes);
     report.setting("passengers", options.passengers);
+    report.setting("processes", options.processes);
     report.setting("vehicles", options.vehicles);
     report.setting("dashboards", options.dashboards);
     report.setting("routes", options.routes);
@@ -116,6 +120,21 @@ impl Fleet {
             routes,
             followed: (options.routes_followed as usize).min(routes),
         }
+    }
+
+    /// The processes that hold the passengers, who are connected.
+    async fn passengers(&self, processes: usize, cluster: &Cluster, run: &str) -> anyhow::Result<Workers> {
+        let all = self.passengers;
+        let plan = Plan { connections: all, processes: processes.min(all), cluster };
+        plan.check_beside(self.vehicles + self.dashboards)?;
+        let mut workers = Workers::start(plan.processes)?;
+        let connected = Cell::new(0);
+        let more = |more| {
+            connected.set(connected.get() + more);
+            progress(&format!("{} of {all} passengers connected", connected.get()));
+        };
+        arrive(cluster, &mut workers, &plan.shares(run, AT_ONCE), more).await?;
+        Ok(workers)
     }
 
     async fn connect(

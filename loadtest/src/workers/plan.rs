@@ -31,8 +31,17 @@ impl Plan<'_> {
     /// # Errors
     /// When a process or a node that was started here would need more open files than it may have.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.check_beside(0)
+    }
+
+    /// The same where the nodes hold so many more, which this process opens itself.
+    ///
+    /// # Errors
+    /// When a process or a node that was started here would need more open files than it may have.
+    pub(crate) fn check_beside(&self, others: usize) -> anyhow::Result<()> {
         let fit = Fit {
             connections: self.connections,
+            beside: others,
             processes: self.processes,
             nodes: Some(self.cluster.node_pids().len()).filter(|nodes| *nodes > 0),
         };
@@ -66,6 +75,8 @@ fn parts(all: usize, parts: usize) -> impl Iterator<Item = (usize, usize)> {
 #[derive(Debug)]
 struct Fit {
     connections: usize,
+    /// Further ones, on the nodes alone.
+    beside: usize,
     processes: usize,
     /// Those that get this process's limits.
     nodes: Option<usize>,
@@ -76,12 +87,13 @@ impl Fit {
         if self.processes > PROCESSES_MAX {
             bail!("{} processes are too many: {PROCESSES_MAX} at most", self.processes);
         }
-        let needed = |other: u64| -> anyhow::Result<usize> {
+        let needed = |connections: usize, other: u64| -> anyhow::Result<usize> {
             let each = files_max.checked_sub(other).filter(|each| *each > 0);
             let each = each.with_context(|| format!("{files_max} open files are too few for anything"))?;
-            Ok(self.connections.div_ceil(usize::try_from(each).unwrap_or(usize::MAX)))
+            Ok(connections.div_ceil(usize::try_from(each).unwrap_or(usize::MAX)))
         };
-        let (processes, nodes) = (needed(OTHER_FILES)?, needed(NODE_OTHER_FILES)?);
+        let processes = needed(self.connections, OTHER_FILES)?;
+        let nodes = needed(self.connections + self.beside, NODE_OTHER_FILES)?;
         if processes <= self.processes && self.nodes.is_none_or(|given| nodes <= given) {
             return Ok(());
         }
@@ -132,7 +144,7 @@ mod tests {
     use super::*;
 
     fn fit(connections: usize, processes: usize, nodes: usize) -> Fit {
-        Fit { connections, processes, nodes: (nodes > 0).then_some(nodes) }
+        Fit { connections, beside: 0, processes, nodes: (nodes > 0).then_some(nodes) }
     }
 
     #[test]
@@ -158,6 +170,8 @@ mod tests {
             (fit(19_000, 1, 1), true),
             (fit(19_001, 1, 1), false),
             (fit(10, 251, 1), false),
+            (Fit { beside: 19_000, ..fit(19_000, 1, 2) }, true),
+            (Fit { beside: 19_001, ..fit(19_000, 1, 2) }, false),
         ] {
             assert_eq!(fit.check(20_000).is_ok(), fits, "{fit:?}");
         }

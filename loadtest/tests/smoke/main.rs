@@ -59,7 +59,7 @@ async fn fanout_at_full_speed_waits_for_every_subscriber() {
 
 #[tokio::test]
 async fn a_mixed_fleet_hears_what_it_follows_and_nothing_else() {
-    let line = "mixed --passengers 20 --vehicles 12 --dashboards 4 --routes 6 --routes-followed 2 --seconds 2 \
+    let line = "mixed --passengers 20 --processes 3 --vehicles 12 --dashboards 4 --routes 6 --routes-followed 2 --seconds 2 \
                 --warm-up-seconds 0";
     for boardings in [0, 20] {
         let results = Load::new().results(&format!("{line} --boardings {boardings}")).await;

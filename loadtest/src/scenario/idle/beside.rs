@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::arrival::{Arrival, arrive, leave};
 use super::memory::settled;
 use crate::bare::{self, Manner};
 use crate::options::Idle;
 use crate::report::Report;
+use crate::scenario::arrival::{Arrival, arrive, leave};
 use crate::scenario::run_name;
 use crate::workers::{Plan, Workers};
 
