@@ -50,7 +50,17 @@ pub(crate) struct Launcher<'a> {
 
 impl Launcher<'_> {
     /// Starts `program`, whose output goes to `<name>.log`.
+    ///
+    /// # Errors
+    /// When its path leads nowhere, or nothing can be started. A name without a path is looked up by who starts it: that it is
+    /// unknown stands in its log.
     pub(crate) fn start(&self, name: &str, program: &Path, args: &[String]) -> anyhow::Result<Process> {
+        let is_path = program.components().count() > 1;
+        ensure!(
+            !is_path || program.exists(),
+            "there is no {}: build it with `cargo build --release`, or name another with --binary",
+            program.display()
+        );
         let log = self.logs.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
         // It ends also where this process is killed, which can't end it then.
@@ -214,6 +224,15 @@ mod tests {
         let pid = dropped.pid();
         drop(dropped);
         assert!(gone(pid).await);
+    }
+
+    #[test]
+    fn who_is_not_there_is_named_with_what_to_do() {
+        let logs = tempfile::tempdir().unwrap();
+        let launcher = Launcher { cpu: None, logs: logs.path() };
+        let error = launcher.start("node_1", &logs.path().join("signalbox"), &[]).unwrap_err().to_string();
+        assert!(error.contains("/signalbox: build it with"), "{error}");
+        assert_eq!(logs.path().read_dir().unwrap().count(), 0, "it has no log");
     }
 
     /// A process's kernel-side parent is the thread that started it: that one ends here, and leaves the value behind as
